@@ -1,0 +1,57 @@
+/* facts.h - what is known about a request before anyone decides on it: the request as policies see it.
+ *
+ * Owns          nothing: everything points into the request's memory.
+ * Fed by        route/request, from the head, the body and the key.
+ * Feeds         script/policy, which makes it the `req` of a policy.
+ * Must not know Lua, JSON, HTTP.
+ */
+#ifndef PERILUNE_BASE_FACTS_H
+#define PERILUNE_BASE_FACTS_H
+
+#include "base/dialect.h"
+#include "base/span.h"
+
+struct facts {
+    struct span id;       /* the request's id, 26 characters */
+    struct span endpoint; /* "/v1/chat/completions" */
+    enum dialect dialect; /* the client's */
+    struct span model;    /* as the client wrote it, or "auto" */
+    const struct span *models; /* the client's own list: body `models` or header x-route-models */
+    size_t n_models;
+    bool stream;
+    bool strict; /* keep to what the client named */
+
+    const struct pair *headers; /* lower-case names; credentials and cookies left out */
+    size_t n_headers;
+
+    struct span tier;    /* SPAN_NONE: none */
+    struct span user;    /* safety_identifier, user, metadata.user_id: the first there is */
+    struct span session; /* x-route-session, prompt_cache_key: the first there is */
+    const struct span *tags;
+    size_t n_tags;
+
+    uint64_t input_tokens;  /* estimated from bytes */
+    uint64_t output_tokens; /* expected: the client's maximum, or a guess */
+    uint64_t max_tokens;    /* the client's own maximum, 0 without one */
+    uint32_t uses;          /* abilities the request needs (base/ability.h) */
+
+    const struct span *tool_names;
+    size_t n_tool_names;
+    struct span tool_choice; /* "auto", "none", "required" or a tool's name; SPAN_NONE without one */
+    struct span last_role;   /* role of the last message */
+    unsigned tool_results;   /* how many tool results end the conversation */
+    unsigned turns;          /* user messages */
+    struct span text;        /* last user text, at most FACTS_TEXT_MAX bytes */
+    struct span system;      /* first system or developer text, bounded likewise */
+
+    double max_cost_usd;      /* the client's own ceiling; HUGE_VAL without one */
+    uint32_t max_latency_ms;  /* 0: none */
+    uint32_t deadline_ms;     /* 0: none */
+
+    uint64_t now_ms; /* wall clock */
+    uint64_t seed;   /* of req.random() */
+};
+
+#define FACTS_TEXT_MAX 16384
+
+#endif

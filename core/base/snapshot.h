@@ -1,0 +1,165 @@
+/* snapshot.h - everything that is configured, at one moment: settings, providers, targets, policies.
+ *
+ * Owns          one arena with all of it. Immutable once published; swapped whole.
+ * Fed by        script/config, which reads the configuration, and script/sources, which reads policy files.
+ * Feeds         every room.
+ * Must not know where any of it came from.
+ *
+ *   const struct target *t = snapshot_target(snap, SPAN("openai/gpt-4o"));
+ *   snapshot_ref(snap); ... snapshot_unref(snap);      // any thread; a worker takes one reference and counts its own requests
+ */
+#ifndef PERILUNE_BASE_SNAPSHOT_H
+#define PERILUNE_BASE_SNAPSHOT_H
+
+#include "base/arena.h"
+#include "base/dialect.h"
+#include "base/span.h"
+
+#include <stdatomic.h>
+
+/* Nano-dollars a million tokens; PRICE_UNKNOWN where nobody published one. */
+struct price {
+    int64_t input, output, cached, cache_write;
+};
+#define PRICE_UNKNOWN (-1)
+
+enum auth { AUTH_NONE, AUTH_BEARER /* Authorization: Bearer KEY */ };
+
+struct provider_key {
+    struct span secret;
+    unsigned weight;
+};
+
+struct provider {
+    unsigned index; /* its place in snapshot.providers */
+    struct span name;
+    struct span base_url; /* as the vendor prints it, version path included, no slash at the end */
+    enum dialect dialect;
+    enum auth auth;
+    const struct provider_key *keys;
+    size_t n_keys;
+    const struct span *headers; /* extra "name: value" lines, sent as they are */
+    size_t n_headers;
+    uint32_t connect_ms, timeout_ms, first_token_ms, idle_ms; /* defaults of its steps */
+    bool adapt; /* go through the Lua adapter even where dialects agree (for specs) */
+};
+
+/* One model at one provider. */
+struct target {
+    unsigned index; /* its place in snapshot.targets; TARGET_AD_HOC for provider/any-id without a catalogue entry */
+    struct span id;       /* "openai/gpt-4o" */
+    struct span model;    /* the name people use: "gpt-4o" */
+    struct span upstream; /* the vendor's name, which goes on the wire */
+    const struct provider *provider;
+    struct price price;
+    uint32_t context, max_output; /* tokens; 0: unknown */
+    uint32_t abilities;           /* base/ability.h */
+    double quality;               /* 0 to 100; NAN: unknown */
+    double weight;                /* 1 unless configured */
+    const struct span *tags;
+    size_t n_tags;
+};
+#define TARGET_AD_HOC UINT32_MAX
+
+/* A name that stands for others: `chains` of the configuration, aliases of the catalogue. */
+struct named_chain {
+    struct span name;
+    const struct span *targets; /* names: targets, models, provider/ * */
+    size_t n_targets;
+};
+
+/* One policy with all it requires, as text. */
+struct policy_source {
+    struct span name;    /* "tier" */
+    struct span version; /* "tier@3f9c2a1b": of this file and what it requires */
+    struct span path;    /* for messages: "policies/tier.lua", or "(shipped) policies/tier.lua" */
+    struct span text;
+    const struct policy_source *libs; /* what `require` gives it, by name */
+    size_t n_libs;
+};
+
+/* Settings, with the defaults filled in. Lists are empty where nothing was set. */
+struct config {
+    struct span path;             /* of the file; SPAN_NONE: none was read */
+    struct span listen, admin;    /* "127.0.0.1:4100", "127.0.0.1:4101" */
+    unsigned workers;
+    struct span data_dir;
+    struct span policies_dir, providers_dir, lua_dir; /* absolute; may not exist */
+    struct span default_policy;  /* account's: "auto" */
+    struct span auto_policy;     /* what auto means: "cheapest" */
+    const struct span *fallback; /* names; the chain when a policy fails */
+    size_t n_fallback;
+    const struct pair *routes; /* endpoint -> policy */
+    size_t n_routes;
+    const struct pair *tiers; /* tier -> policy */
+    size_t n_tiers;
+    const struct pair *policy_params; /* policy -> JSON object of its params */
+    size_t n_policy_params;
+    const struct span *client_keys; /* secrets clients must present; none: everyone may, on loopback only */
+    size_t n_client_keys;
+    const struct span *cors_origins;
+    size_t n_cors_origins;
+
+    uint32_t policy_deadline_ms;   /* 5, of processor time */
+    size_t policy_memory;          /* bytes; 16 MB */
+    uint32_t quarantine_kills;     /* within 60 s by requests of two keys or more; 3 */
+    uint32_t quarantine_kills_one; /* by one key; 10 */
+
+    size_t max_body;          /* bytes of a request; 32 MB */
+    size_t max_bodies;        /* of all requests of a worker; 256 MB */
+    size_t max_header_bytes;  /* 32 KB */
+    unsigned max_headers;     /* 100 */
+    unsigned max_connections; /* a worker */
+    unsigned max_in_flight;   /* requests a worker */
+    uint32_t head_ms, body_ms, idle_ms, write_ms; /* slow clients: the head, the body, keep-alive, a write that does not move */
+    uint32_t deadline_ms; /* of a request unless its chain says so */
+    uint32_t hold_ms;     /* a stream that waits longer commits; 10000 */
+    uint32_t drain_ms;    /* at shutdown */
+};
+
+struct snapshot {
+    struct arena arena;
+    atomic_uint refs;
+    unsigned generation; /* counts up by one a swap, from 1 */
+    struct config config;
+    const struct provider *providers;
+    size_t n_providers;
+    struct target *targets;
+    size_t n_targets;
+    const struct named_chain *chains;
+    size_t n_chains;
+    const struct named_chain *aliases;
+    size_t n_aliases;
+    const struct policy_source *policies;
+    size_t n_policies;
+    struct snapshot_index *index; /* names to targets; made by snapshot_seal() */
+};
+
+/* An empty snapshot with one reference, to be filled and sealed. */
+struct snapshot *snapshot_new(void);
+
+/* Builds the index once everything is in. Nothing may change afterwards. */
+void snapshot_seal(struct snapshot *snap);
+
+struct snapshot *snapshot_ref(struct snapshot *snap);
+
+/* The last one frees it. */
+void snapshot_unref(struct snapshot *snap);
+
+/* NULL when there is none of that name. */
+const struct provider *snapshot_provider(const struct snapshot *snap, struct span name);
+const struct policy_source *snapshot_policy(const struct snapshot *snap, struct span name);
+const struct named_chain *snapshot_chain(const struct snapshot *snap, struct span name);
+
+/* The catalogue's target of that id, or NULL. */
+const struct target *snapshot_target(const struct snapshot *snap, struct span id);
+
+/* What a name means: a target id, provider/any-id (made in `arena`, price unknown), a bare model (at every provider that has it, in
+ * the order of configuration), provider/ * (all of its targets), an alias. Appends up to `max` targets to `out`; returns how many
+ * the name has (0: nobody knows it). A named chain is not looked up here. */
+size_t snapshot_resolve(const struct snapshot *snap, struct span name, struct arena *arena, const struct target **out, size_t max);
+
+/* Up to `max` known names (models, targets, chains) nearest to `name`, best first, none that is far off. */
+size_t snapshot_near(const struct snapshot *snap, struct span name, struct span *out, size_t max);
+
+#endif

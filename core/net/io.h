@@ -1,0 +1,49 @@
+/* io.h - how a connection reads and writes: the seam where TLS fits.
+ *
+ * Owns          nothing; a table of functions over one transport.
+ * Fed by        conn, which asks.
+ * Feeds         conn, which is told through `struct io_events`.
+ * Must not know HTTP.
+ *
+ *   io->read_start(io); ... on_read(owner, bytes, len) ... io->write(io, parts, n) ... io->close(io) ... on_closed(owner)
+ */
+#ifndef PERILUNE_NET_IO_H
+#define PERILUNE_NET_IO_H
+
+#include "base/span.h"
+
+#include <uv.h>
+
+struct io;
+
+struct io_events {
+    /* Bytes came, borrowed until return. */
+    void (*on_read)(void *owner, const char *bytes, size_t len);
+    /* The peer closed its sending side (status 0) or the transport broke (status < 0, a UV_E number). Once. */
+    void (*on_end)(void *owner, int status);
+    /* The unwritten bytes fell below IO_LOW_WATER after they had been above IO_HIGH_WATER. */
+    void (*on_drain)(void *owner);
+    /* The handle is gone; `io` may be forgotten. The last event. */
+    void (*on_closed)(void *owner);
+};
+
+struct io {
+    void (*read_start)(struct io *io);
+    void (*read_stop)(struct io *io);
+    /* Writes the parts in order. The bytes are taken or copied before return. What the kernel does not take at once is queued. */
+    void (*write)(struct io *io, const struct span *parts, size_t n);
+    /* Bytes queued and not yet written. */
+    size_t (*queued)(const struct io *io);
+    /* When the last queued byte moved, on the loop's clock in ms; for the slow-reader limit. */
+    uint64_t (*moved_at)(const struct io *io);
+    /* Stops everything; `reset` sends RST rather than FIN. Queued bytes are still written before a plain close. */
+    void (*close)(struct io *io, bool reset);
+};
+
+#define IO_HIGH_WATER (256 * 1024)
+#define IO_LOW_WATER (64 * 1024)
+
+/* A plain TCP transport over an accepted handle, which it takes over (nodelay is set). */
+struct io *io_tcp_new(uv_tcp_t *accepted, const struct io_events *events, void *owner);
+
+#endif
