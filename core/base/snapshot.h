@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "base/dialect.h"
+#include "base/failure.h"
 #include "base/span.h"
 
 #include <stdatomic.h>
@@ -22,6 +23,15 @@ struct price {
     int64_t input, output, cached, cache_write;
 };
 #define PRICE_UNKNOWN (-1)
+
+/* How a provider's refusals are told apart: the first rule that fits an answer names its class. Data, from lua/perilune/failure.lua and
+ * the provider's own file. A rule fits when all it states fits. */
+struct failure_rule {
+    int status_from, status_to; /* inclusive; 0, 0: any */
+    struct span code;           /* equal to error.code or error.type; SPAN_NONE: any */
+    struct span text;           /* part of error.message, ASCII case ignored; SPAN_NONE: any */
+    enum failure class;
+};
 
 enum auth { AUTH_NONE, AUTH_BEARER /* Authorization: Bearer KEY */ };
 
@@ -40,6 +50,8 @@ struct provider {
     size_t n_keys;
     const struct span *headers; /* extra "name: value" lines, sent as they are */
     size_t n_headers;
+    const struct failure_rule *rules;
+    size_t n_rules;
     uint32_t connect_ms, timeout_ms, first_token_ms, idle_ms; /* defaults of its steps */
     bool adapt; /* go through the Lua adapter even where dialects agree (for specs) */
 };
