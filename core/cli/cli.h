@@ -1,0 +1,101 @@
+/* cli.h - the command line: which subcommands there are, and how one is called.
+ *
+ * Owns          the table of commands (cli.c), reading arguments by it, help made from it, the exit
+ * codes. Fed by        main, with argc and argv. Feeds         one command's `main`, with its
+ * options already read and checked against its own list. Must not know what a command does.
+ *
+ * A command is one file, core/cli/NAME.c, that defines one `struct cli_command` with everything
+ * help, completion and the manual print about it; cli.c lists it in its table:
+ *
+ *   static int mock_main(const struct cli_call *call) { ... cli_option(call, "listen") ... return
+ * CLI_OK; } const struct cli_command mock_command = { .name = "mock", .summary = "...", .main =
+ * mock_main, ... };
+ */
+#ifndef PERILUNE_CLI_CLI_H
+#define PERILUNE_CLI_CLI_H
+
+#include "base/buf.h"
+
+/* What a command returns and the process exits with. */
+enum cli_exit {
+    CLI_OK = 0,
+    CLI_FINDINGS = 1,    /* it worked, and there is something to mend */
+    CLI_USAGE = 2,       /* the command line is wrong */
+    CLI_UNREACHABLE = 3, /* a server, an address or a file can not be reached */
+    CLI_BAD_CONFIG = 4   /* the configuration is wrong */
+};
+
+#define CLI_MAX_OPTIONS 16
+
+struct cli_option {
+    const char *name;  /* long, without dashes: "config" */
+    char letter;       /* short, or 0: 'c' */
+    const char *value; /* what follows it, for help: "FILE"; NULL for a flag */
+    const char *help;  /* one line, no full stop */
+};
+
+/* Options that mean the same wherever they are. */
+#define CLI_OPTION_CONFIG                                                                          \
+    { "config", 'c', "FILE", "read this configuration instead of ./perilune.lua" }
+#define CLI_OPTION_JSON                                                                            \
+    { "json", 0, NULL, "print JSON" }
+
+struct cli_call;
+
+/* Everything about a command. Constant, never freed. */
+struct cli_command {
+    const char *name;
+    const char *summary;   /* one line, no full stop: the list of `perilune help` */
+    const char *arguments; /* behind the options, for help: "[COMMAND]"; NULL without any */
+    unsigned max_args;     /* how many of them there may be */
+    struct cli_option options[CLI_MAX_OPTIONS]; /* ends at the first without a name */
+    const char *notes; /* further paragraphs of its help, or NULL; ends with a line feed */
+    /* Does it; returns an enum cli_exit. */
+    int (*main)(const struct cli_call *call);
+};
+
+/* One call of a command. Points into argv. */
+struct cli_call {
+    const struct cli_command *command;
+    const char
+        *values[CLI_MAX_OPTIONS]; /* as in command->options; NULL: not given, "": a flag given */
+    const char **args;            /* what is no option, in order */
+    size_t n_args;
+    bool help; /* --help was there: nothing else counts */
+};
+
+/* The table, in the order help shows it, and how many there are. */
+extern const struct cli_command *const cli_commands[];
+extern const size_t cli_n_commands;
+
+/* What main() does: finds the command, reads its arguments, runs it. Returns the exit code. */
+int cli_run(int argc, char **argv);
+
+/* The command of that name, or NULL. */
+const struct cli_command *cli_find(const char *name);
+
+/* Reads a command's arguments (argv without the program's and the command's name). On false `error`
+ * holds one line for the user and nothing else is valid. `call->args` is on the heap either way:
+ * free() it. */
+bool cli_parse(const struct cli_command *command, int argc, char **argv, struct cli_call *call,
+               struct buf *error);
+
+/* The value of an option, by its long name: NULL when it was not given, "" for a flag that was. */
+const char *cli_option(const struct cli_call *call, const char *name);
+
+/* The same as a whole number of at most `max`; `fallback` when it was not given. On false the
+ * complaint has been printed: return CLI_USAGE. */
+bool cli_number(const struct cli_call *call, const char *name, uint64_t fallback, uint64_t max,
+                uint64_t *value);
+
+/* Appends what `perilune help` and `perilune COMMAND --help` print. */
+void cli_help_overview(struct buf *out);
+void cli_help_command(const struct cli_command *command, struct buf *out);
+
+/* Prints a complaint about the command line with where to read more; returns CLI_USAGE. */
+int cli_complain(const struct cli_command *command, const char *message);
+
+/* The commands, one file each. */
+extern const struct cli_command version_command, help_command;
+
+#endif
