@@ -30,11 +30,13 @@ struct adapter_setup {
     bool stream;
     const struct pair *params; /* overrides of the step: name, raw JSON */
     size_t n_params;
-    struct span id;      /* for answers that need one of ours */
-    uint64_t created_s;  /* Unix time, likewise */
-    struct buf *out;     /* out: the upstream body */
-    struct span path;    /* out: behind the base URL, "/chat/completions"; good until adapter_close() */
-    struct span dropped; /* out: comma-separated, what the target could not do; SPAN_NONE: nothing */
+    struct span id;     /* for answers that need one of ours */
+    uint64_t created_s; /* Unix time, likewise */
+    struct buf *out;    /* out: the upstream body */
+    struct span
+        path; /* out: behind the base URL, "/chat/completions"; good until adapter_close() */
+    struct span
+        dropped; /* out: comma-separated, what the target could not do; SPAN_NONE: nothing */
 };
 
 /* What one event or answer was, for fail-over, the record and the trace. */
@@ -49,10 +51,14 @@ struct adapter_seen {
 
 /* A handle > 0, or 0 with `*why` (good until the next call). */
 int adapter_open(struct adapter *a, struct adapter_setup *setup, const char **why);
-/* 0, or negative with `*why`. `out` gets bytes in the client's dialect (for streams: whole events), maybe none. */
-int adapter_feed(struct adapter *a, int handle, struct span event, struct span data, struct buf *out, struct adapter_seen *seen, const char **why);
-int adapter_finish(struct adapter *a, int handle, struct buf *out, struct adapter_seen *seen, const char **why);
-int adapter_answer(struct adapter *a, int handle, int status, struct span body, struct buf *out, struct adapter_seen *seen, const char **why);
+/* 0, or negative with `*why`. `out` gets bytes in the client's dialect (for streams: whole events),
+ * maybe none. */
+int adapter_feed(struct adapter *a, int handle, struct span event, struct span data,
+                 struct buf *out, struct adapter_seen *seen, const char **why);
+int adapter_finish(struct adapter *a, int handle, struct buf *out, struct adapter_seen *seen,
+                   const char **why);
+int adapter_answer(struct adapter *a, int handle, int status, struct span body, struct buf *out,
+                   struct adapter_seen *seen, const char **why);
 void adapter_close(struct adapter *a, int handle);
 
 #endif

@@ -27,17 +27,21 @@ struct config_findings {
 
 void config_findings_init(struct config_findings *f);
 void config_findings_deinit(struct config_findings *f);
-void config_findings_add(struct config_findings *f, struct config_finding finding); /* texts are copied */
+void config_findings_add(struct config_findings *f,
+                         struct config_finding finding); /* texts are copied */
 
 struct config_options {
     const char *path;     /* of the file; NULL: ./perilune.lua when it exists, else none */
-    const char *mock_url; /* base URL of the built-in mock, used when there is no file and no provider key; NULL: no mock */
+    const char *mock_url; /* base URL of the built-in mock, used when there is no file and no
+                             provider key; NULL: no mock */
 };
 
-/* Reads everything: configuration, providers, policies. `last` (or NULL) is the snapshot now in force: a policy that does not load any more is
- * taken from there, so that the last good version keeps serving. Returns a sealed snapshot with one reference; NULL when the configuration
- * itself is wrong (findings say what). */
-struct snapshot *config_load(const struct config_options *options, const struct snapshot *last, struct config_findings *findings);
+/* Reads everything: configuration, providers, policies. `last` (or NULL) is the snapshot now in
+ * force: a policy that does not load any more is taken from there, so that the last good version
+ * keeps serving. Returns a sealed snapshot with one reference; NULL when the configuration itself
+ * is wrong (findings say what). */
+struct snapshot *config_load(const struct config_options *options, const struct snapshot *last,
+                             struct config_findings *findings);
 
 /* True when no provider key and no file were found, so that only the mock can answer. */
 bool config_is_mock_only(const struct snapshot *snap);

@@ -17,28 +17,32 @@
 
 struct policy_state;
 
-/* One thing wrong with a policy file, for the log, `check` and the admin side. In the arena given. */
+/* One thing wrong with a policy file, for the log, `check` and the admin side. In the arena given.
+ */
 struct policy_fault {
     struct span policy;
     struct span path;
-    unsigned line;        /* 0: unknown */
-    struct span message;  /* what is wrong */
-    struct span hint;     /* what to do about it; SPAN_NONE without one */
-    struct span excerpt;  /* the source lines around it */
-    bool warning;         /* it works, but */
+    unsigned line;       /* 0: unknown */
+    struct span message; /* what is wrong */
+    struct span hint;    /* what to do about it; SPAN_NONE without one */
+    struct span excerpt; /* the source lines around it */
+    bool warning;        /* it works, but */
 };
 
-/* Compiles every policy of `snap` and runs what they do when they load, and prepare(). A policy that fails is left out and named in `faults`
- * (appended, at most `max`); the state is made all the same. The snapshot must live as long as the state. */
-struct policy_state *policy_state_new(const struct snapshot *snap, struct vm_guard *guard, struct arena *arena, struct policy_fault *faults,
+/* Compiles every policy of `snap` and runs what they do when they load, and prepare(). A policy
+ * that fails is left out and named in `faults` (appended, at most `max`); the state is made all the
+ * same. The snapshot must live as long as the state. */
+struct policy_state *policy_state_new(const struct snapshot *snap, struct vm_guard *guard,
+                                      struct arena *arena, struct policy_fault *faults,
                                       size_t *n_faults, size_t max);
 void policy_state_free(struct policy_state *p);
 bool policy_state_dead(const struct policy_state *p);
 const struct snapshot *policy_state_snapshot(const struct policy_state *p);
 
-/* Asks one policy. On VM_OK `*out` is filled, in `arena`. Otherwise policy_error() says what happened, with file and line where known. */
-enum vm_result policy_decide(struct policy_state *p, struct vm_guard *guard, struct span policy, const struct facts *facts,
-                             struct arena *arena, struct decision *out);
+/* Asks one policy. On VM_OK `*out` is filled, in `arena`. Otherwise policy_error() says what
+ * happened, with file and line where known. */
+enum vm_result policy_decide(struct policy_state *p, struct vm_guard *guard, struct span policy,
+                             const struct facts *facts, struct arena *arena, struct decision *out);
 
 /* What went wrong with an attempt, for on_failure. */
 struct policy_failure {
@@ -58,10 +62,13 @@ enum policy_next {
     POLICY_REPLACED /* `out->chain.steps` is the rest */
 };
 
-/* Calls the policy's on_failure, when it has one (POLICY_GO_ON otherwise). `rest` are the steps not tried yet. */
-enum vm_result policy_on_failure(struct policy_state *p, struct vm_guard *guard, struct span policy, const struct facts *facts,
-                                 const struct policy_failure *failure, const struct step *rest, size_t n_rest, struct arena *arena,
-                                 enum policy_next *next, uint32_t *retry_in_ms, struct decision *out);
+/* Calls the policy's on_failure, when it has one (POLICY_GO_ON otherwise). `rest` are the steps not
+ * tried yet. */
+enum vm_result policy_on_failure(struct policy_state *p, struct vm_guard *guard, struct span policy,
+                                 const struct facts *facts, const struct policy_failure *failure,
+                                 const struct step *rest, size_t n_rest, struct arena *arena,
+                                 enum policy_next *next, uint32_t *retry_in_ms,
+                                 struct decision *out);
 
 /* Whether the policy says on_error = "refuse"; and whether it has on_failure. */
 bool policy_refuses_on_error(const struct policy_state *p, struct span policy);

@@ -5,9 +5,9 @@
  * Feeds         them, with one of a closed set of endings.
  * Must not know what the scripts are for.
  *
- *   struct vm_guard *g = vm_guard_open(watchdog);            once a thread that runs deadlined calls
- *   enum vm_result r = vm_call(vm, g, deadline_us, run, &args);
- *   if (vm_dead(vm)) vm_free(vm);                            after VM_TIMEOUT and VM_NOMEM there is nothing else to do with it
+ *   struct vm_guard *g = vm_guard_open(watchdog);            once a thread that runs deadlined
+ * calls enum vm_result r = vm_call(vm, g, deadline_us, run, &args); if (vm_dead(vm)) vm_free(vm);
+ * after VM_TIMEOUT and VM_NOMEM there is nothing else to do with it
  */
 #ifndef PERILUNE_SCRIPT_VM_H
 #define PERILUNE_SCRIPT_VM_H
@@ -39,13 +39,15 @@ void vm_guard_close(struct vm_guard *g);
 uint64_t vm_guard_kills(const struct vm_guard *g);
 
 enum vm_kind {
-    VM_POLICY,  /* jumped out of; only base, string, table, math, bit, coroutine, and those cut down by perilune.sandbox */
-    VM_TRUSTED  /* adapters, configuration: a count hook and the allocator end a call with an error, the state lives on; cjson is there */
+    VM_POLICY, /* jumped out of; only base, string, table, math, bit, coroutine, and those cut down
+                  by perilune.sandbox */
+    VM_TRUSTED /* adapters, configuration: a count hook and the allocator end a call with an error,
+                  the state lives on; cjson is there */
 };
 
 struct vm;
-/* JIT off. `memory` is the cap in bytes. `require` finds the trusted library (perilune.*), from `lua_dir` first when it has the file,
- * else embedded. */
+/* JIT off. `memory` is the cap in bytes. `require` finds the trusted library (perilune.*), from
+ * `lua_dir` first when it has the file, else embedded. */
 struct vm *vm_new(enum vm_kind kind, size_t memory, const char *lua_dir);
 
 /* Also for a dead one: gives back every block without running anything in it. */
@@ -54,12 +56,15 @@ void vm_free(struct vm *vm);
 bool vm_dead(const struct vm *vm);
 size_t vm_memory(const struct vm *vm);
 
-/* Runs `body` inside a protected call on the state. What body pushes is gone afterwards: the stack is as high as before. `guard` NULL or
- * deadline 0: no limit by clock (trusted kinds then have their count hook alone). body returns VM_OK or VM_BAD_RESULT (then with a message on
- * top of the stack); raising a Lua error in it is VM_RAISED. */
-enum vm_result vm_call(struct vm *vm, struct vm_guard *guard, uint32_t deadline_us, enum vm_result (*body)(lua_State *L, void *arg), void *arg);
+/* Runs `body` inside a protected call on the state. What body pushes is gone afterwards: the stack
+ * is as high as before. `guard` NULL or deadline 0: no limit by clock (trusted kinds then have
+ * their count hook alone). body returns VM_OK or VM_BAD_RESULT (then with a message on top of the
+ * stack); raising a Lua error in it is VM_RAISED. */
+enum vm_result vm_call(struct vm *vm, struct vm_guard *guard, uint32_t deadline_us,
+                       enum vm_result (*body)(lua_State *L, void *arg), void *arg);
 
-/* The message of the last call that did not end well, "" after VM_OK; with "file:line:" in front where Lua gave one. Valid until the next call. */
+/* The message of the last call that did not end well, "" after VM_OK; with "file:line:" in front
+ * where Lua gave one. Valid until the next call. */
 const char *vm_error(const struct vm *vm);
 
 #endif
