@@ -1,0 +1,226 @@
+#include "route/access.h"
+
+#include "base/crypto.h"
+
+#include <math.h>
+
+static bool one_of(struct span s, const struct span *list, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (span_eq(s, list[i]))
+            return true;
+    return false;
+}
+
+#define IN(s, ...)                                                                                 \
+    one_of((s), (const struct span[]){ __VA_ARGS__ },                                              \
+           sizeof((const struct span[]){ __VA_ARGS__ }) / sizeof(struct span))
+
+/* The key a client presents, in whichever header its dialect puts it. */
+static struct span presented_key(const struct http_message *m) {
+    struct span value = http_header(m, SPAN("authorization"));
+    const struct span bearer = SPAN("bearer ");
+    if (value.at && value.len > bearer.len &&
+        span_eq_nocase(span_sub(value, 0, bearer.len), bearer))
+        return span_trim(span_sub(value, bearer.len, value.len));
+    value = http_header(m, SPAN("x-api-key"));
+    if (value.at)
+        return value;
+    return http_header(m, SPAN("x-goog-api-key"));
+}
+
+static bool key_known(const struct config *config, struct span key) {
+    bool known = false;
+    /* Every key is compared, so that the time does not tell which one was near. */
+    for (size_t i = 0; i < config->n_client_keys; i++)
+        known |= crypto_equal(key, config->client_keys[i]);
+    return known;
+}
+
+/* The host of "host:port" or "[v6]:port". */
+static struct span host_of(struct span authority) {
+    if (authority.len && authority.at[0] == '[')
+        return span_sub(authority, 0, span_find(authority, ']') + 1);
+    return span_sub(authority, 0, span_find(authority, ':'));
+}
+
+static bool host_is_here(struct span authority) {
+    struct span host = host_of(authority);
+    return span_eq_nocase(host, SPAN("localhost")) || span_eq(host, SPAN("[::1]")) ||
+           (span_starts(host, SPAN("127.")) && host.len <= 15);
+}
+
+static bool origin_is_here(struct span origin) {
+    struct span rest;
+    if (span_starts(origin, SPAN("http://")))
+        rest = span_sub(origin, 7, origin.len);
+    else if (span_starts(origin, SPAN("https://")))
+        rest = span_sub(origin, 8, origin.len);
+    else
+        return false;
+    return host_is_here(rest);
+}
+
+static bool origin_allowed(const struct config *config, struct span origin) {
+    return one_of(origin, config->cors_origins, config->n_cors_origins) || origin_is_here(origin);
+}
+
+static bool type_is_json(struct span type) {
+    struct span essence = span_trim(span_sub(type, 0, span_find(type, ';')));
+    return span_eq_nocase(essence, SPAN("application/json"));
+}
+
+/* Without keys, whoever reaches the port may spend; a web page in the developer's browser reaches it too, by a rebound name or a cross-site
+ * form. So: our own names only, no foreign page, and a content type that a form can not send. */
+static bool check_page(const struct config *config, const struct http_message *m,
+                       struct api_error *error) {
+    if (!host_is_here(http_header(m, SPAN("host")))) {
+        *error = api_error(ERROR_PERMISSION_DENIED,
+                           SPAN("Without client keys only this machine may ask, by a loopback "
+                                "name: set keys in perilune.lua to open it further."));
+        return false;
+    }
+    struct span origin = http_header(m, SPAN("origin"));
+    if (origin.at && !origin_allowed(config, origin)) {
+        *error = api_error(ERROR_PERMISSION_DENIED,
+                           SPAN("Requests from web pages are refused: allow the page's origin in "
+                                "cors.origins and set client keys."));
+        return false;
+    }
+    if (span_eq(m->method, SPAN("POST")) &&
+        !type_is_json(http_header(m, SPAN("content-type")))) {
+        *error = api_error(ERROR_UNSUPPORTED_ENCODING,
+                           SPAN("Send the body as application/json (header content-type)."));
+        return false;
+    }
+    return true;
+}
+
+bool access_check(const struct snapshot *snap, const struct http_message *m,
+                  const struct endpoint *endpoint, struct api_error *error) {
+    if (endpoint->open || span_eq(m->method, SPAN("OPTIONS")))
+        return true;
+    if (snap->config.n_client_keys == 0)
+        return check_page(&snap->config, m, error);
+    struct span key = presented_key(m);
+    if (key.at && key_known(&snap->config, key))
+        return true;
+    *error = api_error(ERROR_INVALID_API_KEY,
+                       SPAN("No valid API key was given. Send one as Authorization: Bearer KEY."));
+    return false;
+}
+
+/* Never shown to policies, never forwarded. */
+static bool is_secret(struct span name) {
+    return IN(name, SPAN("authorization"), SPAN("proxy-authorization"), SPAN("cookie"),
+              SPAN("x-api-key"), SPAN("x-goog-api-key"), SPAN("api-key"), SPAN("set-cookie"));
+}
+
+static bool bad_header(struct api_error *error, struct span name, struct span expected,
+                       struct arena *arena) {
+    *error = api_error(ERROR_INVALID_REQUEST,
+                       arena_printf(arena, "The header %.*s must be %.*s.", SPAN_ARGS(name),
+                                    SPAN_ARGS(expected)));
+    error->param = name;
+    return false;
+}
+
+static const struct span *read_list(struct span text, size_t *n, struct arena *arena) {
+    struct span rest = text, part;
+    size_t count = 0;
+    while (span_split(&rest, ',', &part))
+        count += part.len > 0;
+    struct span *list = arena_new_array(arena, struct span, count);
+    rest = text;
+    *n = 0;
+    while (span_split(&rest, ',', &part))
+        if (part.len)
+            list[(*n)++] = part;
+    return list;
+}
+
+static bool read_ms(struct span value, uint32_t *ms) {
+    uint64_t n;
+    if (!span_uint(value, &n) || n == 0 || n > 86400000)
+        return false;
+    *ms = (uint32_t)n;
+    return true;
+}
+
+static bool read_flag(struct span value, bool *flag) {
+    *flag = span_eq(value, SPAN("1")) || span_eq_nocase(value, SPAN("true"));
+    return *flag || span_eq(value, SPAN("0")) || span_eq_nocase(value, SPAN("false"));
+}
+
+static bool read_own(struct pair h, struct facts *facts, struct access_wishes *wishes,
+                     struct api_error *error, struct arena *arena) {
+    const struct span what = span_sub(h.name, sizeof "x-route-" - 1, h.name.len);
+    const struct span ms = SPAN("a number of milliseconds, 1 to 86400000");
+    if (span_eq(what, SPAN("policy"))) {
+        wishes->policy = h.value;
+    } else if (span_eq(what, SPAN("models"))) {
+        facts->models = read_list(h.value, &facts->n_models, arena);
+        if (!facts->n_models)
+            return bad_header(error, h.name, SPAN("a comma-separated list of models"), arena);
+    } else if (span_eq(what, SPAN("strict"))) {
+        if (!read_flag(h.value, &facts->strict))
+            return bad_header(error, h.name, SPAN("0 or 1"), arena);
+    } else if (span_eq(what, SPAN("trace"))) {
+        if (!read_flag(h.value, &wishes->trace))
+            return bad_header(error, h.name, SPAN("0 or 1"), arena);
+    } else if (span_eq(what, SPAN("max-cost-usd"))) {
+        if (!span_double(h.value, &facts->max_cost_usd) || facts->max_cost_usd < 0)
+            return bad_header(error, h.name, SPAN("an amount in dollars, 0 or more"), arena);
+    } else if (span_eq(what, SPAN("max-latency-ms"))) {
+        if (!read_ms(h.value, &facts->max_latency_ms))
+            return bad_header(error, h.name, ms, arena);
+    } else if (span_eq(what, SPAN("deadline-ms"))) {
+        if (!read_ms(h.value, &facts->deadline_ms))
+            return bad_header(error, h.name, ms, arena);
+    } else if (span_eq(what, SPAN("tier"))) {
+        facts->tier = h.value;
+    } else if (span_eq(what, SPAN("session"))) {
+        facts->session = h.value;
+    } else if (span_eq(what, SPAN("tags"))) {
+        facts->tags = read_list(h.value, &facts->n_tags, arena);
+    } else {
+        *error = api_error(ERROR_INVALID_REQUEST,
+                           arena_printf(arena, "There is no header %.*s.", SPAN_ARGS(h.name)));
+        error->param = h.name;
+        return false;
+    }
+    return true;
+}
+
+bool access_read(struct http_message *m, struct facts *facts, struct access_wishes *wishes,
+                 struct api_error *error) {
+    struct pair *shown = arena_new_array(&m->arena, struct pair, m->n_headers);
+    size_t n = 0;
+    facts->max_cost_usd = HUGE_VAL;
+    for (size_t i = 0; i < m->n_headers; i++) {
+        struct pair h = m->headers[i];
+        if (is_secret(h.name))
+            continue;
+        shown[n++] = h;
+        if (span_starts(h.name, SPAN("x-route-")) &&
+            !read_own(h, facts, wishes, error, &m->arena))
+            return false;
+    }
+    facts->headers = shown;
+    facts->n_headers = n;
+    struct span coding = http_header(m, SPAN("content-encoding"));
+    if (coding.at && !span_eq_nocase(coding, SPAN("identity"))) {
+        *error = api_error(ERROR_UNSUPPORTED_ENCODING,
+                           SPAN("Compressed bodies are not accepted: send it as it is."));
+        return false;
+    }
+    return true;
+}
+
+bool access_forwards(enum dialect dialect, struct span name) {
+    return dialect == DIALECT_OPENAI_CHAT && span_eq(name, SPAN("openai-beta"));
+}
+
+bool access_returns(enum dialect dialect, struct span name) {
+    return dialect == DIALECT_OPENAI_CHAT &&
+           IN(name, SPAN("openai-processing-ms"), SPAN("openai-version"));
+}

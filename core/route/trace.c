@@ -1,0 +1,158 @@
+#include "route/trace.h"
+
+#include <assert.h>
+
+void trace_init(struct trace *t, struct span id, uint64_t began_us) {
+    *t = (struct trace){ .id = id, .began_us = began_us };
+    t->end = &t->attempts;
+}
+
+struct trace_attempt *trace_add(struct trace *t, struct arena *arena, const struct target *target) {
+    struct trace_attempt *a = arena_new(arena, struct trace_attempt);
+    a->target = target;
+    a->input_tokens = a->output_tokens = a->cached_tokens = a->reasoning_tokens = -1;
+    a->cost = -1;
+    *t->end = a;
+    t->end = &a->next;
+    return a;
+}
+
+nanousd trace_cost(const struct target *target, int64_t input, int64_t output, int64_t cached) {
+    const struct price *p = &target->price;
+    if (input < 0 || output < 0 || p->input == PRICE_UNKNOWN || p->output == PRICE_UNKNOWN)
+        return -1;
+    if (cached < 0 || p->cached == PRICE_UNKNOWN)
+        cached = 0;
+    if (cached > input)
+        cached = input;
+    __int128 sum = (__int128)(input - cached) * p->input + (__int128)output * p->output;
+    if (cached)
+        sum += (__int128)cached * p->cached;
+    return (nanousd)((sum + 999999) / 1000000);
+}
+
+nanousd trace_total_cost(const struct trace *t) {
+    nanousd sum = 0;
+    for (const struct trace_attempt *a = t->attempts; a; a = a->next) {
+        if (a->cost >= 0)
+            sum += a->cost;
+        else if (a->tried && a->failure == FAILURE_NONE)
+            return -1;
+    }
+    return sum;
+}
+
+void trace_write_usd(struct buf *out, nanousd cost) {
+    assert(cost >= 0);
+    size_t start = out->len;
+    buf_printf(out, "%lld.%09lld", (long long)(cost / 1000000000),
+               (long long)(cost % 1000000000));
+    while (out->len > start + 2 && out->at[out->len - 1] == '0' && out->at[out->len - 2] != '.')
+        out->len--;
+}
+
+static void write_member(struct buf *out, const char *name, struct span text) {
+    if (!text.at)
+        return;
+    buf_printf(out, ",\"%s\":", name);
+    buf_add_json(out, text);
+}
+
+static unsigned spent_ms(const struct trace_attempt *a) {
+    return a->ended_us > a->began_us ? (unsigned)((a->ended_us - a->began_us) / 1000) : 0;
+}
+
+static void write_attempt(const struct trace_attempt *a, struct buf *out, bool whole) {
+    buf_add(out, SPAN("{\"target\":"));
+    buf_add_json(out, a->target->id);
+    buf_add(out, SPAN(",\"failure\":"));
+    if (a->failure == FAILURE_NONE)
+        buf_add(out, SPAN("null"));
+    else
+        buf_printf(out, "\"%s\"", failure_name(a->failure));
+    if (a->status)
+        buf_printf(out, ",\"status\":%d", a->status);
+    else
+        buf_add(out, SPAN(",\"status\":null"));
+    buf_printf(out, ",\"ms\":%u", spent_ms(a));
+    if (!a->tried)
+        buf_add(out, SPAN(",\"skipped\":true"));
+    if (a->over_threshold)
+        buf_add(out, SPAN(",\"over_threshold\":true"));
+    if (whole) {
+        if (a->first_us)
+            buf_printf(out, ",\"first_token_ms\":%.1f",
+                       (double)(a->first_us - a->began_us) / 1000);
+        if (a->input_tokens >= 0)
+            buf_printf(out, ",\"input_tokens\":%lld", (long long)a->input_tokens);
+        if (a->output_tokens >= 0)
+            buf_printf(out, ",\"output_tokens\":%lld", (long long)a->output_tokens);
+        if (a->cost >= 0) {
+            buf_add(out, SPAN(",\"cost_usd\":"));
+            trace_write_usd(out, a->cost);
+        }
+        write_member(out, "upstream_request_id", a->upstream_id);
+        write_member(out, "message", a->message);
+    }
+    buf_add_char(out, '}');
+}
+
+static void write_attempts(const struct trace *t, struct buf *out, bool whole) {
+    buf_add_char(out, '[');
+    for (const struct trace_attempt *a = t->attempts; a; a = a->next) {
+        if (a != t->attempts)
+            buf_add_char(out, ',');
+        write_attempt(a, out, whole);
+    }
+    buf_add_char(out, ']');
+}
+
+void trace_write_attempts(const struct trace *t, struct buf *out) {
+    write_attempts(t, out, false);
+}
+
+static void write_cuts(const struct trace *t, struct buf *out) {
+    buf_add(out, SPAN(",\"cut\":["));
+    for (size_t i = 0; i < t->n_cuts; i++) {
+        const struct cut *c = &t->cuts[i];
+        buf_printf(out, "%s{\"word\":", i ? "," : "");
+        buf_add_json(out, c->word);
+        write_member(out, "target", c->target);
+        write_member(out, "why", c->why);
+        buf_printf(out, ",\"count\":%u}", c->count);
+    }
+    buf_add_char(out, ']');
+}
+
+static void write_notes(const struct trace *t, struct buf *out) {
+    buf_add(out, SPAN(",\"notes\":{"));
+    for (size_t i = 0; i < t->n_notes; i++) {
+        if (i)
+            buf_add_char(out, ',');
+        buf_add_json(out, t->notes[i].name);
+        buf_add_char(out, ':');
+        buf_add_json(out, t->notes[i].value);
+    }
+    buf_add_char(out, '}');
+}
+
+void trace_write(const struct trace *t, struct buf *out) {
+    buf_add(out, SPAN("{\"id\":"));
+    buf_add_json(out, t->id);
+    write_member(out, "policy", t->policy);
+    write_member(out, "policy_error", t->policy_error);
+    write_member(out, "reason", t->reason);
+    buf_printf(out, ",\"policy_us\":%u,\"attempts\":", t->policy_us);
+    write_attempts(t, out, true);
+    nanousd cost = trace_total_cost(t);
+    buf_add(out, SPAN(",\"cost_usd\":"));
+    if (cost >= 0)
+        trace_write_usd(out, cost);
+    else
+        buf_add(out, SPAN("null"));
+    if (t->n_cuts)
+        write_cuts(t, out);
+    if (t->n_notes)
+        write_notes(t, out);
+    buf_add_char(out, '}');
+}

@@ -1,0 +1,64 @@
+/* trace.h - the explanation of one request: who decided what, what was tried, how it went.
+ *
+ * Owns          nothing; lies in the request and points into its arena.
+ * Fed by        request, as things happen.
+ * Feeds         response headers, the `route` object of bodies and errors, the log.
+ * Must not know how any of it came about.
+ */
+#ifndef PERILUNE_ROUTE_TRACE_H
+#define PERILUNE_ROUTE_TRACE_H
+
+#include "base/buf.h"
+#include "base/decision.h"
+
+/* One attempt, or one step that was passed over (then `tried` is false). */
+struct trace_attempt {
+    struct trace_attempt *next;
+    const struct target *target;
+    bool tried;
+    bool over_threshold;  /* run although predicted too slow */
+    enum failure failure; /* FAILURE_NONE: it answered, or is under way */
+    int status;           /* HTTP status of the provider; 0: none came */
+    uint64_t began_us, first_us, ended_us; /* clock_us(); 0: not reached */
+    struct span upstream_id; /* the provider's own request id */
+    struct span message;     /* what the provider said; bounded */
+    int64_t input_tokens, output_tokens, cached_tokens, reasoning_tokens; /* -1: not said */
+    nanousd cost;            /* -1: unknown */
+};
+
+struct trace {
+    struct span id;
+    struct span policy;       /* "tier@3f9c2a1b"; "fallback" when the configured chain had to answer */
+    struct span policy_error; /* "timeout: policies/tier.lua took over 5 ms"; SPAN_NONE without one */
+    struct span reason;       /* the policy's own word for it */
+    const struct cut *cuts;
+    size_t n_cuts;
+    const struct pair *notes;
+    size_t n_notes;
+    struct trace_attempt *attempts, **end;
+    unsigned tried;
+    uint64_t began_us, decided_us; /* the request's first byte; the policy's answer */
+    uint32_t policy_us;
+};
+
+void trace_init(struct trace *t, struct span id, uint64_t began_us);
+
+/* A new last entry, in `arena`, for the target. */
+struct trace_attempt *trace_add(struct trace *t, struct arena *arena, const struct target *target);
+
+/* What the usage costs at the target's price, rounded once, up: nano-dollars, or -1 when a price or the usage is not known. */
+nanousd trace_cost(const struct target *target, int64_t input, int64_t output, int64_t cached);
+
+/* The sum of the known costs of all attempts; -1 when an attempt that answered has none. */
+nanousd trace_total_cost(const struct trace *t);
+
+/* "0.001234" dollars. */
+void trace_write_usd(struct buf *out, nanousd cost);
+
+/* [{"target","failure","status","ms"},...], as errors carry it. */
+void trace_write_attempts(const struct trace *t, struct buf *out);
+
+/* The whole `route` object of x-route-trace. */
+void trace_write(const struct trace *t, struct buf *out);
+
+#endif
