@@ -25,7 +25,7 @@ enum json_error {
     JSON_OK = 0,
     JSON_MALFORMED = -1, /* not JSON (RFC 8259), or not UTF-8 */
     JSON_TOO_DEEP = -2,  /* more than 256 levels */
-    JSON_DUPLICATE = -3, /* a key that was asked for stands twice in the top-level object */
+    JSON_DUPLICATE = -3, /* a key that was asked for stands twice in the object */
     JSON_NOT_OBJECT = -4 /* the top level is no object */
 };
 
@@ -41,8 +41,10 @@ struct json_parser;
 struct json_parser *json_parser_new(void);
 void json_parser_free(struct json_parser *p);
 
-/* Reads and validates the whole text. `text` need not be padded. Values of an earlier document are dead from here on. Memory
- * over 1 MB is given back by the next smaller document. Returns a json_error; `*root` is absent on failure. */
+/* Reads and validates the whole text. `text` need not be padded and is not needed afterwards. Values of an earlier document are dead
+ * from here on. What a document over 1 MB took is given back by the next smaller one. Numbers of any size and lone surrogate
+ * escapes are JSON and are let through; such a number reads as a double (at most 1e308), such an escape as U+FFFD. Returns a
+ * json_error; `*root` is absent on failure. */
 int json_parse(struct json_parser *p, struct span text, struct json_value *root);
 
 enum json_type json_type(struct json_value v);
@@ -76,27 +78,30 @@ bool json_int(struct json_value v, int64_t *value);
 /* true for a literal true; false for anything else. */
 bool json_true(struct json_value v);
 
-/* Where one member of the top-level object stands in the text, for json_splice(). */
+/* Where one member of an object stands in the object's text, for json_splice(). */
 struct json_member {
-    struct span name;  /* in: the unescaped key that is looked for */
-    bool found;        /* out */
-    size_t key_at;     /* offset of the key's opening quote */
-    size_t value_at;   /* offset of the value's first byte */
-    size_t value_end;  /* offset behind the value's last byte */
+    struct span name;        /* in: the unescaped key that is looked for */
+    bool found;              /* out */
+    bool repeated;           /* out: the key stands twice or more; the places are those of the first */
+    size_t key_at;           /* offset of the key's opening quote */
+    size_t value_at;         /* offset of the value's first byte */
+    size_t value_end;        /* offset behind the value's last byte */
+    struct json_value value; /* absent when not found; dies with the document, the places do not */
 };
 
-/* Finds members of the top-level object of `text`, which json_parse() has accepted. Keys compare unescaped. JSON_DUPLICATE when
- * one of them stands twice (its place is then members[i].found). */
-int json_locate(struct json_parser *p, struct span text, struct json_member *members, size_t n);
+/* Finds members of an object of the document `p` read last: the top-level one (`in` NULL; offsets count from the start of the
+ * text), or the value of a member of that one which was found before (offsets count from `in->value_at`). Keys compare
+ * unescaped. JSON_NOT_OBJECT when it is none; JSON_DUPLICATE when one of the keys stands twice. */
+int json_locate(struct json_parser *p, const struct json_member *in, struct json_member *members, size_t n);
 
-/* One top-level change: a member set to raw JSON, or taken out when `raw` is SPAN_NONE. */
+/* One change: a member set to raw JSON, or taken out when `raw` is SPAN_NONE. */
 struct json_edit {
     struct json_member where; /* as json_locate() left it; not found: the member is added at the end (or nothing is removed) */
     struct span raw;          /* JSON text; not checked here */
 };
 
-/* `text` with the edits done, appended to `out`; every byte outside of them as it was, commas kept right. Edits may come in any
- * order and must name different members. */
+/* `text`, an object, with the edits done, appended to `out`; every byte outside of them as it was, commas kept right. Edits may come in any
+ * order and must name different members. Costs the text's length once, plus the square of `n`. */
 void json_splice(struct span text, const struct json_edit *edits, size_t n, struct buf *out);
 
 #ifdef __cplusplus
