@@ -1,0 +1,91 @@
+/* wire.h - what pass-through must know about the bytes of a dialect.
+ *
+ * Owns          one table of readers a dialect (wire_<dialect>.c), and the reading of errors, which
+ * all share. Fed by        attempt, with answers, stream events and error bodies of a provider.
+ * Feeds         attempt: whether there is content, an end, an error; usage; the failure class.
+ * Must not know requests, networks, what is done about any of it.
+ *
+ *   const struct wire *w = wire_of(DIALECT_OPENAI_CHAT);
+ *   w->read_event(parser, event->name, event->data, &arena, &seen);
+ *   if (seen.kind == WIRE_ERROR) why = wire_classify(rules, n, status, &seen.error);
+ */
+#ifndef PERILUNE_ROUTE_WIRE_H
+#define PERILUNE_ROUTE_WIRE_H
+
+#include "base/arena.h"
+#include "base/failure.h"
+#include "base/json.h"
+#include "base/snapshot.h"
+
+enum wire_kind {
+    WIRE_OK,       /* an event or an answer of the dialect */
+    WIRE_END,      /* the end mark of a stream */
+    WIRE_ERROR,    /* the provider says that it failed: `error` */
+    WIRE_MALFORMED /* not the dialect */
+};
+
+/* Tokens; -1: not said. `cached` is part of `input`, `reasoning` of `output`. */
+struct wire_usage {
+    int64_t input, output, cached, reasoning;
+};
+
+/* What a provider says went wrong. `message` is one line of printable UTF-8, at most
+ * WIRE_MESSAGE_MAX bytes, in the arena; so are the others, at most WIRE_CODE_MAX. SPAN_NONE: not
+ * said. */
+struct wire_error {
+    struct span message, code, type;
+};
+#define WIRE_MESSAGE_MAX 1024
+#define WIRE_CODE_MAX 128
+
+/* What one event or one whole answer holds. */
+struct wire_seen {
+    enum wire_kind kind;
+    bool content;      /* text, reasoning, refusal, tool or audio: something for the reader */
+    unsigned choices;  /* how many it speaks of */
+    unsigned finished; /* how many of them have a finish reason */
+    bool excused; /* one of the reasons is length or content filter: an end without content is then
+                     right */
+    bool has_usage;
+    bool only_usage; /* an event with usage and no choices: dropped for a client that did not ask */
+    struct wire_usage usage;
+    struct span model; /* who answers; good until the parser's next document; SPAN_NONE: not said */
+    struct json_member model_place; /* whole answers: where `model` stands, for json_splice() */
+    struct wire_error error;        /* of WIRE_ERROR */
+};
+
+struct wire {
+    /* One event of a stream: its name (SPAN_NONE mostly) and data. Texts of an error go into
+     * `arena`, which is otherwise left alone. */
+    void (*read_event)(struct json_parser *p, struct span name, struct span data,
+                       struct arena *arena, struct wire_seen *seen);
+    /* A whole answer with a status of success. */
+    void (*read_answer)(struct json_parser *p, struct span body, struct arena *arena,
+                        struct wire_seen *seen);
+};
+
+/* The readers of a dialect. NULL for DIALECT_NONE. */
+const struct wire *wire_of(enum dialect d);
+
+/* Reads the body of an error answer, in whatever shape: {error: {message, type, code}}, {error:
+ * "text"}, {message}, {detail}, [{error}], a page of HTML, plain text, nothing. */
+void wire_read_error(struct json_parser *p, struct span body, struct arena *arena,
+                     struct wire_error *error);
+
+/* The same for a document that has been read; for the readers of dialects. */
+void wire_read_error_value(struct json_value v, struct arena *arena, struct wire_error *error);
+
+/* The class of a refusal: that of the first rule that fits, else by `status`. An error inside an
+ * answer of status 200 counts as the status its code gives, if it is a number that is one. Never
+ * FAILURE_NONE. */
+enum failure wire_classify(const struct failure_rule *rules, size_t n, int status,
+                           const struct wire_error *error);
+
+/* Replaces each of a provider's own secrets in the error's texts by "***": what it says may reach
+ * the client. */
+void wire_mask(const struct provider *provider, struct arena *arena, struct wire_error *error);
+
+/* wire_openai_chat.c */
+extern const struct wire wire_openai_chat;
+
+#endif
