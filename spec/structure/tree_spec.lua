@@ -1,0 +1,145 @@
+-- What lies in the repository, and what mirrors what.
+local tree = require "support.tree"
+
+-- Modules that only make sense driven through the real binary, and the spec that does.
+local DRIVEN_BY = {
+  ["core/cli/cli"] = "spec/gateway/cli_spec.lua",
+  ["core/cli/help"] = "spec/gateway/cli_spec.lua",
+  ["core/cli/version"] = "spec/gateway/cli_spec.lua",
+}
+
+-- Whether `stem` ("vm_kill") is about a module of the folder ("vm"): equal, or with a word behind it.
+local function about(stem, folder, endings)
+  while stem do
+    for _, ending in ipairs(endings) do
+      if tree.exists(folder .. "/" .. stem .. ending) then
+        return true
+      end
+    end
+    stem = stem:match "^(.+)_[^_]+$"
+  end
+  return false
+end
+
+local function has_unit(module)
+  local folder, stem = module:match "^core/(.+)/([^/]+)$"
+  for _, path in ipairs(tree.matching("spec/core/" .. folder, "%.c$")) do
+    local name = path:match "([^/]+)_test%.c$"
+    if name == stem or name and name:sub(1, #stem + 1) == stem .. "_" then
+      return true
+    end
+  end
+  return false
+end
+
+describe("specs mirror sources", function()
+  it("every unit test has its module", function()
+    local breaches = {}
+    for _, path in ipairs(tree.matching("spec/core", "_test%.c$")) do
+      local folder, stem = path:match "^spec/(core/.+)/([^/]+)_test%.c$"
+      if not about(stem, folder, { ".c", ".cpp", ".h" }) then
+        breaches[#breaches + 1] = path
+      end
+    end
+    assert.same({}, breaches)
+  end)
+
+  it("every module has a unit test, or a gateway spec that drives it", function()
+    local breaches = {}
+    for _, path in ipairs(tree.matching("core", "%.c$", "%.cpp$")) do
+      local module = path:gsub("%.%w+$", "")
+      local driver = DRIVEN_BY[module]
+      if module ~= "core/main" and not has_unit(module) and not (driver and tree.exists(driver)) then
+        breaches[#breaches + 1] = path
+      end
+    end
+    assert.same({}, breaches)
+  end)
+
+  it("every Lua module has a spec", function()
+    local breaches = {}
+    for _, path in ipairs(tree.matching("lua/perilune", "%.lua$")) do
+      local stem = path:match "^lua/perilune/(.*)%.lua$"
+      if not tree.exists("spec/lua/" .. stem .. "_spec.lua") then
+        breaches[#breaches + 1] = path
+      end
+    end
+    assert.same({}, breaches)
+  end)
+
+  it("every shipped policy has a spec", function()
+    local breaches = {}
+    for _, path in ipairs(tree.matching("policies", "^policies/[^/]+%.lua$")) do
+      local stem = path:match "^policies/(.*)%.lua$"
+      if not tree.exists("spec/policies/" .. stem .. "_spec.lua") then
+        breaches[#breaches + 1] = path
+      end
+    end
+    assert.same({}, breaches)
+  end)
+end)
+
+describe("the repository", function()
+  -- What git holds or would take in.
+  local function committed()
+    local pipe = assert(io.popen "git ls-files --cached --others --exclude-standard")
+    local list = {}
+    for path in pipe:lines() do
+      if tree.exists(path) then
+        list[#list + 1] = path
+      end
+    end
+    pipe:close()
+    return list
+  end
+
+  it("holds nothing third-party and nothing built", function()
+    local breaches = {}
+    for _, path in ipairs(committed()) do
+      for _, pattern in ipairs {
+        "node_modules/", "^vendor/", "^third_party/", "^deps/", "%.o$", "%.a$", "%.so$", "%.so%.", "%.min%.js$", "%.tgz$",
+      } do
+        if path:match(pattern) then
+          breaches[#breaches + 1] = path
+        end
+      end
+    end
+    assert.same({}, breaches)
+  end)
+
+  it("names no place of one machine and no registry", function()
+    -- In pieces, so that this file does not find itself.
+    local places = { "/wo" .. "rk/", "/ro" .. "ot/", "/ho" .. "me/", '"resol' .. 'ved"' }
+    local breaches = {}
+    for _, path in ipairs(committed()) do
+      local text = tree.read(path)
+      for _, place in ipairs(places) do
+        if text:find(place, 1, true) then
+          breaches[#breaches + 1] = path .. " says " .. place
+        end
+      end
+    end
+    assert.same({}, breaches)
+  end)
+
+  it("pins each npm package to one version", function()
+    for _, path in ipairs(committed()) do
+      if path:match "package%.json$" then
+        for name, version in tree.read(path):gmatch '"([^"]+)":%s*"([%^~><=*][^"]*)"' do
+          error(("%s wants %s %s: pin it"):format(path, name, version))
+        end
+        assert(tree.exists((path:gsub("package%.json$", "package-lock.json"))), path .. " has no lock file beside it")
+      end
+    end
+  end)
+
+  it("leaves no focused spec behind", function()
+    local breaches = {}
+    for _, path in ipairs(tree.matching("spec", "_spec%.lua$")) do
+      if tree.read(path):find("#on" .. "ly", 1, true) or tree.read(path):find("#foc" .. "us", 1, true) then
+        breaches[#breaches + 1] = path
+      end
+    end
+    assert.same({}, breaches)
+  end)
+end)
