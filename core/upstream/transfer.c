@@ -1,0 +1,339 @@
+#include "upstream/transfer.h"
+#include "upstream/lane.h"
+
+#include "base/clock.h"
+
+#include <assert.h>
+#include <openssl/x509.h>
+#include <stdlib.h>
+
+enum {
+    CONNECT_MS_DEFAULT = 10000,
+    /* curl sends a body up to this size together with the head, a larger one through an upload
+       buffer. */
+    BODY_AT_ONCE = 64 << 10,
+    /* The upload buffer stays until the answer has ended: small where many streams are held open,
+     * large where the body itself is and fewer turns of the loop are wanted. */
+    BODY_LARGE = 512 << 10,
+    UPLOAD_BUFFER = 16 << 10,
+    UPLOAD_BUFFER_LARGE = 128 << 10,
+    /* curl counts its silent retries over a handle's whole life and fails the sixth. */
+    RETRIES_WORN = 4
+};
+
+struct transfer {
+    struct lane *lane; /* NULL: ended, or the pump has closed */
+    const struct transfer_events *events;
+    void *owner;
+    size_t body_len;
+    uint32_t total_ms;
+    uint64_t started_us;
+    struct transfer_times times;
+    bool begun; /* on_head was called */
+    char text[128];
+};
+
+static uint64_t since(const struct transfer *t) {
+    uint64_t us = clock_us() - t->started_us;
+    return us ? us : 1; /* 0 means never */
+}
+
+/* --- curl's callbacks; `arg` is the lane, whose transfer is NULL once it was freed --- */
+
+/* The connection stands and the request goes out next. Comes again when curl tries another
+ * connection. */
+static int on_connected(void *arg, char *remote_ip, char *local_ip, int remote_port,
+                        int local_port) {
+    struct lane *lane = arg;
+    struct transfer *t = lane->transfer;
+    if (!t)
+        return CURL_PREREQFUNC_ABORT;
+    if (t->times.accepted && ++lane->retries >= RETRIES_WORN)
+        lane->worn = true;
+    t->times.accepted = true;
+    t->times.connected = since(t);
+    t->times.sent = t->body_len > BODY_AT_ONCE ? 0 : t->times.connected;
+    return CURL_PREREQFUNC_OK;
+}
+
+/* Asked for with large bodies only, to see when they are through. */
+static int on_progress(void *arg, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
+                       curl_off_t up) {
+    struct lane *lane = arg;
+    struct transfer *t = lane->transfer;
+    if (!t)
+        return 1;
+    if (!t->times.sent && t->times.accepted && (size_t)up >= t->body_len)
+        t->times.sent = since(t);
+    return 0;
+}
+
+static size_t on_header(char *at, size_t size, size_t n, void *arg) {
+    struct lane *lane = arg;
+    struct transfer *t = lane->transfer;
+    if (!t)
+        return 0;
+    if (!t->times.first_byte)
+        t->times.first_byte = since(t);
+    switch (head_line(&lane->head, at, size * n)) {
+    case HEAD_BAD:
+        return 0;
+    case HEAD_DONE:
+        t->begun = true;
+        t->events->on_head(
+            t->owner, &(struct transfer_head){ lane->head.status, lane->head.pairs, lane->head.n });
+        return lane->transfer ? size * n : 0;
+    case HEAD_MORE:
+        break;
+    }
+    return size * n;
+}
+
+static size_t on_body(char *at, size_t size, size_t n, void *arg) {
+    struct lane *lane = arg;
+    struct transfer *t = lane->transfer;
+    if (!t)
+        return 0;
+    bool taken = t->events->on_body(t->owner, at, size * n);
+    if (!lane->transfer)
+        return 0;
+    if (!taken) {
+        lane->paused = true;
+        return CURL_WRITEFUNC_PAUSE;
+    }
+    t->times.bytes += size * n;
+    return size * n;
+}
+
+/* --- the end --- */
+
+/* Words for what curl reports. Its own message is not passed on: it holds addresses. */
+static const char *words(struct lane *lane, CURLcode result, char *out, size_t size) {
+    long verify = 0;
+    switch (result) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return "the upstream's name could not be resolved";
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        return "the proxy's name could not be resolved";
+    case CURLE_COULDNT_CONNECT:
+        return "the upstream could not be reached";
+    case CURLE_URL_MALFORMAT:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+        return "the upstream's URL is not a valid http or https one";
+    case CURLE_PEER_FAILED_VERIFICATION:
+        curl_easy_getinfo(lane->easy, CURLINFO_SSL_VERIFYRESULT, &verify);
+        if (verify == X509_V_OK)
+            return "the upstream's certificate is for another name";
+        snprintf(out, size, "the upstream's certificate was refused: %s",
+                 X509_verify_cert_error_string(verify));
+        return out;
+    default:
+        return curl_easy_strerror(result);
+    }
+}
+
+static enum failure timed_out(const struct transfer *t, const char **text) {
+    bool total = t->total_ms && t->times.done >= (uint64_t)t->total_ms * 1000;
+    if (!t->times.accepted && !total) {
+        *text = "the upstream could not be reached in time";
+        return FAILURE_CONNECT;
+    }
+    *text = t->begun ? "the upstream did not finish its answer in time"
+                     : "the upstream did not answer in time";
+    return FAILURE_TIMEOUT;
+}
+
+static enum failure judge(struct transfer *t, struct lane *lane, CURLcode result,
+                          const char **text) {
+    if (lane->head.why) {
+        *text = lane->head.why;
+        return FAILURE_BAD_RESPONSE;
+    }
+    switch (result) {
+    case CURLE_OK:
+        if (t->begun)
+            return FAILURE_NONE;
+        break; /* curl is content with half a head */
+    case CURLE_OPERATION_TIMEDOUT:
+        return timed_out(t, text);
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_BAD_CONTENT_ENCODING:
+    case CURLE_FILESIZE_EXCEEDED:
+    case CURLE_OUT_OF_MEMORY: /* so it calls a header line over 100 KB */
+        if (t->times.accepted) {
+            *text = "the upstream's answer is not sound HTTP";
+            return FAILURE_BAD_RESPONSE;
+        }
+        break;
+    default:
+        break;
+    }
+    if (!t->times.accepted) {
+        *text = words(lane, result, t->text, sizeof t->text);
+        return FAILURE_CONNECT;
+    }
+    *text = t->begun ? "the upstream's answer broke off"
+                     : "the upstream closed the connection without a complete answer";
+    return t->begun ? FAILURE_CUT_STREAM : FAILURE_SERVER_ERROR;
+}
+
+static void on_end(struct lane *lane, CURLcode result) {
+    struct transfer *t = lane->transfer;
+    long fresh = 0;
+    const char *text = NULL;
+    curl_easy_getinfo(lane->easy, CURLINFO_NUM_CONNECTS, &fresh);
+    t->times.done = since(t);
+    t->times.reused = t->times.accepted && fresh == 0;
+    enum failure why = judge(t, lane, result, &text);
+    t->lane = NULL;
+    pump_release(lane);
+    /* The event may free the transfer. */
+    if (why == FAILURE_NONE)
+        t->events->on_done(t->owner, &t->times);
+    else
+        t->events->on_fail(t->owner, why, text, &t->times);
+}
+
+static void on_drop(struct lane *lane) {
+    lane->transfer->lane = NULL;
+}
+
+/* --- the start --- */
+
+static void fit(struct lane *lane) {
+    lane->on_end = on_end;
+    lane->on_drop = on_drop;
+    curl_easy_setopt(lane->easy, CURLOPT_PREREQFUNCTION, on_connected);
+    curl_easy_setopt(lane->easy, CURLOPT_PREREQDATA, lane);
+    curl_easy_setopt(lane->easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(lane->easy, CURLOPT_XFERINFODATA, lane);
+    curl_easy_setopt(lane->easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(lane->easy, CURLOPT_HEADERDATA, lane);
+    curl_easy_setopt(lane->easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(lane->easy, CURLOPT_WRITEDATA, lane);
+}
+
+/* The body is never copied by us; curl reads it where it lies. */
+static void set_method(struct lane *lane, const struct transfer_message *m) {
+    bool post = strcmp(m->method, "POST") == 0;
+    enum lane_method method = post                                            ? LANE_POST
+                              : strcmp(m->method, "HEAD") == 0                ? LANE_HEAD
+                              : strcmp(m->method, "GET") == 0 && !m->body.len ? LANE_GET
+                                                                              : LANE_CUSTOM;
+    bool body = post || m->body.len;
+    if (method != lane->method || method == LANE_CUSTOM) {
+        /* In this order: asking for GET undoes "no body", and the name goes over the kind. */
+        curl_easy_setopt(lane->easy, CURLOPT_HTTPGET, 1L);
+        if (body)
+            curl_easy_setopt(lane->easy, CURLOPT_POST, 1L);
+        if (method == LANE_HEAD)
+            curl_easy_setopt(lane->easy, CURLOPT_NOBODY, 1L);
+        curl_easy_setopt(lane->easy, CURLOPT_CUSTOMREQUEST,
+                         method == LANE_CUSTOM ? m->method : NULL);
+        lane->method = method;
+    }
+    if (body) {
+        curl_easy_setopt(lane->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)m->body.len);
+        curl_easy_setopt(lane->easy, CURLOPT_POSTFIELDS, m->body.len ? m->body.at : "");
+    }
+}
+
+static void set_limits(struct lane *lane, const struct transfer_message *m) {
+    uint32_t connect_ms = m->connect_ms ? m->connect_ms : CONNECT_MS_DEFAULT;
+    if (connect_ms != lane->connect_ms)
+        curl_easy_setopt(lane->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
+    if (m->total_ms != lane->total_ms)
+        curl_easy_setopt(lane->easy, CURLOPT_TIMEOUT_MS, (long)m->total_ms);
+    lane->connect_ms = connect_ms;
+    lane->total_ms = m->total_ms;
+
+    long upload_size = m->body.len > BODY_LARGE ? UPLOAD_BUFFER_LARGE : UPLOAD_BUFFER;
+    if (upload_size != lane->upload_size)
+        curl_easy_setopt(lane->easy, CURLOPT_UPLOAD_BUFFERSIZE, upload_size);
+    lane->upload_size = upload_size;
+    bool progress = m->body.len > BODY_AT_ONCE;
+    if (progress != lane->progress)
+        curl_easy_setopt(lane->easy, CURLOPT_NOPROGRESS, progress ? 0L : 1L);
+    lane->progress = progress;
+}
+
+/* One line NUL-terminated behind the last; curl takes "Name:" without a value as "leave that header
+ * out", and "Name;" for an empty one. */
+static void add_line(struct buf *text, struct span line) {
+    size_t colon = span_find(line, ':');
+    assert(colon && colon < line.len);
+    assert(!memchr(line.at, '\r', line.len) && !memchr(line.at, '\n', line.len) &&
+           !memchr(line.at, 0, line.len));
+    if (span_trim(span_sub(line, colon + 1, line.len)).len) {
+        buf_add(text, line);
+    } else {
+        buf_append(text, line.at, colon);
+        buf_add_char(text, ';');
+    }
+    buf_add_char(text, 0);
+}
+
+/* Lines that go with every request: the answer is passed on as it comes, so it must not be
+ * compressed for us, and waiting for a leave to send a large body costs a second with servers that
+ * never give it. */
+static const char *const COMMON_LINES[] = { "Accept-Encoding: identity", "Expect:" };
+enum { N_COMMON_LINES = sizeof COMMON_LINES / sizeof *COMMON_LINES };
+
+static void set_headers(struct lane *lane, const struct transfer_message *m) {
+    size_t n = m->n_headers + N_COMMON_LINES;
+    size_t size = 0;
+    for (size_t i = 0; i < m->n_headers; i++)
+        size += m->headers[i].len + 1;
+    buf_clear(&lane->text);
+    char *at = buf_reserve(&lane->text, size); /* so that lines stay where they are put */
+    if (n > lane->n_lines) {
+        lane->n_lines = n;
+        lane->lines = realloc(lane->lines, n * sizeof *lane->lines);
+        if (!lane->lines)
+            abort();
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (i < m->n_headers) {
+            lane->lines[i].data = at + lane->text.len;
+            add_line(&lane->text, m->headers[i]);
+        } else {
+            lane->lines[i].data = (char *)COMMON_LINES[i - m->n_headers]; /* curl only reads it */
+        }
+        lane->lines[i].next = i + 1 < n ? &lane->lines[i + 1] : NULL;
+    }
+    curl_easy_setopt(lane->easy, CURLOPT_HTTPHEADER, lane->lines);
+}
+
+struct transfer *transfer_start(struct pump *pump, const struct transfer_message *message,
+                                const struct transfer_events *events, void *owner) {
+    struct transfer *t = calloc(1, sizeof *t);
+    if (!t)
+        abort();
+    struct lane *lane = pump_lane(pump, fit);
+    t->lane = lane;
+    t->events = events;
+    t->owner = owner;
+    t->body_len = message->body.len;
+    t->total_ms = message->total_ms;
+    t->started_us = clock_us();
+    lane->transfer = t;
+    head_begin(&lane->head, message->max_header_bytes);
+    curl_easy_setopt(lane->easy, CURLOPT_URL, message->url);
+    set_method(lane, message);
+    set_headers(lane, message);
+    set_limits(lane, message);
+    pump_begin(lane);
+    return t;
+}
+
+void transfer_resume(struct transfer *t) {
+    if (t->lane)
+        pump_unpause(t->lane);
+}
+
+void transfer_free(struct transfer *t) {
+    if (t->lane)
+        pump_cancel(t->lane);
+    free(t);
+}

@@ -1,0 +1,195 @@
+#include "upstream/watch.h"
+
+#include <assert.h>
+#include <curl/curl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* What was sent and is not acknowledged for so long ends the connection: a dead peer shows no other
+ * sign while we write. */
+enum { USER_TIMEOUT_MS = 30000 };
+
+struct watch {
+    uv_poll_t poll;
+    struct watches *set;
+    void *user;
+    int fd;
+    int wanted; /* UV_READABLE, UV_WRITABLE: what curl asks for */
+    int armed;  /* what the kernel is asked for */
+    bool ours;  /* from watch_open() */
+    bool live;  /* `poll` is initialised */
+};
+
+void watch_init(struct watches *w, uv_loop_t *loop) {
+    *w = (struct watches){ .loop = loop };
+}
+
+static struct watch *find(const struct watches *w, int fd) {
+    return fd >= 0 && (size_t)fd < w->cap ? w->by_fd[fd] : NULL;
+}
+
+static struct watch *add(struct watches *w, int fd) {
+    assert(fd >= 0 && !find(w, fd));
+    if ((size_t)fd >= w->cap) {
+        size_t cap = w->cap ? w->cap : 64;
+        while (cap <= (size_t)fd)
+            cap *= 2;
+        w->by_fd = realloc(w->by_fd, cap * sizeof *w->by_fd);
+        if (!w->by_fd)
+            abort();
+        memset(w->by_fd + w->cap, 0, (cap - w->cap) * sizeof *w->by_fd);
+        w->cap = cap;
+    }
+    struct watch *s = calloc(1, sizeof *s);
+    if (!s)
+        abort();
+    s->set = w;
+    s->fd = fd;
+    return w->by_fd[fd] = s;
+}
+
+static void drain(struct watches *w) {
+    free(w->by_fd);
+    w->by_fd = NULL;
+    w->cap = 0;
+    w->drained(w->owner);
+}
+
+static void on_closed(uv_handle_t *handle) {
+    struct watch *s = handle->data;
+    struct watches *w = s->set;
+    free(s);
+    if (--w->handles == 0 && w->ending)
+        drain(w);
+}
+
+/* The number may come back for another socket at once, so that it is forgotten here and not when
+ * the handle has closed. */
+static void forget(struct watch *s) {
+    s->set->by_fd[s->fd] = NULL;
+    s->wanted = s->armed = 0;
+    if (!s->live) {
+        free(s);
+        return;
+    }
+    uv_poll_stop(&s->poll);
+    uv_close((uv_handle_t *)&s->poll, on_closed);
+}
+
+static void on_poll(uv_poll_t *handle, int status, int events);
+
+static void arm(struct watch *s, int events) {
+    if (events == s->armed)
+        return;
+    s->armed = events;
+    if (events)
+        uv_poll_start(&s->poll, events, on_poll);
+    else
+        uv_poll_stop(&s->poll);
+}
+
+static void on_poll(uv_poll_t *handle, int status, int events) {
+    struct watch *s = handle->data;
+    struct watches *w = s->set;
+    int fd = s->fd;
+    w->polls++;
+    if (status < 0) {
+        /* An error on the socket, for which libuv has disarmed the handle. curl shall meet it by
+         * reading: what came before the error is still there to be read. */
+        s->armed = 0;
+        uv_poll_stop(handle);
+        events = s->wanted;
+    }
+    int hit = events & s->wanted;
+    if (!hit) {
+        arm(s, s->wanted);
+        return;
+    }
+    w->ready(w->owner, s->user, fd,
+             (hit & UV_READABLE ? CURL_CSELECT_IN : 0) |
+                 (hit & UV_WRITABLE ? CURL_CSELECT_OUT : 0));
+    /* curl says nothing when it goes on wanting the same, so a handle disarmed above is armed again
+     * here. */
+    if (status < 0 && (s = find(w, fd)) && &s->poll == handle)
+        arm(s, s->wanted);
+}
+
+int watch_open(struct watches *w, int family, int type, int protocol) {
+    int fd = socket(family, type | SOCK_CLOEXEC, protocol);
+    if (fd < 0)
+        return -1;
+    int ms = USER_TIMEOUT_MS;
+    if (family == AF_INET || family == AF_INET6)
+        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
+    add(w, fd)->ours = true;
+    w->open++;
+    return fd;
+}
+
+int watch_close(struct watches *w, int fd) {
+    struct watch *s = find(w, fd);
+    if (s) {
+        assert(s->ours);
+        w->open--;
+        forget(s);
+    }
+    return close(fd);
+}
+
+/* False when the loop can not watch it; curl's own timeouts end the transfer then. */
+static bool make_live(struct watch *s) {
+    if (s->live)
+        return true;
+    if (uv_poll_init(s->set->loop, &s->poll, s->fd) != 0)
+        return false;
+    s->poll.data = s;
+    s->live = true;
+    s->set->handles++;
+    return true;
+}
+
+void watch_want(struct watches *w, int fd, int what, void *user) {
+    struct watch *s = find(w, fd);
+    if (what == CURL_POLL_REMOVE || what == CURL_POLL_NONE) {
+        if (!s)
+            return;
+        s->wanted = 0;
+        if (!s->ours && what == CURL_POLL_REMOVE)
+            forget(s);
+        else if (s->armed & UV_WRITABLE)
+            arm(s, UV_READABLE); /* an idle socket is always writable */
+        return;
+    }
+    if (!s)
+        s = add(w, fd);
+    s->user = user;
+    s->wanted = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+    if (make_live(s))
+        arm(s, s->wanted);
+}
+
+static void on_last_turn(uv_handle_t *handle) {
+    struct watches *w = handle->data;
+    free(handle);
+    if (--w->handles == 0)
+        drain(w);
+}
+
+void watch_deinit(struct watches *w) {
+    w->ending = true;
+    for (size_t fd = 0; fd < w->cap; fd++)
+        if (w->by_fd[fd])
+            forget(w->by_fd[fd]);
+    /* One more handle, so that the end always comes from the loop. */
+    uv_idle_t *last = malloc(sizeof *last);
+    if (!last)
+        abort();
+    uv_idle_init(w->loop, last);
+    last->data = w;
+    w->handles++;
+    uv_close((uv_handle_t *)last, on_last_turn);
+}
