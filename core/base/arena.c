@@ -25,6 +25,20 @@ void arena_deinit(struct arena *arena) {
     arena->at = arena->end = NULL;
 }
 
+void arena_reset(struct arena *arena, size_t keep) {
+    struct arena_block *kept = arena->blocks;
+    if (!kept || kept->size > keep) {
+        arena_deinit(arena);
+        return;
+    }
+    arena->blocks = kept->next;
+    arena_deinit(arena);
+    kept->next = NULL;
+    arena->blocks = kept;
+    arena->at = (char *)kept->data;
+    arena->end = arena->at + kept->size;
+}
+
 static struct arena_block *block_new(size_t size) {
     struct arena_block *b = malloc(sizeof *b + size);
     if (!b)

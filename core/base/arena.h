@@ -32,6 +32,9 @@ void arena_init(struct arena *arena, size_t block_size);
 /* Frees everything. The arena is empty and usable again afterwards. */
 void arena_deinit(struct arena *arena);
 
+/* Forgets everything; keeps one block of at most `keep` bytes for what comes next. */
+void arena_reset(struct arena *arena, size_t keep);
+
 /* `size` bytes, aligned for any type, not zeroed. Never NULL: running out of memory aborts. */
 void *arena_alloc(struct arena *arena, size_t size);
 
@@ -45,7 +48,8 @@ void *arena_zalloc(struct arena *arena, size_t count, size_t size);
 struct span arena_copy(struct arena *arena, struct span s);
 
 /* Formatted text, NUL-terminated behind its end. */
-struct span arena_printf(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
+struct span arena_printf(struct arena *arena, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 struct span arena_vprintf(struct arena *arena, const char *format, va_list args);
 
 /* Bytes taken from the system, for figures. */

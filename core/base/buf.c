@@ -1,4 +1,5 @@
 #include "base/buf.h"
+#include "base/utf8.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -56,25 +57,6 @@ void buf_printf(struct buf *b, const char *format, ...) {
     va_end(args);
 }
 
-/* Length of the well-formed UTF-8 sequence at the front of `s`, 0 when there is none (Unicode 15,
- * table 3-7). */
-static size_t utf8_length(const unsigned char *s, size_t len) {
-    if (s[0] < 0x80)
-        return 1;
-    size_t n = s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
-    if (n == 0 || len < n)
-        return 0;
-    /* Overlong forms, surrogates and what lies beyond U+10FFFF show in the second byte. */
-    unsigned char low = s[0] == 0xe0 ? 0xa0 : s[0] == 0xf0 ? 0x90 : 0x80;
-    unsigned char high = s[0] == 0xed ? 0x9f : s[0] == 0xf4 ? 0x8f : 0xbf;
-    if (s[1] < low || s[1] > high)
-        return 0;
-    for (size_t i = 2; i < n; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    return n;
-}
-
 /* Whether the byte can stand in a JSON string as it is and starts nothing that must be looked at.
  */
 static bool is_plain(unsigned char c) {
@@ -95,7 +77,7 @@ static void add_escape(struct buf *b, unsigned char c) {
 
 /* Adds the character at the front of `s`, which is not plain; returns how many bytes it took. */
 static size_t add_special(struct buf *b, const unsigned char *s, size_t len) {
-    size_t n = utf8_length(s, len);
+    size_t n = utf8_length((struct span){ (const char *)s, len });
     if (n == 0) {
         buf_append(b, "\xef\xbf\xbd", 3);
         return 1;
