@@ -13,6 +13,7 @@
 
 struct facts {
     struct span id;       /* the request's id, 26 characters */
+    unsigned key;         /* which of the configured client keys asks, from 1; 0: none are configured */
     struct span endpoint; /* "/v1/chat/completions" */
     enum dialect dialect; /* the client's */
     struct span model;    /* as the client wrote it, or "auto" */

@@ -115,3 +115,10 @@ unsigned span_distance(struct span a, struct span b) {
     }
     return last[b.len];
 }
+
+void span_copy(struct span s, char *out, size_t size) {
+    size_t len = s.len < size ? s.len : size - 1;
+    if (len)
+        memcpy(out, s.at, len);
+    out[len] = '\0';
+}

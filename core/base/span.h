@@ -75,4 +75,7 @@ bool span_double(struct span s, double *value);
 /* Edits needed to turn `a` into `b` (Damerau-Levenshtein), for "did you mean". Names over 64 bytes compare as far apart. */
 unsigned span_distance(struct span a, struct span b);
 
+/* NUL-terminated into `out`, cut to fit; `size` is at least 1. */
+void span_copy(struct span s, char *out, size_t size);
+
 #endif

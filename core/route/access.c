@@ -28,12 +28,13 @@ static struct span presented_key(const struct http_message *m) {
     return http_header(m, SPAN("x-goog-api-key"));
 }
 
-static bool key_known(const struct config *config, struct span key) {
-    bool known = false;
-    /* Every key is compared, so that the time does not tell which one was near. */
+/* Its number, from 1, or 0. Every key is compared, so that the time does not tell which one was near. */
+static unsigned key_number(const struct config *config, struct span key) {
+    unsigned number = 0;
     for (size_t i = 0; i < config->n_client_keys; i++)
-        known |= crypto_equal(key, config->client_keys[i]);
-    return known;
+        if (crypto_equal(key, config->client_keys[i]))
+            number = (unsigned)i + 1;
+    return number;
 }
 
 /* The host of "host:port" or "[v6]:port". */
@@ -96,13 +97,14 @@ static bool check_page(const struct config *config, const struct http_message *m
 }
 
 bool access_check(const struct snapshot *snap, const struct http_message *m,
-                  const struct endpoint *endpoint, struct api_error *error) {
+                  const struct endpoint *endpoint, unsigned *key, struct api_error *error) {
+    *key = 0;
     if (endpoint->open || span_eq(m->method, SPAN("OPTIONS")))
         return true;
     if (snap->config.n_client_keys == 0)
         return check_page(&snap->config, m, error);
-    struct span key = presented_key(m);
-    if (key.at && key_known(&snap->config, key))
+    struct span presented = presented_key(m);
+    if (presented.at && (*key = key_number(&snap->config, presented)))
         return true;
     *error = api_error(ERROR_INVALID_API_KEY,
                        SPAN("No valid API key was given. Send one as Authorization: Bearer KEY."));

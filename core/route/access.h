@@ -5,7 +5,7 @@
  * Feeds         request, with struct facts filled as far as the head goes.
  * Must not know bodies.
  *
- *   if (!access_check(snap, message, endpoint, &error)) refuse(&error);
+ *   if (!access_check(snap, message, endpoint, &facts.key, &error)) refuse(&error);
  *   if (!access_read(message, &facts, &wishes, &error)) refuse(&error);
  */
 #ifndef PERILUNE_ROUTE_ACCESS_H
@@ -17,10 +17,10 @@
 #include "route/endpoint.h"
 #include "route/error.h"
 
-/* Checks the key; without any configured, that no web page can spend from this machine. False with `*error` filled: one text for every kind of
- * wrong key. */
+/* Checks the key; without any configured, that no web page can spend from this machine. `*key` is its number, from 1, or 0. False with `*error`
+ * filled: one text for every kind of wrong key. */
 bool access_check(const struct snapshot *snap, const struct http_message *m,
-                  const struct endpoint *endpoint, struct api_error *error);
+                  const struct endpoint *endpoint, unsigned *key, struct api_error *error);
 
 /* What the head asks for beside the facts. */
 struct access_wishes {

@@ -1,0 +1,100 @@
+/* attempt.h - one try of one step: a request goes up in the target's dialect, an answer comes back in the client's.
+ *
+ * Owns          the upstream body, the transfer, what came back and has not been passed on, its own timers.
+ * Fed by        request, with a step; transfer, with bytes.
+ * Feeds         struct attempt_events: nothing before there is something for the client, then whole events or a whole answer.
+ * Must not know clients, chains, other attempts.
+ *
+ *   a = attempt_start(&tools, &setup, &events, request);
+ *   ... on_content, on_events..., on_end   (a stream)      or   on_answer   (a whole answer)      or   on_fail, at any point ...
+ *   attempt_free(a);          cancels what is under way
+ *   attempt_release(a);       after on_end or on_answer: lets the exchange run out, so that its connection is kept
+ */
+#ifndef PERILUNE_ROUTE_ATTEMPT_H
+#define PERILUNE_ROUTE_ATTEMPT_H
+
+#include "base/decision.h"
+#include "base/json.h"
+#include "route/body.h"
+#include "route/endpoint.h"
+#include "route/trace.h"
+#include "route/wheel.h"
+#include "script/adapter.h"
+#include "upstream/transfer.h"
+
+struct attempt;
+
+/* What the attempts of a worker work with; outlives them. */
+struct attempt_tools {
+    struct pump *pump;
+    struct wheel *wheel;
+    struct json_parser *parser;
+    struct random *random;
+    void (*arm)(void *owner, struct wheel_timer *t, uint32_t in_ms);
+    void *owner;
+    struct attempt *released; /* kept by attempt: those that run out by themselves */
+};
+
+/* Borrowed until the attempt ends, but for `record`, which is not touched after the last event. */
+struct attempt_setup {
+    const struct step *step;
+    const struct endpoint *endpoint;
+    const struct facts *facts;
+    const struct body *body;      /* the client's request */
+    struct adapter *adapter;      /* used where dialects differ or the provider wants it */
+    struct trace_attempt *record; /* filled in as things happen */
+    struct arena *arena;          /* the request's; for the record's texts */
+    bool keep_usage;              /* the client gets the usage chunk */
+};
+
+struct attempt_events {
+    /* A stream's first content is here: on_events will bring it, and all that was held before it, next. */
+    void (*on_content)(void *owner, struct attempt *a);
+    /* Whole events in the client's dialect, borrowed. False: the client is slow; wait for attempt_resume(). */
+    bool (*on_events)(void *owner, struct attempt *a, struct span events);
+    /* The last chunk is about to go: `out` gets the JSON of its `route` member, or stays empty. */
+    void (*on_route)(void *owner, struct attempt *a, struct buf *out);
+    /* The stream ended well, all its events are out; the end mark is the receiver's to write. */
+    void (*on_end)(void *owner, struct attempt *a);
+    /* A whole valid answer, in the client's dialect, the receiver's until attempt_free() or attempt_release(). */
+    void (*on_answer)(void *owner, struct attempt *a, struct span body);
+    /* It failed: attempt_failure(). The last event. */
+    void (*on_fail)(void *owner, struct attempt *a);
+};
+
+/* How it failed. */
+struct attempt_failure {
+    enum failure class;
+    int64_t retry_after_ms; /* -1: not said */
+    struct span message;    /* bounded, without control characters */
+    struct span code, type; /* as the provider named it; may be SPAN_NONE */
+    int status;             /* 0: no answer came */
+};
+
+/* Never NULL, and no event before it has returned. */
+struct attempt *attempt_start(struct attempt_tools *tools, const struct attempt_setup *setup,
+                              const struct attempt_events *events, void *owner);
+
+/* Valid in on_fail and until the attempt is freed. */
+const struct attempt_failure *attempt_failure(const struct attempt *a);
+
+/* The model that answers, as the provider named it (the target's own name where it did not). From on_content or on_answer on. */
+struct span attempt_model(const struct attempt *a);
+
+/* Headers of the answer that may be passed on. */
+const struct pair *attempt_headers(const struct attempt *a, size_t *n);
+
+/* What had to be left out or changed for the target: "logprobs, seed"; SPAN_NONE: nothing. */
+struct span attempt_dropped(const struct attempt *a);
+
+/* The client can take more. */
+void attempt_resume(struct attempt *a);
+
+/* Both may be called inside an event, as the last thing done with the attempt. */
+void attempt_free(struct attempt *a);
+void attempt_release(struct attempt *a);
+
+/* Frees all released attempts: the worker ends. */
+void attempt_free_released(struct attempt_tools *tools);
+
+#endif

@@ -1,0 +1,194 @@
+#include "route/engine.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum { QUARANTINE_WINDOW_MS = 60000, LOGGED_A_SECOND = 5 };
+
+int engine_init(struct engine *e, const struct pump_options *pump, void (*on_want)(void *owner),
+                void *owner) {
+    *e = (struct engine){ .pump_options = *pump, .on_want = on_want, .owner = owner };
+    pthread_mutex_init(&e->lock, NULL);
+    e->watchdog = vm_watchdog_new();
+    if (!e->watchdog) {
+        log_error("the watchdog thread could not be started");
+        return -1;
+    }
+    e->health = health_new();
+    e->guard = vm_guard_open(e->watchdog);
+    return 0;
+}
+
+static struct policy_state *build_state(struct engine *e, struct snapshot *snap) {
+    /* What is wrong with a policy was found and reported when the snapshot was made. */
+    struct arena arena;
+    struct policy_fault faults[1];
+    size_t n = 0;
+    arena_init(&arena, 1024);
+    struct policy_state *state = policy_state_new(snap, e->guard, &arena, faults, &n, 1);
+    arena_deinit(&arena);
+    return state;
+}
+
+int engine_start(struct engine *e, struct snapshot *snap, const struct sockaddr_storage *address) {
+    unsigned wanted = snap->config.workers < WORKERS_MAX ? snap->config.workers : WORKERS_MAX;
+    e->snap = snap;
+    e->address = *address;
+    for (unsigned i = 0; i < wanted; i++) {
+        int error = worker_start(&e->workers[i], e, i, address, snap, build_state(e, snap),
+                                 build_state(e, snap));
+        if (error < 0) {
+            log_error("worker %u could not start: %s", i, uv_strerror(error));
+            engine_stop(e);
+            return error;
+        }
+        e->n_workers++;
+    }
+    return 0;
+}
+
+void engine_adopt(struct engine *e, struct snapshot *snap) {
+    struct snapshot *old = e->snap;
+    e->snap = snap;
+    for (unsigned i = 0; i < e->n_workers; i++)
+        worker_adopt(&e->workers[i], snap, build_state(e, snap), build_state(e, snap));
+    snapshot_unref(old);
+}
+
+bool engine_adopted(const struct engine *e) {
+    for (unsigned i = 0; i < e->n_workers; i++)
+        if (atomic_load(&e->workers[i].generation) != e->snap->generation)
+            return false;
+    return true;
+}
+
+void engine_refill(struct engine *e) {
+    for (unsigned i = 0; i < e->n_workers; i++)
+        while (atomic_load(&e->workers[i].wants) > 0) {
+            atomic_fetch_sub(&e->workers[i].wants, 1);
+            worker_refill(&e->workers[i], build_state(e, e->snap));
+        }
+}
+
+void engine_stop(struct engine *e) {
+    for (unsigned i = 0; i < e->n_workers; i++)
+        worker_stop(&e->workers[i]);
+    for (unsigned i = 0; i < e->n_workers; i++)
+        worker_join(&e->workers[i]);
+    e->n_workers = 0;
+}
+
+void engine_deinit(struct engine *e) {
+    if (e->snap)
+        snapshot_unref(e->snap);
+    if (e->guard)
+        vm_guard_close(e->guard);
+    if (e->watchdog)
+        vm_watchdog_free(e->watchdog);
+    if (e->health)
+        health_free(e->health);
+    pthread_mutex_destroy(&e->lock);
+}
+
+const struct request_hooks *engine_hooks(const struct engine *e) {
+    return &e->hooks;
+}
+
+void engine_want(struct engine *e) {
+    e->on_want(e->owner);
+}
+
+/* --- policies that misbehave ---------------------------------------------------------------- */
+
+static struct quarantine *find_version(struct engine *e, struct span version) {
+    for (size_t i = 0; i < QUARANTINE_MAX; i++)
+        if (span_eq(span_of(e->quarantine[i].version), version))
+            return &e->quarantine[i];
+    return NULL;
+}
+
+/* The version's entry, or the one that has been quiet longest, made into it. */
+static struct quarantine *entry_for(struct engine *e, struct span version) {
+    struct quarantine *oldest = &e->quarantine[0], *q = find_version(e, version);
+    if (q)
+        return q;
+    for (size_t i = 0; i < QUARANTINE_MAX; i++)
+        if (e->quarantine[i].kills[0].ms < oldest->kills[0].ms)
+            oldest = &e->quarantine[i];
+    if (oldest->closed)
+        atomic_fetch_sub(&e->n_closed, 1);
+    *oldest = (struct quarantine){ 0 };
+    span_copy(version, oldest->version, sizeof oldest->version);
+    return oldest;
+}
+
+/* Too many kills within a minute: some by two keys or more, more by a single one. A limit of 0 switches that rule off. */
+static bool over_limit(const struct quarantine *q, const struct config *c, uint64_t now) {
+    unsigned kills = 0;
+    bool two_keys = false;
+    for (size_t i = 0; i < QUARANTINE_KILLS; i++) {
+        if (!q->kills[i].ms || now - q->kills[i].ms > QUARANTINE_WINDOW_MS)
+            break;
+        kills++;
+        two_keys |= q->kills[i].key != q->kills[0].key;
+    }
+    return (c->quarantine_kills && two_keys && kills >= c->quarantine_kills) ||
+           (c->quarantine_kills_one && kills >= c->quarantine_kills_one);
+}
+
+static void count_kill(struct engine *e, const struct config *config, unsigned key,
+                       struct span version) {
+    struct quarantine *q = entry_for(e, version);
+    uint64_t now = clock_ms();
+    memmove(q->kills + 1, q->kills, sizeof q->kills - sizeof *q->kills);
+    q->kills[0].ms = now;
+    q->kills[0].key = key;
+    if (q->closed || !over_limit(q, config, now))
+        return;
+    q->closed = true;
+    atomic_fetch_add(&e->n_closed, 1);
+    log_error("policy %.*s was stopped too often within a minute and is in quarantine: the last "
+              "good version or the fallback chain decides until its file changes",
+              SPAN_ARGS(version));
+    engine_want(e);
+}
+
+bool engine_quarantined(struct engine *e, struct span version) {
+    if (atomic_load_explicit(&e->n_closed, memory_order_relaxed) == 0)
+        return false;
+    pthread_mutex_lock(&e->lock);
+    struct quarantine *q = find_version(e, version);
+    bool closed = q && q->closed;
+    pthread_mutex_unlock(&e->lock);
+    return closed;
+}
+
+/* A policy that fails on every request must not fill the disk. */
+static bool may_log(struct engine *e, unsigned *unlogged) {
+    uint64_t now = clock_ms();
+    if (now - e->logged_ms >= 1000) {
+        e->logged_ms = now;
+        e->logged = 0;
+    }
+    if (e->logged++ < LOGGED_A_SECOND) {
+        *unlogged = e->unlogged;
+        e->unlogged = 0;
+        return true;
+    }
+    e->unlogged++;
+    return false;
+}
+
+void engine_policy_failed(struct engine *e, const struct snapshot *snap, const struct facts *facts,
+                          struct span policy, enum vm_result result, struct span why) {
+    const struct policy_source *source = snapshot_policy(snap, policy);
+    unsigned unlogged = 0;
+    pthread_mutex_lock(&e->lock);
+    bool log = may_log(e, &unlogged);
+    if (source && (result == VM_TIMEOUT || result == VM_NOMEM))
+        count_kill(e, &snap->config, facts->key, source->version);
+    pthread_mutex_unlock(&e->lock);
+    if (log)
+        log_warn("policy %.*s failed (%u more not shown): %.*s",
+                 SPAN_ARGS(source ? source->version : policy), unlogged, SPAN_ARGS(why));
+}

@@ -1,0 +1,20 @@
+/* models.h - the models on offer, as GET /v1/models tells them (OpenAI's list, with what a router's users want to know beside it).
+ *
+ * Owns          nothing.
+ * Fed by        worker; cli, for `perilune models`.
+ * Feeds         a body.
+ * Must not know connections.
+ */
+#ifndef PERILUNE_ROUTE_MODELS_H
+#define PERILUNE_ROUTE_MODELS_H
+
+#include "base/buf.h"
+#include "base/snapshot.h"
+
+/* {"object":"list","data":[...]}: auto, every policy as policy/NAME, every named chain, every model once and every target. */
+void models_write_list(const struct snapshot *snap, struct buf *out);
+
+/* One of them. False when there is none of that name. */
+bool models_write_one(const struct snapshot *snap, struct span id, struct buf *out);
+
+#endif

@@ -1,0 +1,206 @@
+#include "route/reach.h"
+
+enum { NAMES_MAX = 64, FALLBACK_STEPS = 3, NEAR = 3 };
+
+struct step reach_step(const struct target *target) {
+    return (struct step){ .target = target, .retries = -1, .max_cost = NANOUSD_NONE };
+}
+
+struct chain reach_chain(void) {
+    return (struct chain){ .max_cost = NANOUSD_NONE, .hold_ms = -1 };
+}
+
+static struct span setting(const struct pair *list, size_t n, struct span name) {
+    for (size_t i = 0; i < n; i++)
+        if (span_eq(list[i].name, name))
+            return list[i].value;
+    return SPAN_NONE;
+}
+
+/* The name behind "policy/" or "auto:", or SPAN_NONE. */
+static struct span policy_in_model(struct span model) {
+    const struct span named = SPAN("policy/"), mode = SPAN("auto:");
+    if (span_starts(model, named))
+        return span_sub(model, named.len, model.len);
+    if (span_starts(model, mode))
+        return span_sub(model, mode.len, model.len);
+    return SPAN_NONE;
+}
+
+static bool no_policy(const struct snapshot *snap, struct span name, bool by_header,
+                      struct arena *arena, struct api_error *error) {
+    struct span near = SPAN_NONE;
+    unsigned best = 4;
+    for (size_t i = 0; i < snap->n_policies; i++) {
+        unsigned distance = span_distance(name, snap->policies[i].name);
+        if (distance < best)
+            near = snap->policies[i].name, best = distance;
+    }
+    struct span hint =
+        near.at ? arena_printf(arena, " Did you mean %.*s?", SPAN_ARGS(near)) : SPAN("");
+    *error = api_error(by_header ? ERROR_INVALID_REQUEST : ERROR_MODEL_NOT_FOUND,
+                       arena_printf(arena, "There is no policy named '%.*s'.%.*s", SPAN_ARGS(name),
+                                    SPAN_ARGS(hint)));
+    error->param = by_header ? SPAN("x-route-policy") : SPAN("model");
+    return false;
+}
+
+bool reach_policy(const struct snapshot *snap, struct facts *facts, struct span wished,
+                  struct arena *arena, struct span *policy, struct api_error *error) {
+    const struct config *c = &snap->config;
+    struct span in_model = policy_in_model(facts->model);
+    bool asked = wished.at || in_model.at;
+    if (in_model.at)
+        facts->model = SPAN("auto");
+    struct span name = wished.at ? wished : in_model;
+    if (!name.at && facts->tier.at)
+        name = setting(c->tiers, c->n_tiers, facts->tier);
+    if (!name.at)
+        name = setting(c->routes, c->n_routes, facts->endpoint);
+    if (!name.at)
+        name = c->default_policy;
+    if (span_eq(name, SPAN("auto")))
+        name = c->auto_policy;
+    *policy = name;
+    /* A configured policy may be missing, when its file never loaded: the fallback chain answers then. */
+    if (!asked || snapshot_policy(snap, name))
+        return true;
+    return no_policy(snap, name, wished.at != NULL, arena, error);
+}
+
+static bool is_auto(struct span name) {
+    return span_eq(name, SPAN("auto"));
+}
+
+static bool name_known(const struct snapshot *snap, struct span name, struct arena *arena,
+                       struct api_error *error) {
+    const struct target *one;
+    if (is_auto(name) || snapshot_chain(snap, name) ||
+        snapshot_resolve(snap, name, arena, &one, 1))
+        return true;
+    struct span near[NEAR];
+    size_t n = snapshot_near(snap, name, near, NEAR);
+    struct buf list = { 0 };
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&list, "%s%.*s", i ? ", " : " Near names: ", SPAN_ARGS(near[i]));
+    *error = api_error(ERROR_MODEL_NOT_FOUND,
+                       arena_printf(arena, "The model '%.*s' does not exist here.%.*s",
+                                    SPAN_ARGS(span_sub(name, 0, 200)), (int)list.len,
+                                    list.at ? list.at : ""));
+    error->param = SPAN("model");
+    buf_deinit(&list);
+    return false;
+}
+
+bool reach_names(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
+                 struct api_error *error) {
+    for (size_t i = 0; i < facts->n_models; i++)
+        if (!name_known(snap, facts->models[i], arena, error))
+            return false;
+    return name_known(snap, facts->model, arena, error);
+}
+
+/* Targets without repeats, in order. */
+struct list {
+    const struct target *at[NAMES_MAX];
+    size_t n;
+};
+
+static void add_name(struct list *list, const struct snapshot *snap, struct span name,
+                     struct arena *arena) {
+    const struct target *found[NAMES_MAX];
+    size_t n = is_auto(name) ? 0 : snapshot_resolve(snap, name, arena, found, NAMES_MAX);
+    for (size_t i = 0; i < n && i < NAMES_MAX && list->n < NAMES_MAX; i++) {
+        bool there = false;
+        for (size_t j = 0; j < list->n; j++)
+            there |= span_eq(list->at[j]->id, found[i]->id);
+        if (!there)
+            list->at[list->n++] = found[i];
+    }
+}
+
+static void add_with_chain(struct list *list, const struct snapshot *snap, struct span name,
+                           struct arena *arena) {
+    add_name(list, snap, name, arena);
+    const struct named_chain *chain = snapshot_chain(snap, name);
+    for (size_t i = 0; chain && i < chain->n_targets; i++)
+        add_name(list, snap, chain->targets[i], arena);
+}
+
+static void add_requested(struct list *list, const struct snapshot *snap,
+                          const struct facts *facts, struct arena *arena, bool with_chains) {
+    void (*add)(struct list *, const struct snapshot *, struct span, struct arena *) =
+        with_chains ? add_with_chain : add_name;
+    for (size_t i = 0; i < facts->n_models; i++)
+        add(list, snap, facts->models[i], arena);
+    if (!facts->n_models)
+        add(list, snap, facts->model, arena);
+}
+
+static int64_t price_order(const struct target *t) {
+    if (t->price.input == PRICE_UNKNOWN || t->price.output == PRICE_UNKNOWN)
+        return INT64_MAX;
+    return t->price.input + t->price.output;
+}
+
+/* The cheapest targets with the abilities the request uses and room for its prompt. */
+static void add_cheapest(struct list *list, const struct snapshot *snap,
+                         const struct facts *facts) {
+    for (unsigned round = 0; round < FALLBACK_STEPS; round++) {
+        const struct target *best = NULL;
+        for (size_t i = 0; i < snap->n_targets; i++) {
+            const struct target *t = &snap->targets[i];
+            bool there = false;
+            for (size_t j = 0; j < list->n; j++)
+                there |= list->at[j] == t;
+            if (there || (facts->uses & ~t->abilities) ||
+                (t->context && t->context < facts->input_tokens))
+                continue;
+            if (!best || price_order(t) < price_order(best))
+                best = t;
+        }
+        if (!best || list->n == NAMES_MAX)
+            return;
+        list->at[list->n++] = best;
+    }
+}
+
+static void make_chain(const struct list *list, struct arena *arena, struct chain *chain) {
+    chain->steps = arena_new_array(arena, struct step, list->n);
+    chain->n_steps = list->n;
+    for (size_t i = 0; i < list->n; i++)
+        chain->steps[i] = reach_step(list->at[i]);
+}
+
+void reach_fallback(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
+                    struct chain *chain) {
+    struct list list = { .n = 0 };
+    add_requested(&list, snap, facts, arena, true);
+    for (size_t i = 0; i < snap->config.n_fallback; i++)
+        add_name(&list, snap, snap->config.fallback[i], arena);
+    if (list.n == 0)
+        add_cheapest(&list, snap, facts);
+    *chain = reach_chain();
+    make_chain(&list, arena, chain);
+}
+
+void reach_enforce(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
+                   struct chain *chain) {
+    if (!facts->strict)
+        return;
+    struct list named = { .n = 0 };
+    add_requested(&named, snap, facts, arena, false);
+    if (named.n == 0)
+        return;
+    size_t kept = 0;
+    for (size_t i = 0; i < chain->n_steps; i++) {
+        bool allowed = false;
+        for (size_t j = 0; j < named.n; j++)
+            allowed |= span_eq(named.at[j]->id, chain->steps[i].target->id);
+        if (allowed)
+            chain->steps[kept++] = chain->steps[i];
+    }
+    chain->n_steps = kept;
+    if (!kept)
+        make_chain(&named, arena, chain);
+}

@@ -1,0 +1,39 @@
+/* reach.h - what the names in a request mean here, and what it may reach.
+ *
+ * Owns          nothing.
+ * Fed by        request, with the facts and the snapshot.
+ * Feeds         request, with the name of the policy that decides, the chain when none does, a chain cut down to what is allowed.
+ * Must not know Lua, networks.
+ */
+#ifndef PERILUNE_ROUTE_REACH_H
+#define PERILUNE_ROUTE_REACH_H
+
+#include "base/decision.h"
+#include "route/error.h"
+
+/* Which policy decides; first match wins: `wished` (header), the model policy/NAME or auto:MODE (facts->model becomes "auto" then), the tier's, the
+ * endpoint's, the account's. `auto` means the account's mode. False with `*error` when one that does not exist was asked for. */
+bool reach_policy(const struct snapshot *snap, struct facts *facts, struct span wished,
+                  struct arena *arena, struct span *policy, struct api_error *error);
+
+/* Whether every model the client names is known: a target, a model, an alias, provider/any-id, a configured chain, or auto. False with `*error`,
+ * which gives near names. */
+bool reach_names(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
+                 struct api_error *error);
+
+/* The chain when a policy failed: what the client named and its configured chain, then the configured fallback; without either, the cheapest
+ * targets that can do the job. */
+void reach_fallback(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
+                    struct chain *chain);
+
+/* Keeps a strict request to the models it names: other steps go, and where none is left, the named targets are the chain. */
+void reach_enforce(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
+                   struct chain *chain);
+
+/* A step with nothing said. */
+struct step reach_step(const struct target *target);
+
+/* A chain with nothing said. */
+struct chain reach_chain(void);
+
+#endif

@@ -1,0 +1,59 @@
+#include "route/reply.h"
+
+enum { VALUE_MAX = 1024 };
+
+void reply_init(struct reply *r, struct arena *arena) {
+    r->n = 0;
+    r->arena = arena;
+}
+
+static bool printable(char c) {
+    return c == '\t' || ((unsigned char)c >= 0x20 && c != 0x7f);
+}
+
+void reply_add(struct reply *r, struct span name, struct span value) {
+    if (!value.len || r->n == REPLY_HEADERS)
+        return;
+    value = span_sub(value, 0, VALUE_MAX);
+    for (size_t i = 0; i < value.len; i++) {
+        if (printable(value.at[i]))
+            continue;
+        char *clean = (char *)arena_copy(r->arena, value).at;
+        for (; i < value.len; i++)
+            if (!printable(clean[i]))
+                clean[i] = '?';
+        value.at = clean;
+    }
+    r->headers[r->n++] = (struct pair){ name, value };
+}
+
+void reply_cors(struct reply *r, const struct config *config, const struct http_message *m) {
+    if (!config->n_cors_origins)
+        return;
+    struct span origin = http_header(m, SPAN("origin"));
+    for (size_t i = 0; origin.at && i < config->n_cors_origins; i++) {
+        if (!span_eq(origin, config->cors_origins[i]))
+            continue;
+        reply_add(r, SPAN("access-control-allow-origin"), origin);
+        reply_add(r, SPAN("vary"), SPAN("origin"));
+        reply_add(r, SPAN("access-control-expose-headers"),
+                  SPAN("x-request-id, x-routed-model, x-routed-provider, x-route-policy, "
+                       "x-route-attempts, x-route-cost-usd, x-route-dropped, "
+                       "x-upstream-request-id, server-timing, retry-after"));
+        if (span_eq(m->method, SPAN("OPTIONS"))) {
+            reply_add(r, SPAN("access-control-allow-methods"), SPAN("GET, POST, OPTIONS"));
+            reply_add(r, SPAN("access-control-allow-headers"),
+                      http_header(m, SPAN("access-control-request-headers")));
+            reply_add(r, SPAN("access-control-max-age"), SPAN("600"));
+        }
+        return;
+    }
+}
+
+void reply_error_headers(struct reply *r, const struct api_error *error, bool tried) {
+    if (error->retry_after_ms >= 0)
+        reply_add(r, SPAN("retry-after"),
+                  arena_printf(r->arena, "%lld", (long long)((error->retry_after_ms + 999) / 1000)));
+    if (tried)
+        reply_add(r, SPAN("x-should-retry"), SPAN("false"));
+}

@@ -1,0 +1,844 @@
+#include "route/request.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "route/access.h"
+#include "route/attempt.h"
+#include "route/chain.h"
+#include "route/engine.h"
+#include "route/error.h"
+#include "route/reach.h"
+#include "route/reply.h"
+#include "route/worker.h"
+
+#include <assert.h>
+#include <math.h>
+
+enum {
+    LIVE_MAX = 2,            /* attempts at a time: a hedge is two */
+    AWAIT_POLICY_MS = 250,   /* for a policy state that is being built */
+    COMMENT_EVERY_MS = 10000 /* on a stream that waits */
+};
+
+/* An attempt that is under way, and what was set aside for it. */
+struct live {
+    struct attempt *attempt;
+    struct trace_attempt *record;
+    nanousd bound;
+};
+
+struct request {
+    struct request *next, **back; /* in worker.requests */
+    struct request *next_awaiting;
+    struct worker *worker;
+    struct conn *conn;            /* NULL once the client is gone */
+    struct http_message *message; /* its arena holds this struct too */
+    struct epoch *epoch;
+    const struct endpoint *endpoint;
+    struct facts facts;
+    struct access_wishes wishes;
+    struct body body;
+    struct span policy; /* the name of the one that decides */
+    struct decision decision;
+    struct chain_walk walk;
+    struct trace trace;
+    struct live live[LIVE_MAX];
+    size_t n_live;
+    struct attempt *owner;         /* whose content the client gets; NULL before the first content */
+    struct attempt_failure failed; /* how the last attempt ended; texts in the arena */
+    uint64_t began_ms, deadline_ms;
+    struct wheel_timer deadline; /* hard, over everything */
+    struct wheel_timer wait;     /* for a policy state, a retry, a place in the queue */
+    struct wheel_timer hold;     /* until a waiting stream commits, then between comments */
+    bool awaiting;               /* in worker.awaiting */
+    bool decided;                /* by a policy, whose on_failure may be asked */
+    bool committed;              /* the client has a head */
+};
+
+static void advance(struct request *r, const struct chain_failure *failed);
+static void follow(struct request *r);
+
+struct request *request_next(const struct request *r) {
+    return r->next;
+}
+
+static struct arena *arena_of(struct request *r) {
+    return &r->message->arena;
+}
+
+/* --- the end: one way out for everything ---------------------------------------------------- */
+
+/* What an attempt that is over leaves: money, figures, its place among the living. */
+static void account(struct request *r, size_t at) {
+    struct live gone = r->live[at];
+    struct trace_attempt *record = gone.record;
+    const struct request_hooks *hooks = engine_hooks(r->worker->engine);
+    r->live[at] = r->live[--r->n_live];
+    record->ended_us = clock_us();
+    if (record->failure == FAILURE_NONE && record->cost < 0)
+        record->cost = trace_cost(record->target, record->input_tokens, record->output_tokens,
+                                  record->cached_tokens);
+    if (record->cost > 0)
+        r->walk.spent += record->cost;
+    if (record->target->index != TARGET_AD_HOC)
+        health_ended(r->epoch->figures[record->target->index], record->failure,
+                     record->first_us ? (uint32_t)((record->first_us - record->began_us) / 1000) : 0,
+                     (uint32_t)((record->ended_us - record->began_us) / 1000));
+    if (hooks->settle)
+        hooks->settle(hooks->owner, &r->facts, record, gone.bound);
+}
+
+static size_t live_at(const struct request *r, const struct attempt *a) {
+    size_t at = 0;
+    while (at < r->n_live && r->live[at].attempt != a)
+        at++;
+    assert(at < r->n_live);
+    return at;
+}
+
+/* Gives up every attempt but `spared`. */
+static void cancel_others(struct request *r, const struct attempt *spared) {
+    for (size_t i = r->n_live; i-- > 0;) {
+        struct attempt *a = r->live[i].attempt;
+        if (a == spared)
+            continue;
+        r->live[i].record->failure = FAILURE_CANCELLED;
+        account(r, i);
+        attempt_free(a);
+    }
+}
+
+/* The tail gate. Everything that ends a request comes through here, once, just before its last bytes go out. */
+static void gate(struct request *r, enum request_outcome outcome, int status) {
+    struct worker *w = r->worker;
+    const struct request_hooks *hooks = engine_hooks(w->engine);
+    cancel_others(r, NULL);
+    wheel_disarm(&w->wheel, &r->deadline);
+    wheel_disarm(&w->wheel, &r->wait);
+    wheel_disarm(&w->wheel, &r->hold);
+    if (hooks->record)
+        hooks->record(hooks->owner, &r->facts, &r->trace, outcome, status);
+    atomic_ullong *count = outcome == REQUEST_ANSWERED    ? &w->figures.answered
+                           : outcome == REQUEST_CANCELLED ? &w->figures.cancelled
+                                                          : &w->figures.failed;
+    atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
+    log_debug("%.*s %.*s %d policy=%.*s attempts=%u us=%llu", SPAN_ARGS(r->trace.id),
+              SPAN_ARGS(r->endpoint->path), status, SPAN_ARGS(r->trace.policy), r->trace.tried,
+              (unsigned long long)(clock_us() - r->trace.began_us));
+}
+
+static void leave_awaiting(struct request *r) {
+    for (struct request **at = &r->worker->awaiting; r->awaiting && *at; at = &(*at)->next_awaiting)
+        if (*at == r) {
+            *at = r->next_awaiting;
+            break;
+        }
+    r->awaiting = false;
+}
+
+/* After the gate and the last bytes: the request and its memory are gone. */
+static void dismiss(struct request *r) {
+    struct worker *w = r->worker;
+    struct epoch *epoch = r->epoch;
+    leave_awaiting(r);
+    *r->back = r->next;
+    if (r->next)
+        r->next->back = r->back;
+    atomic_fetch_sub_explicit(&w->figures.in_flight, 1, memory_order_relaxed);
+    http_message_free(r->message);
+    worker_release(w, epoch);
+}
+
+/* --- what the client gets ------------------------------------------------------------------- */
+
+static void add_routed(struct request *r, struct reply *reply, struct attempt *a, bool whole) {
+    const struct trace_attempt *record = r->live[live_at(r, a)].record;
+    size_t n;
+    const struct pair *passed = attempt_headers(a, &n);
+    reply_add(reply, SPAN("x-routed-model"), attempt_model(a));
+    reply_add(reply, SPAN("x-routed-provider"), record->target->provider->name);
+    reply_add(reply, SPAN("x-route-dropped"), attempt_dropped(a));
+    reply_add(reply, SPAN("x-upstream-request-id"), record->upstream_id);
+    for (size_t i = 0; i < n; i++)
+        reply_add(reply, passed[i].name, passed[i].value);
+    nanousd cost = whole ? trace_total_cost(&r->trace) : -1;
+    if (cost >= 0) {
+        struct buf usd = { 0 };
+        trace_write_usd(&usd, cost);
+        reply_add(reply, SPAN("x-route-cost-usd"), arena_copy(arena_of(r), buf_span(&usd)));
+        buf_deinit(&usd);
+    }
+}
+
+/* The headers every answer of a request has, errors too. */
+static void start_reply(struct request *r, struct reply *reply, struct span type) {
+    uint64_t now = clock_us();
+    reply_init(reply, arena_of(r));
+    reply_add(reply, SPAN("content-type"), type);
+    reply_add(reply, SPAN("x-request-id"), r->trace.id);
+    reply_add(reply, SPAN("x-route-policy"), r->trace.policy);
+    reply_add(reply, SPAN("x-route-attempts"),
+              arena_printf(arena_of(r), "%u", r->trace.tried));
+    reply_add(reply, SPAN("server-timing"),
+              arena_printf(arena_of(r), "policy;dur=%.3f, total;dur=%.3f",
+                           (double)r->trace.policy_us / 1000,
+                           (double)(now - r->trace.began_us) / 1000));
+    reply_cors(reply, &r->epoch->snap->config, r->message);
+}
+
+static void reply_error(struct request *r, const struct api_error *error) {
+    struct reply reply;
+    struct buf body = { 0 };
+    start_reply(r, &reply, SPAN("application/json"));
+    reply_error_headers(&reply, error, r->trace.tried > 0);
+    error_write(r->endpoint->dialect, error, &body);
+    conn_reply(r->conn, error_status(error), reply.headers, reply.n, buf_span(&body));
+    buf_deinit(&body);
+}
+
+/* Ends the request with an error: as a reply, or inside the stream when that has begun. */
+static void fail(struct request *r, const struct api_error *error) {
+    gate(r, r->trace.tried ? REQUEST_FAILED : REQUEST_REFUSED, error_status(error));
+    if (r->conn && r->committed) {
+        struct buf event = { 0 };
+        error_write_event(r->endpoint->dialect, error, &event);
+        conn_write(r->conn, buf_span(&event));
+        conn_finish(r->conn);
+        buf_deinit(&event);
+    } else if (r->conn) {
+        reply_error(r, error);
+    }
+    dismiss(r);
+}
+
+static void on_gone(void *user) {
+    struct request *r = user;
+    r->conn = NULL;
+    gate(r, REQUEST_CANCELLED, 499);
+    dismiss(r);
+}
+
+static void on_drain(void *user) {
+    struct request *r = user;
+    if (r->owner)
+        attempt_resume(r->owner);
+}
+
+static const struct conn_user client_events = { .on_drain = on_drain, .on_gone = on_gone };
+
+void request_abandon(struct request *r) {
+    struct api_error error = api_error(ERROR_OVERLOADED, SPAN("The gateway is shutting down."));
+    fail(r, &error);
+}
+
+/* --- the end of the chain ------------------------------------------------------------------- */
+
+static int status_of_class(enum failure class) {
+    switch (class) {
+    case FAILURE_RATE_LIMITED:
+    case FAILURE_QUOTA:
+        return 429;
+    case FAILURE_TIMEOUT:
+    case FAILURE_FIRST_TOKEN:
+    case FAILURE_IDLE:
+        return 504;
+    case FAILURE_BAD_REQUEST:
+    case FAILURE_CONTEXT_LENGTH:
+    case FAILURE_CONTENT_FILTER:
+        return 400;
+    case FAILURE_AUTH:
+    case FAILURE_BAD_RESPONSE:
+        return 502;
+    default:
+        return 503;
+    }
+}
+
+/* The class that all tried attempts ended with, or FAILURE_NONE when they differ. */
+static enum failure shared_class(const struct trace *t) {
+    enum failure class = FAILURE_NONE;
+    for (const struct trace_attempt *a = t->attempts; a; a = a->next) {
+        if (!a->tried)
+            continue;
+        if (class != FAILURE_NONE && a->failure != class)
+            return FAILURE_NONE;
+        class = a->failure;
+    }
+    return class;
+}
+
+/* Nothing was tried although there were steps: every one was over a threshold. */
+static struct api_error too_dear(struct request *r) {
+    struct api_error error =
+        api_error(ERROR_NO_ELIGIBLE_TARGET,
+                  SPAN("Every step of the chain would cost more than max_cost_usd allows, or has no "
+                       "known price."));
+    error.status = 402;
+    error.trace = &r->trace;
+    return error;
+}
+
+/* The provider's own word is passed on: it is about the client's request. */
+static struct api_error provider_said(struct request *r) {
+    const struct attempt_failure *f = &r->failed;
+    struct api_error error = api_error(f->class == FAILURE_CONTENT_FILTER
+                                           ? ERROR_CONTENT_POLICY_VIOLATION
+                                           : ERROR_INVALID_REQUEST,
+                                       f->message.len ? f->message : SPAN("The request was refused."));
+    if (f->status >= 400 && f->status < 500)
+        error.status = f->status;
+    if (f->class == FAILURE_BAD_REQUEST) {
+        error.custom_code = f->code;
+        error.type = f->type;
+    }
+    error.trace = &r->trace;
+    return error;
+}
+
+static struct api_error exhausted_by(struct request *r, enum failure class) {
+    const struct trace *t = &r->trace;
+    struct api_error error = api_error(
+        ERROR_FALLBACKS_EXHAUSTED,
+        arena_printf(arena_of(r), "No target could answer: %u attempt%s, the last one ended with %s.%s%.*s",
+                     t->tried, t->tried == 1 ? "" : "s", failure_name(r->failed.class),
+                     r->failed.message.len ? " " : "", SPAN_ARGS(r->failed.message)));
+    error.status = status_of_class(class);
+    error.retry_after_ms = r->failed.retry_after_ms;
+    error.trace = t;
+    return error;
+}
+
+static void exhausted(struct request *r) {
+    enum failure class = shared_class(&r->trace);
+    struct api_error error;
+    if (r->trace.tried == 0)
+        error = too_dear(r);
+    else if (r->failed.class == FAILURE_BAD_REQUEST || r->failed.class == FAILURE_CONTENT_FILTER)
+        error = provider_said(r);
+    else if (class == FAILURE_CONTEXT_LENGTH) {
+        error = api_error(ERROR_CONTEXT_LENGTH_EXCEEDED, r->failed.message);
+        error.trace = &r->trace;
+    } else
+        error = exhausted_by(r, class);
+    fail(r, &error);
+}
+
+static void on_deadline(void *owner) {
+    struct request *r = owner;
+    struct api_error error = api_error(
+        ERROR_DEADLINE_EXCEEDED,
+        arena_printf(arena_of(r), "The request's deadline of %llu ms has passed.",
+                     (unsigned long long)(r->deadline_ms - r->began_ms)));
+    cancel_others(r, NULL);
+    error.trace = &r->trace;
+    fail(r, &error);
+}
+
+static void arm_deadline(struct request *r, uint32_t ms) {
+    uint64_t due = r->began_ms + ms;
+    if (!ms || (r->deadline_ms && r->deadline_ms <= due))
+        return;
+    r->deadline_ms = due;
+    worker_arm(r->worker, &r->deadline, due);
+}
+
+/* --- a stream that waits -------------------------------------------------------------------- */
+
+static void commit(struct request *r, struct attempt *a) {
+    struct reply reply;
+    start_reply(r, &reply, SPAN("text/event-stream; charset=utf-8"));
+    reply_add(&reply, SPAN("cache-control"), SPAN("no-cache"));
+    reply_add(&reply, SPAN("x-accel-buffering"), SPAN("no"));
+    if (a)
+        add_routed(r, &reply, a, false);
+    conn_start(r->conn, 200, reply.headers, reply.n);
+    r->committed = true;
+}
+
+static void on_hold(void *owner) {
+    struct request *r = owner;
+    if (!r->committed)
+        commit(r, NULL);
+    conn_write(r->conn, SPAN(": waiting\n\n"));
+    worker_arm(r->worker, &r->hold, worker_now(r->worker) + COMMENT_EVERY_MS);
+}
+
+static void arm_hold(struct request *r) {
+    const struct chain *chain = &r->decision.chain;
+    uint64_t ms = chain->hold_ms >= 0 ? (uint64_t)chain->hold_ms : r->epoch->snap->config.hold_ms;
+    if (r->facts.stream && ms && !r->committed)
+        worker_arm(r->worker, &r->hold, r->began_ms + ms);
+}
+
+/* --- attempts ------------------------------------------------------------------------------- */
+
+static void on_content(void *owner, struct attempt *a) {
+    struct request *r = owner;
+    r->owner = a;
+    cancel_others(r, a);
+    wheel_disarm(&r->worker->wheel, &r->hold);
+    if (!r->committed)
+        commit(r, a);
+}
+
+static bool on_events(void *owner, struct attempt *a, struct span events) {
+    struct request *r = owner;
+    assert(r->owner == a);
+    return conn_write(r->conn, events);
+}
+
+static bool wants_route(const struct request *r, const struct attempt *a) {
+    /* Also when the head went out before anybody knew who would answer. */
+    return r->wishes.trace || (r->committed && r->owner != a);
+}
+
+static void on_route(void *owner, struct attempt *a, struct buf *out) {
+    struct request *r = owner;
+    if (wants_route(r, a))
+        trace_write(&r->trace, out);
+}
+
+static void on_end(void *owner, struct attempt *a) {
+    struct request *r = owner;
+    account(r, live_at(r, a));
+    gate(r, REQUEST_ANSWERED, 200);
+    conn_write(r->conn, SPAN("data: [DONE]\n\n"));
+    conn_finish(r->conn);
+    attempt_release(a);
+    dismiss(r);
+}
+
+/* The answer with the trace in it. */
+static void splice_route(struct request *r, struct span body, struct buf *out) {
+    struct json_member member = { .name = SPAN("route") };
+    struct json_value root;
+    struct buf route = { 0 };
+    trace_write(&r->trace, &route);
+    int error = json_parse(r->worker->parser, body, &root);
+    if (error == JSON_OK)
+        error = json_locate(r->worker->parser, NULL, &member, 1);
+    if (error == JSON_OK) {
+        struct json_edit edit = { .where = member, .raw = buf_span(&route) };
+        json_splice(body, &edit, 1, out);
+    } else {
+        buf_add(out, body);
+    }
+    buf_deinit(&route);
+}
+
+static void on_answer(void *owner, struct attempt *a, struct span body) {
+    struct request *r = owner;
+    struct reply reply;
+    struct buf traced = { 0 };
+    size_t at = live_at(r, a);
+    r->live[at].record->cost =
+        trace_cost(r->live[at].record->target, r->live[at].record->input_tokens,
+                   r->live[at].record->output_tokens, r->live[at].record->cached_tokens);
+    start_reply(r, &reply, SPAN("application/json"));
+    add_routed(r, &reply, a, true);
+    account(r, at);
+    gate(r, REQUEST_ANSWERED, 200);
+    if (r->wishes.trace) {
+        splice_route(r, body, &traced);
+        body = buf_span(&traced);
+    }
+    conn_reply(r->conn, 200, reply.headers, reply.n, body);
+    buf_deinit(&traced);
+    attempt_release(a);
+    dismiss(r);
+}
+
+static uint32_t elapsed_ms(const struct request *r) {
+    return (uint32_t)(worker_now(r->worker) - r->began_ms);
+}
+
+static uint32_t left_ms(const struct request *r) {
+    uint64_t now = worker_now(r->worker);
+    if (!r->deadline_ms)
+        return 0;
+    return now < r->deadline_ms ? (uint32_t)(r->deadline_ms - now) : 1;
+}
+
+/* Remembers how an attempt failed; the attempt itself is about to go. */
+static void remember(struct request *r, const struct attempt_failure *f) {
+    struct arena *arena = arena_of(r);
+    r->failed = *f;
+    r->failed.message = arena_copy(arena, f->message);
+    r->failed.code = arena_copy(arena, f->code);
+    r->failed.type = arena_copy(arena, f->type);
+}
+
+/* After content there is no way back: the client is told inside the stream. */
+static void interrupted(struct request *r) {
+    struct api_error error = api_error(
+        ERROR_UPSTREAM_INTERRUPTED,
+        arena_printf(arena_of(r), "The answer broke off (%s). %.*s", failure_name(r->failed.class),
+                     SPAN_ARGS(r->failed.message)));
+    error.trace = &r->trace;
+    fail(r, &error);
+}
+
+static void act(struct request *r, struct chain_move move);
+
+/* Asks the policy's on_failure what to do. True when it gave a move of its own. */
+static bool ask_policy(struct request *r, const struct trace_attempt *record,
+                       struct chain_move *move) {
+    struct worker *w = r->worker;
+    struct policy_state *state = r->decided ? worker_policy(w, r->epoch) : NULL;
+    if (!state || !policy_has_on_failure(state, r->policy))
+        return false;
+    struct chain *chain = &r->decision.chain;
+    const struct step *rest = chain->steps + r->walk.at + 1;
+    struct policy_failure failure = {
+        .class = r->failed.class,
+        .target = record->target,
+        .status = r->failed.status,
+        .retry_after_ms = r->failed.retry_after_ms,
+        .message = r->failed.message,
+        .attempt = r->trace.tried,
+        .elapsed_ms = elapsed_ms(r),
+        .left_ms = left_ms(r),
+        .spent_usd = (double)r->walk.spent / 1e9,
+    };
+    enum policy_next next = POLICY_GO_ON;
+    uint32_t retry_in_ms = 0;
+    struct decision changed = { 0 };
+    enum vm_result result =
+        policy_on_failure(state, w->guard, r->policy, &r->facts, &failure, rest,
+                          chain->n_steps - r->walk.at - 1, arena_of(r), &next, &retry_in_ms, &changed);
+    if (result != VM_OK) {
+        r->trace.policy_error = arena_printf(arena_of(r), "on_failure: %s: %s",
+                                             vm_result_name(result), policy_error(state));
+        engine_policy_failed(w->engine, r->epoch->snap, &r->facts, r->policy, result, r->trace.policy_error);
+        if (policy_state_dead(state))
+            worker_policy_died(w, r->epoch);
+        return false;
+    }
+    if (next == POLICY_STAY) {
+        *move = chain_stay(&r->walk, retry_in_ms, worker_now(w));
+        return move->verdict == CHAIN_WAIT;
+    }
+    if (next == POLICY_REPLACED) {
+        reach_enforce(r->epoch->snap, &r->facts, arena_of(r), &changed.chain);
+        chain_replace(&r->walk, chain, arena_of(r), changed.chain.steps, changed.chain.n_steps);
+    }
+    return false;
+}
+
+static void on_fail(void *owner, struct attempt *a) {
+    struct request *r = owner;
+    size_t at = live_at(r, a);
+    struct trace_attempt *record = r->live[at].record;
+    bool had_stream = r->owner == a;
+    remember(r, attempt_failure(a));
+    record->failure = r->failed.class;
+    record->status = r->failed.status;
+    record->message = r->failed.message;
+    account(r, at);
+    attempt_free(a);
+    if (had_stream) {
+        interrupted(r);
+        return;
+    }
+    if (r->n_live)
+        return; /* another is still running */
+    struct chain_move move;
+    struct chain_failure failed = { r->failed.class, r->failed.retry_after_ms };
+    if (ask_policy(r, record, &move))
+        act(r, move);
+    else
+        advance(r, &failed);
+}
+
+static const struct attempt_events attempt_handlers = {
+    .on_content = on_content,
+    .on_events = on_events,
+    .on_route = on_route,
+    .on_end = on_end,
+    .on_answer = on_answer,
+    .on_fail = on_fail,
+};
+
+/* --- walking the chain ---------------------------------------------------------------------- */
+
+static nanousd cost_bound(void *owner, const struct step *step) {
+    struct request *r = owner;
+    uint64_t output = r->facts.max_tokens ? r->facts.max_tokens : r->facts.output_tokens;
+    nanousd cost = trace_cost(step->target, (int64_t)r->facts.input_tokens, (int64_t)output, -1);
+    return cost >= 0 ? cost : NANOUSD_UNKNOWN;
+}
+
+static uint32_t predicted_ms(void *owner, const struct step *step) {
+    struct request *r = owner;
+    return step->target->index == TARGET_AD_HOC
+               ? 0
+               : health_latency(r->epoch->figures[step->target->index]);
+}
+
+static void on_skip(void *owner, const struct step *step, enum failure why) {
+    struct request *r = owner;
+    struct trace_attempt *record = trace_add(&r->trace, arena_of(r), step->target);
+    record->failure = why;
+}
+
+static struct chain_view view_of(struct request *r) {
+    return (struct chain_view){ .bound = cost_bound,
+                                .latency = predicted_ms,
+                                .on_skip = on_skip,
+                                .owner = r,
+                                .random = &r->worker->random };
+}
+
+/* False when there was no money for it. */
+static bool try_step(struct request *r, const struct step *step, bool over_threshold) {
+    struct worker *w = r->worker;
+    const struct request_hooks *hooks = engine_hooks(w->engine);
+    struct trace_attempt *record = trace_add(&r->trace, arena_of(r), step->target);
+    nanousd bound = cost_bound(r, step);
+    record->over_threshold = over_threshold;
+    record->began_us = clock_us();
+    if (hooks->reserve && !hooks->reserve(hooks->owner, &r->facts, step, bound)) {
+        record->failure = FAILURE_COST;
+        return false;
+    }
+    record->tried = true;
+    r->trace.tried++;
+    if (step->target->index != TARGET_AD_HOC)
+        health_began(r->epoch->figures[step->target->index]);
+    struct attempt_setup setup = {
+        .step = step,
+        .endpoint = r->endpoint,
+        .facts = &r->facts,
+        .body = &r->body,
+        .adapter = r->epoch->adapter,
+        .record = record,
+        .arena = arena_of(r),
+        .keep_usage = r->body.asks_usage || r->wishes.trace,
+    };
+    assert(r->n_live < LIVE_MAX);
+    r->live[r->n_live++] = (struct live){
+        .attempt = attempt_start(&w->tools, &setup, &attempt_handlers, r), .record = record, .bound = bound
+    };
+    return true;
+}
+
+static void on_wait_over(void *owner) {
+    struct request *r = owner;
+    struct chain_view view = view_of(r);
+    act(r, chain_resume(&r->walk, &view, worker_now(r->worker)));
+}
+
+static void act(struct request *r, struct chain_move move) {
+    struct chain_view view = view_of(r);
+    const struct chain_failure no_money = { FAILURE_COST, -1 };
+    while (move.verdict == CHAIN_TRY && !try_step(r, move.step, move.over_threshold))
+        move = chain_next(&r->walk, &view, &no_money, worker_now(r->worker));
+    if (move.verdict == CHAIN_WAIT) {
+        r->wait.fire = on_wait_over;
+        worker_arm(r->worker, &r->wait, worker_now(r->worker) + move.wait_ms);
+    } else if (move.verdict == CHAIN_END) {
+        exhausted(r);
+    }
+}
+
+static void advance(struct request *r, const struct chain_failure *failed) {
+    struct chain_view view = view_of(r);
+    act(r, chain_next(&r->walk, &view, failed, worker_now(r->worker)));
+}
+
+/* --- deciding ------------------------------------------------------------------------------- */
+
+/* Which status tells best why nothing was left: the last word that cut anything. */
+static void no_target(struct request *r) {
+    const struct cut *last = NULL;
+    for (size_t i = 0; i < r->decision.n_cuts; i++)
+        if (r->decision.cuts[i].count || r->decision.cuts[i].target.at)
+            last = &r->decision.cuts[i];
+    struct api_error error = api_error(ERROR_NO_ELIGIBLE_TARGET, SPAN("The policy left no target."));
+    if (last)
+        error.message =
+            arena_printf(arena_of(r), "The policy left no target: %.*s took out the last (%.*s).",
+                         SPAN_ARGS(last->word), SPAN_ARGS(last->why));
+    if (last && span_starts(last->why, SPAN("price")))
+        error.status = 402;
+    else if (last &&
+             (span_starts(last->why, SPAN("context")) || span_starts(last->why, SPAN("abilit"))))
+        error.status = 400;
+    error.trace = &r->trace;
+    fail(r, &error);
+}
+
+static nanousd nano(double usd) {
+    return usd < 9e9 ? (nanousd)floor(usd * 1e9) : NANOUSD_NONE;
+}
+
+/* What the client set by header only tightens. */
+static void tighten(struct request *r) {
+    struct chain *chain = &r->decision.chain;
+    nanousd cost = nano(r->facts.max_cost_usd);
+    if (cost < chain->max_cost)
+        chain->max_cost = cost;
+    uint32_t latency = r->facts.max_latency_ms;
+    if (latency && (!chain->max_latency_ms || latency < chain->max_latency_ms))
+        chain->max_latency_ms = latency;
+}
+
+/* The decision is made: walk. */
+static void follow(struct request *r) {
+    struct chain *chain = &r->decision.chain;
+    r->trace.decided_us = clock_us();
+    if (r->decision.kind == DECISION_REFUSED) {
+        struct api_error error = api_error(ERROR_POLICY_REFUSED, r->decision.message);
+        error.status = r->decision.status;
+        error.custom_code = r->decision.code;
+        fail(r, &error);
+        return;
+    }
+    reach_enforce(r->epoch->snap, &r->facts, arena_of(r), chain);
+    if (!chain->n_steps) {
+        no_target(r);
+        return;
+    }
+    tighten(r);
+    arm_deadline(r, chain->deadline_ms);
+    chain_begin(&r->walk, chain, r->began_ms, r->deadline_ms);
+    arm_hold(r);
+    advance(r, NULL);
+}
+
+/* The policy could not decide: the configured chain does. */
+static void fall_back(struct request *r, struct span why) {
+    atomic_fetch_add_explicit(&r->worker->figures.policy_failures, 1, memory_order_relaxed);
+    r->trace.policy_error = why;
+    r->trace.policy = SPAN("fallback");
+    r->decision = (struct decision){ .kind = DECISION_CHAIN };
+    reach_fallback(r->epoch->snap, &r->facts, arena_of(r), &r->decision.chain);
+    follow(r);
+}
+
+static void policy_broke(struct request *r, struct policy_state *state, enum vm_result result) {
+    struct worker *w = r->worker;
+    bool refuse = policy_refuses_on_error(state, r->policy);
+    struct span why = arena_printf(arena_of(r), "%s: %s", vm_result_name(result), policy_error(state));
+    engine_policy_failed(w->engine, r->epoch->snap, &r->facts, r->policy, result, why);
+    if (policy_state_dead(state))
+        worker_policy_died(w, r->epoch);
+    if (!refuse) {
+        fall_back(r, why);
+        return;
+    }
+    r->trace.policy_error = why;
+    struct api_error error = api_error(
+        ERROR_POLICY_REFUSED, SPAN("The policy failed, and it is set to refuse then (on_error)."));
+    error.trace = &r->trace;
+    fail(r, &error);
+}
+
+void request_decide(struct request *r) {
+    struct worker *w = r->worker;
+    const struct policy_source *source = snapshot_policy(r->epoch->snap, r->policy);
+    leave_awaiting(r);
+    wheel_disarm(&w->wheel, &r->wait);
+    struct policy_state *state = worker_policy(w, r->epoch);
+    if (!source || !state || engine_quarantined(w->engine, source->version)) {
+        fall_back(r, arena_printf(arena_of(r), "policy '%.*s' %s", SPAN_ARGS(r->policy),
+                                  !source  ? "is not loaded"
+                                  : !state ? "was being prepared"
+                                           : "is in quarantine"));
+        return;
+    }
+    r->trace.policy = source->version;
+    uint64_t before = clock_us();
+    enum vm_result result =
+        policy_decide(state, w->guard, r->policy, &r->facts, arena_of(r), &r->decision);
+    r->trace.policy_us = (uint32_t)(clock_us() - before);
+    if (result != VM_OK) {
+        policy_broke(r, state, result);
+        return;
+    }
+    r->decided = true;
+    r->trace.reason = r->decision.chain.reason;
+    r->trace.cuts = r->decision.cuts;
+    r->trace.n_cuts = r->decision.n_cuts;
+    r->trace.notes = r->decision.notes;
+    r->trace.n_notes = r->decision.n_notes;
+    follow(r);
+}
+
+static void on_awaited_long(void *owner) {
+    request_decide(owner);
+}
+
+/* Decides now, or as soon as a policy state is there. */
+static void decide_soon(struct request *r) {
+    struct worker *w = r->worker;
+    if (worker_policy(w, r->epoch) || !snapshot_policy(r->epoch->snap, r->policy)) {
+        request_decide(r);
+        return;
+    }
+    r->awaiting = true;
+    r->next_awaiting = w->awaiting;
+    w->awaiting = r;
+    r->wait.fire = on_awaited_long;
+    worker_arm(w, &r->wait, worker_now(w) + AWAIT_POLICY_MS);
+}
+
+/* --- the beginning -------------------------------------------------------------------------- */
+
+static bool read_request(struct request *r, struct api_error *error) {
+    const struct snapshot *snap = r->epoch->snap;
+    struct http_message *m = r->message;
+    if (!access_read(m, &r->facts, &r->wishes, error))
+        return false;
+    if (!body_read(r->worker->parser, buf_span(&m->body), &r->facts, &m->arena, &r->body, error))
+        return false;
+    return reach_policy(snap, &r->facts, r->wishes.policy, &m->arena, &r->policy, error) &&
+           reach_names(snap, &r->facts, &m->arena, error);
+}
+
+static struct request *request_new(struct worker *w, struct conn *c, struct http_message *m,
+                                   const struct endpoint *endpoint, unsigned key) {
+    struct request *r = arena_new(&m->arena, struct request);
+    char id[IDENT_SIZE];
+    uint64_t wall = clock_wall_ms();
+    ident_make(&w->ids, wall, id);
+    r->worker = w;
+    r->conn = c;
+    r->message = m;
+    r->endpoint = endpoint;
+    r->epoch = w->epoch;
+    r->epoch->requests++;
+    r->began_ms = worker_now(w);
+    r->deadline.fire = on_deadline;
+    r->hold.fire = on_hold;
+    r->deadline.owner = r->wait.owner = r->hold.owner = r;
+    r->facts.id = arena_copy(&m->arena, span_of(id));
+    r->facts.key = key;
+    r->facts.endpoint = endpoint->path;
+    r->facts.dialect = endpoint->dialect;
+    r->facts.now_ms = wall;
+    r->facts.seed = random_next(&w->random);
+    trace_init(&r->trace, r->facts.id, m->began_us);
+    r->next = w->requests;
+    r->back = &w->requests;
+    if (r->next)
+        r->next->back = &r->next;
+    w->requests = r;
+    atomic_fetch_add_explicit(&w->figures.in_flight, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&w->figures.requests, 1, memory_order_relaxed);
+    return r;
+}
+
+void request_begin(struct worker *w, struct conn *c, struct http_message *m,
+                   const struct endpoint *endpoint, unsigned key) {
+    struct request *r = request_new(w, c, m, endpoint, key);
+    struct api_error error;
+    conn_attach(c, &client_events, r);
+    if (!read_request(r, &error)) {
+        fail(r, &error);
+        return;
+    }
+    arm_deadline(r, r->epoch->snap->config.deadline_ms);
+    arm_deadline(r, r->facts.deadline_ms);
+    decide_soon(r);
+}

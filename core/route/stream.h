@@ -1,0 +1,62 @@
+/* stream.h - a provider's stream on its way to the client: checked event by event, held until there is content.
+ *
+ * Owns          the framer, and the events that wait for the first content (256 KB at most).
+ * Fed by        attempt, with bytes cut anywhere.
+ * Feeds         attempt, through `out`: whole events in the client's dialect, ready to go once `flowing`.
+ * Must not know connections, timers, retries.
+ *
+ *   stream_init(&s, &setup);
+ *   stream_feed(&s, bytes, len);     then look at s.state; take s.out when it is FLOWING or ENDED
+ *   stream_close(&s);                the bytes are over: ENDED or FAILED now
+ */
+#ifndef PERILUNE_ROUTE_STREAM_H
+#define PERILUNE_ROUTE_STREAM_H
+
+#include "net/sse.h"
+#include "route/wire.h"
+#include "script/adapter.h"
+
+enum stream_state {
+    STREAM_HELD,    /* nothing for the client yet */
+    STREAM_FLOWING, /* content has come */
+    STREAM_ENDED,   /* well: every event is in `out`, the end mark is left to the receiver */
+    STREAM_FAILED   /* `why`, `error`; what came before it is in `out` */
+};
+
+struct stream_setup {
+    const struct wire *wire;     /* the readers of the provider's dialect, when it passes through */
+    struct adapter *adapter;     /* else this translates, */
+    int handle;                  /* with this handle */
+    const struct target *target; /* who is asked */
+    struct json_parser *parser;
+    struct arena *arena; /* for texts */
+    bool keep_usage;     /* the client wants the usage chunk */
+    /* What becomes the `route` member of the last chunk; leaves `out` empty for none. */
+    void (*on_route)(void *owner, struct buf *out);
+    void *owner;
+};
+
+struct stream {
+    struct stream_setup setup;
+    struct sse sse;
+    struct buf out;
+    enum stream_state state;
+    bool finished;    /* a finish reason came */
+    bool excused;     /* one that needs no content */
+    bool content;
+    bool routed;      /* the route member has gone out */
+    unsigned events;
+    struct wire_usage usage;
+    struct span model; /* in the arena; SPAN_NONE until it is known */
+    enum failure why;
+    struct wire_error error;
+};
+
+enum { STREAM_HELD_MAX = 256 * 1024, STREAM_EVENT_MAX = 1024 * 1024 };
+
+void stream_init(struct stream *s, const struct stream_setup *setup);
+void stream_deinit(struct stream *s);
+void stream_feed(struct stream *s, const char *bytes, size_t len);
+void stream_close(struct stream *s);
+
+#endif

@@ -1,0 +1,472 @@
+#include "route/worker.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "route/access.h"
+#include "route/engine.h"
+#include "route/error.h"
+#include "route/models.h"
+#include "route/reply.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* --- time ----------------------------------------------------------------------------------- */
+
+uint64_t worker_now(const struct worker *w) {
+    return uv_now(&w->loop);
+}
+
+static void on_turn(uv_timer_t *timer) {
+    struct worker *w = timer->data;
+    wheel_turn(&w->wheel, uv_now(&w->loop));
+    if (!w->wheel.armed)
+        uv_timer_stop(timer);
+}
+
+void worker_arm(struct worker *w, struct wheel_timer *t, uint64_t due_ms) {
+    wheel_arm(&w->wheel, t, due_ms);
+    if (!uv_is_active((uv_handle_t *)&w->turner) && !uv_is_closing((uv_handle_t *)&w->turner))
+        uv_timer_start(&w->turner, on_turn, WHEEL_STEP_MS, WHEEL_STEP_MS);
+}
+
+static void arm_for_attempt(void *owner, struct wheel_timer *t, uint32_t in_ms) {
+    struct worker *w = owner;
+    worker_arm(w, t, worker_now(w) + in_ms);
+}
+
+/* --- snapshots and policy states ------------------------------------------------------------ */
+
+static struct epoch *epoch_new(struct worker *w, struct snapshot *snap, struct policy_state *policy,
+                               struct policy_state *spare) {
+    struct epoch *e = calloc(1, sizeof *e);
+    struct health_figure **figures = calloc(snap->n_targets + 1, sizeof *figures);
+    if (!e || !figures)
+        abort();
+    for (size_t i = 0; i < snap->n_targets; i++)
+        figures[i] = health_figure(w->engine->health, snap->targets[i].id);
+    *e = (struct epoch){ .snap = snap, .policy = policy, .spare = spare, .figures = figures };
+    e->adapter = adapter_new(snap);
+    return e;
+}
+
+static void epoch_free(struct epoch *e) {
+    if (e->policy)
+        policy_state_free(e->policy);
+    if (e->spare)
+        policy_state_free(e->spare);
+    if (e->adapter)
+        adapter_free(e->adapter);
+    snapshot_unref(e->snap);
+    free(e->figures);
+    free(e);
+}
+
+static void retire(struct epoch *e) {
+    e->retired = true;
+    if (!e->requests)
+        epoch_free(e);
+}
+
+void worker_release(struct worker *w, struct epoch *e) {
+    assert(e->requests > 0);
+    if (--e->requests == 0 && e->retired)
+        epoch_free(e);
+}
+
+struct policy_state *worker_policy(struct worker *w, struct epoch *e) {
+    return e->policy;
+}
+
+void worker_policy_died(struct worker *w, struct epoch *e) {
+    policy_state_free(e->policy);
+    e->policy = e->spare;
+    e->spare = NULL;
+    if (e->retired)
+        return;
+    atomic_fetch_add(&w->wants, 1);
+    engine_want(w->engine);
+}
+
+/* Requests that waited for a state decide now; deciding may use the state up again. */
+static void serve_awaiting(struct worker *w) {
+    while (w->awaiting && w->epoch->policy) {
+        struct request *r = w->awaiting;
+        request_decide(r);
+        assert(w->awaiting != r);
+    }
+}
+
+static void put_state(struct worker *w, struct policy_state *state) {
+    struct epoch *e = w->epoch;
+    if (policy_state_snapshot(state) != e->snap || (e->policy && e->spare)) {
+        policy_state_free(state);
+        return;
+    }
+    if (!e->policy)
+        e->policy = state;
+    else
+        e->spare = state;
+}
+
+static void begin_stop(struct worker *w);
+
+static void on_wake(uv_async_t *async) {
+    struct worker *w = async->data;
+    pthread_mutex_lock(&w->lock);
+    struct snapshot *snap = w->next_snap;
+    struct policy_state *policy = w->next_policy, *spare = w->next_spare, *refill = w->refill;
+    bool stop = w->next_stop;
+    w->next_snap = NULL;
+    w->next_policy = w->next_spare = w->refill = NULL;
+    pthread_mutex_unlock(&w->lock);
+    if (snap) {
+        struct epoch *old = w->epoch;
+        w->epoch = epoch_new(w, snap, policy, spare);
+        retire(old);
+        atomic_store(&w->generation, snap->generation);
+        engine_want(w->engine);
+    }
+    if (refill)
+        put_state(w, refill);
+    serve_awaiting(w);
+    if (stop && !w->stopping)
+        begin_stop(w);
+}
+
+void worker_adopt(struct worker *w, struct snapshot *snap, struct policy_state *policy,
+                  struct policy_state *spare) {
+    pthread_mutex_lock(&w->lock);
+    struct snapshot *missed = w->next_snap;
+    struct policy_state *missed_policy = w->next_policy, *missed_spare = w->next_spare;
+    w->next_snap = snapshot_ref(snap);
+    w->next_policy = policy;
+    w->next_spare = spare;
+    atomic_store(&w->wants, 0);
+    pthread_mutex_unlock(&w->lock);
+    if (missed) {
+        policy_state_free(missed_policy);
+        policy_state_free(missed_spare);
+        snapshot_unref(missed);
+    }
+    uv_async_send(&w->wake);
+}
+
+void worker_refill(struct worker *w, struct policy_state *state) {
+    pthread_mutex_lock(&w->lock);
+    struct policy_state *missed = w->refill;
+    w->refill = state;
+    pthread_mutex_unlock(&w->lock);
+    if (missed)
+        policy_state_free(missed);
+    uv_async_send(&w->wake);
+}
+
+/* --- requests ------------------------------------------------------------------------------- */
+
+static void reply(struct worker *w, struct conn *c, struct http_message *m, int status,
+                  struct reply *headers, struct span body) {
+    char id[IDENT_SIZE];
+    ident_make(&w->ids, clock_wall_ms(), id);
+    reply_add(headers, SPAN("x-request-id"), arena_copy(headers->arena, span_of(id)));
+    if (m)
+        reply_cors(headers, &w->epoch->snap->config, m);
+    conn_reply(c, status, headers->headers, headers->n, body);
+}
+
+static void refuse(struct worker *w, struct conn *c, struct http_message *m, struct arena *arena,
+                   const struct api_error *error, struct span allow) {
+    struct reply headers;
+    struct buf body = { 0 };
+    reply_init(&headers, arena);
+    reply_add(&headers, SPAN("content-type"), SPAN("application/json"));
+    reply_add(&headers, SPAN("allow"), allow);
+    reply_error_headers(&headers, error, false);
+    error_write(DIALECT_NONE, error, &body);
+    reply(w, c, m, error_status(error), &headers, buf_span(&body));
+    buf_deinit(&body);
+}
+
+/* What is wrong with the route of a request, if anything is. */
+static bool route_ok(struct http_message *m, const struct endpoint_match *match,
+                     struct api_error *error) {
+    if (match->endpoint->kind == ENDPOINT_UNKNOWN) {
+        *error = api_error(
+            ERROR_NOT_FOUND,
+            match->nearest.at
+                ? arena_printf(&m->arena, "There is nothing at %.*s. Did you mean %.*s?",
+                               SPAN_ARGS(span_sub(m->path, 0, 200)), SPAN_ARGS(match->nearest))
+                : arena_printf(&m->arena,
+                               "There is nothing at %.*s. Chat goes to /v1/chat/completions.",
+                               SPAN_ARGS(span_sub(m->path, 0, 200))));
+        return false;
+    }
+    if (!match->method_ok) {
+        *error = api_error(ERROR_METHOD_NOT_ALLOWED,
+                           arena_printf(&m->arena, "%.*s takes %.*s.",
+                                        SPAN_ARGS(match->endpoint->path),
+                                        SPAN_ARGS(match->endpoint->methods)));
+        return false;
+    }
+    return true;
+}
+
+static bool has_room(struct worker *w, const struct endpoint *endpoint, struct api_error *error) {
+    if (endpoint->kind != ENDPOINT_GENERATE)
+        return true;
+    unsigned in_flight = atomic_load_explicit(&w->figures.in_flight, memory_order_relaxed);
+    if (!w->stopping && in_flight < w->epoch->snap->config.max_in_flight)
+        return true;
+    *error = api_error(ERROR_OVERLOADED, SPAN("Too many requests are under way. Try again."));
+    error->retry_after_ms = 1000;
+    return false;
+}
+
+static bool acceptable(struct worker *w, struct http_message *m, struct endpoint_match *match,
+                       unsigned *key, struct api_error *error) {
+    *match = endpoint_match(m->method, m->path, &m->arena);
+    return route_ok(m, match, error) &&
+           access_check(w->epoch->snap, m, match->endpoint, key, error) &&
+           has_room(w, match->endpoint, error);
+}
+
+/* Refuses before the body is read; a request without one is looked at when it is whole. */
+static bool on_head(void *owner, struct conn *c, struct http_message *m) {
+    struct worker *w = owner;
+    struct endpoint_match match;
+    struct api_error error;
+    unsigned key;
+    if (m->content_length == 0 || acceptable(w, m, &match, &key, &error))
+        return true;
+    refuse(w, c, m, &m->arena, &error, match.endpoint->methods);
+    return false;
+}
+
+static void answer_models(struct worker *w, struct conn *c, struct http_message *m,
+                          const struct endpoint_match *match) {
+    struct reply headers;
+    struct buf body = { 0 };
+    struct snapshot *snap = w->epoch->snap;
+    if (match->endpoint->kind == ENDPOINT_MODEL && !models_write_one(snap, match->argument, &body)) {
+        struct api_error error = api_error(
+            ERROR_MODEL_NOT_FOUND, arena_printf(&m->arena, "The model '%.*s' does not exist here.",
+                                                SPAN_ARGS(span_sub(match->argument, 0, 200))));
+        error.param = SPAN("model");
+        refuse(w, c, m, &m->arena, &error, SPAN_NONE);
+        return;
+    }
+    if (match->endpoint->kind == ENDPOINT_MODELS)
+        models_write_list(snap, &body);
+    reply_init(&headers, &m->arena);
+    reply_add(&headers, SPAN("content-type"), SPAN("application/json"));
+    reply(w, c, m, 200, &headers, buf_span(&body));
+    buf_deinit(&body);
+}
+
+static void answer_text(struct worker *w, struct conn *c, struct http_message *m, int status,
+                        struct span json) {
+    struct reply headers;
+    reply_init(&headers, &m->arena);
+    if (json.len)
+        reply_add(&headers, SPAN("content-type"), SPAN("application/json"));
+    reply(w, c, m, status, &headers, json);
+}
+
+static void answer_options(struct worker *w, struct conn *c, struct http_message *m,
+                           const struct endpoint *endpoint) {
+    struct reply headers;
+    reply_init(&headers, &m->arena);
+    reply_add(&headers, SPAN("allow"), endpoint->methods);
+    reply(w, c, m, 204, &headers, SPAN_NONE);
+}
+
+/* Everything that is answered at once, here. */
+static void answer(struct worker *w, struct conn *c, struct http_message *m,
+                   const struct endpoint_match *match) {
+    if (span_eq(m->method, SPAN("OPTIONS"))) {
+        answer_options(w, c, m, match->endpoint);
+        return;
+    }
+    switch (match->endpoint->kind) {
+    case ENDPOINT_MODELS:
+    case ENDPOINT_MODEL:
+        answer_models(w, c, m, match);
+        break;
+    case ENDPOINT_READY:
+        if (w->stopping)
+            answer_text(w, c, m, 503, SPAN("{\"status\":\"draining\"}"));
+        else
+            answer_text(w, c, m, 200, SPAN("{\"status\":\"ready\"}"));
+        break;
+    case ENDPOINT_ROOT:
+        answer_text(w, c, m, 200, SPAN("{\"service\":\"perilune\",\"version\":\"" PERILUNE_VERSION "\"}"));
+        break;
+    default:
+        answer_text(w, c, m, 200, SPAN("{\"status\":\"ok\"}"));
+    }
+}
+
+static void on_message(void *owner, struct conn *c, struct http_message *m) {
+    struct worker *w = owner;
+    struct endpoint_match match;
+    struct api_error error;
+    unsigned key;
+    if (!acceptable(w, m, &match, &key, &error)) {
+        refuse(w, c, m, &m->arena, &error, match.endpoint->methods);
+    } else if (match.endpoint->kind == ENDPOINT_GENERATE && !span_eq(m->method, SPAN("OPTIONS"))) {
+        request_begin(w, c, m, match.endpoint, key);
+        return;
+    } else {
+        answer(w, c, m, &match);
+    }
+    http_message_free(m);
+}
+
+static void on_bad_message(void *owner, struct conn *c, int status, const char *why) {
+    struct worker *w = owner;
+    struct arena arena;
+    struct api_error error = api_error(error_of_status(status), span_of(why));
+    error.status = status;
+    if (status == 503)
+        error.retry_after_ms = 1000;
+    arena_init(&arena, 512);
+    refuse(w, c, NULL, &arena, &error, SPAN_NONE);
+    arena_deinit(&arena);
+}
+
+static void on_conn_close(void *owner, struct conn *c) {
+    struct worker *w = owner;
+    if (w->listener)
+        listener_resume(w->listener);
+}
+
+static const struct conn_events conn_handlers = {
+    .on_head = on_head,
+    .on_message = on_message,
+    .on_bad_message = on_bad_message,
+    .on_close = on_conn_close,
+};
+
+/* --- the thread ----------------------------------------------------------------------------- */
+
+static void name_handle(uv_handle_t *handle, void *arg) {
+    log_error("worker %u ended with an open %s handle", ((struct worker *)arg)->index,
+              uv_handle_type_name(handle->type));
+}
+
+static void on_pump_closed(void *owner) {
+    struct worker *w = owner;
+    w->pump = NULL;
+}
+
+/* All answers are out, or patience is: close what is left. */
+static void finish_stop(void *owner) {
+    struct worker *w = owner;
+    wheel_disarm(&w->wheel, &w->drained);
+    while (w->requests)
+        request_abandon(w->requests);
+    conn_close_all(&w->server, true);
+    attempt_free_released(&w->tools);
+    pump_close(w->pump, on_pump_closed, w);
+    uv_timer_stop(&w->turner);
+    uv_close((uv_handle_t *)&w->turner, NULL);
+    uv_close((uv_handle_t *)&w->wake, NULL);
+}
+
+/* Looks again and again whether the last request is gone. */
+static void on_draining(void *owner) {
+    struct worker *w = owner;
+    enum { LOOK_MS = 20 };
+    uint32_t patience = w->epoch->snap->config.drain_ms;
+    if (!w->requests || worker_now(w) - w->stopped_ms >= patience) {
+        finish_stop(w);
+        return;
+    }
+    worker_arm(w, &w->drained, worker_now(w) + LOOK_MS);
+}
+
+static void begin_stop(struct worker *w) {
+    w->stopping = true;
+    w->stopped_ms = worker_now(w);
+    listener_close(w->listener);
+    w->listener = NULL;
+    conn_close_all(&w->server, false);
+    w->drained = (struct wheel_timer){ .fire = on_draining, .owner = w };
+    worker_arm(w, &w->drained, w->stopped_ms);
+}
+
+static void *run(void *arg) {
+    struct worker *w = arg;
+    w->guard = vm_guard_open(w->engine->watchdog);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    if (uv_loop_close(&w->loop) == UV_EBUSY)
+        uv_walk(&w->loop, name_handle, w);
+    retire(w->epoch);
+    vm_guard_close(w->guard);
+    json_parser_free(w->parser);
+    return NULL;
+}
+
+static void init_server(struct worker *w, const struct config *c) {
+    w->server = (struct conn_server){
+        .loop = &w->loop,
+        .limits = { .max_line = c->max_header_bytes,
+                    .max_header_bytes = c->max_header_bytes,
+                    .max_headers = c->max_headers,
+                    .max_body = c->max_body },
+        .head_ms = c->head_ms,
+        .body_ms = c->body_ms,
+        .idle_ms = c->idle_ms,
+        .write_ms = c->write_ms,
+        .max_body_bytes = c->max_bodies,
+        .events = &conn_handlers,
+        .owner = w,
+    };
+}
+
+int worker_start(struct worker *w, struct engine *engine, unsigned index,
+                 const struct sockaddr_storage *address, struct snapshot *snap,
+                 struct policy_state *policy, struct policy_state *spare) {
+    *w = (struct worker){ .engine = engine, .index = index };
+    pthread_mutex_init(&w->lock, NULL);
+    uv_loop_init(&w->loop);
+    uv_timer_init(&w->loop, &w->turner);
+    uv_async_init(&w->loop, &w->wake, on_wake);
+    w->turner.data = w->wake.data = w;
+    wheel_init(&w->wheel, uv_now(&w->loop));
+    random_seed_system(&w->random);
+    ident_init(&w->ids);
+    w->parser = json_parser_new();
+    w->pump = pump_new(&w->loop, &engine->pump_options);
+    w->tools = (struct attempt_tools){ .pump = w->pump,
+                                       .wheel = &w->wheel,
+                                       .parser = w->parser,
+                                       .random = &w->random,
+                                       .arm = arm_for_attempt,
+                                       .owner = w };
+    w->epoch = epoch_new(w, snapshot_ref(snap), policy, spare);
+    atomic_store(&w->generation, snap->generation);
+    init_server(w, &snap->config);
+    int error = listener_open(&w->listener, address, snap->config.max_connections, &w->server);
+    if (error < 0)
+        return error;
+    return -pthread_create(&w->thread, NULL, run, w);
+}
+
+void worker_stop(struct worker *w) {
+    pthread_mutex_lock(&w->lock);
+    w->next_stop = true;
+    pthread_mutex_unlock(&w->lock);
+    uv_async_send(&w->wake);
+}
+
+void worker_join(struct worker *w) {
+    pthread_join(w->thread, NULL);
+    if (w->next_snap)
+        snapshot_unref(w->next_snap);
+    struct policy_state *left[] = { w->next_policy, w->next_spare, w->refill };
+    for (size_t i = 0; i < 3; i++)
+        if (left[i])
+            policy_state_free(left[i]);
+    pthread_mutex_destroy(&w->lock);
+}

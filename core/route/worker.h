@@ -1,0 +1,108 @@
+/* worker.h - one thread that answers clients.
+ *
+ * Owns          a loop and everything on it: listener, connections, pump, timers, a JSON parser, the adapter state, the policy states of
+ *               the snapshots it serves.
+ * Fed by        engine, with snapshots and policy states built elsewhere.
+ * Feeds         request, with what it needs; engine, with what it wants.
+ * Must not know other workers.
+ */
+#ifndef PERILUNE_ROUTE_WORKER_H
+#define PERILUNE_ROUTE_WORKER_H
+
+#include "base/ident.h"
+#include "base/json.h"
+#include "net/listener.h"
+#include "route/attempt.h"
+#include "route/health.h"
+#include "route/request.h"
+#include "route/wheel.h"
+#include "script/adapter.h"
+#include "script/policy.h"
+#include "upstream/pump.h"
+
+#include <pthread.h>
+
+struct engine;
+
+/* What a worker serves between two swaps: a snapshot, and what belongs to it here. Requests count on it; the last one frees it once it
+ * is not the newest. */
+struct epoch {
+    struct snapshot *snap;
+    struct policy_state *policy; /* NULL after a kill, until the spare's successor comes */
+    struct policy_state *spare;
+    struct health_figure **figures; /* by target index */
+    struct adapter *adapter;
+    unsigned requests;
+    bool retired;
+};
+
+/* Counted by one thread, read by any. */
+struct worker_figures {
+    atomic_ullong requests, answered, failed, cancelled, policy_failures;
+    atomic_uint in_flight, connections;
+};
+
+struct worker {
+    struct engine *engine;
+    unsigned index;
+    uv_loop_t loop;
+    pthread_t thread;
+    struct vm_guard *guard;
+    struct conn_server server;
+    struct listener *listener;
+    struct pump *pump;
+    struct json_parser *parser;
+    struct random random;
+    struct ident ids;
+    struct wheel wheel;
+    struct attempt_tools tools;
+    uv_timer_t turner; /* turns the wheel while a timer is armed */
+    uv_async_t wake;   /* somebody put something into the mailbox */
+    struct epoch *epoch;
+    struct request *requests; /* all under way */
+    struct request *awaiting; /* those that need a policy state */
+    struct wheel_timer drained; /* the end of patience when shutting down */
+    bool stopping;
+    uint64_t stopped_ms; /* when that began */
+    struct worker_figures figures;
+
+    pthread_mutex_t lock; /* the mailbox: written by engine, emptied on the loop */
+    struct snapshot *next_snap;
+    struct policy_state *next_policy, *next_spare, *refill;
+    bool next_stop;
+    atomic_uint generation; /* of the snapshot served */
+    atomic_uint wants;      /* policy states missing here; engine builds them */
+};
+
+/* Makes a worker that will serve `snap`, with two policy states of it, and starts its thread. 0 or a negative UV_E number. */
+int worker_start(struct worker *w, struct engine *engine, unsigned index,
+                 const struct sockaddr_storage *address, struct snapshot *snap,
+                 struct policy_state *policy, struct policy_state *spare);
+
+/* From any thread: another snapshot (a reference is taken) with its two states, which become the worker's. */
+void worker_adopt(struct worker *w, struct snapshot *snap, struct policy_state *policy,
+                  struct policy_state *spare);
+
+/* From any thread: one more state of the snapshot it was last given. */
+void worker_refill(struct worker *w, struct policy_state *state);
+
+/* From any thread: no new connections, requests under way may end, for the configuration's drain_ms; then the thread ends. */
+void worker_stop(struct worker *w);
+
+/* Waits for the thread's end. */
+void worker_join(struct worker *w);
+
+/* For request. */
+uint64_t worker_now(const struct worker *w); /* ms of the loop's clock */
+void worker_arm(struct worker *w, struct wheel_timer *t, uint64_t due_ms);
+
+/* The state to decide with, or NULL: the caller waits in `awaiting`. */
+struct policy_state *worker_policy(struct worker *w, struct epoch *e);
+
+/* The state died while it decided: it is thrown away, the spare takes over, another is asked for. */
+void worker_policy_died(struct worker *w, struct epoch *e);
+
+/* A request ends: it does not count on its epoch any more. */
+void worker_release(struct worker *w, struct epoch *e);
+
+#endif
