@@ -1,0 +1,544 @@
+--- The one door between the core and policies: what the core calls in a policy state.
+---
+---   host.setup { targets =, chains =, aliases =, providers =, params = }     once
+---   host.load { name =, version =, path =, text =, libs = }                  once a policy
+---   host.prepare(name)                                                       once, after all are loaded
+---   host.decide(name, req)                                                   once a request
+---   host.on_failure(name, req, failure, rest)                                after a failed attempt, where the policy has it
+local failure = require "perilune.failure"
+local fleet = require "perilune.fleet"
+local json = require "perilune.json"
+local near = require "perilune.near"
+local params = require "perilune.params"
+local request = require "perilune.request"
+local sandbox = require "perilune.sandbox"
+local steps = require "perilune.steps"
+
+local M = {}
+
+local type, error, pairs, ipairs, tostring, pcall = type, error, pairs, ipairs, tostring, pcall
+
+local policies = {} -- by name: { decide, on_failure, prepare, prepared, params, refuses, paths }
+local set_params = {} -- by policy: what the configuration set
+
+---@class perilune.Setup
+---@field targets table[] id, provider, model, upstream, price, context, max_output, abilities, quality, weight, tags
+---@field providers? string[] names of configured providers, those without targets too
+---@field chains? table<string, string[]>
+---@field aliases? table<string, string[]>
+---@field params? table<string, table|string> by policy; a text is a JSON object
+
+--- Tells the state what is configured. Closes the way through string methods, too.
+---@param setup perilune.Setup
+function M.setup(setup)
+  sandbox.seal_strings()
+  fleet.setup(setup)
+  policies, set_params = {}, {}
+  for name, values in pairs(setup.params or {}) do
+    if type(values) == "string" then
+      values = assert(json.decode(values))
+    end
+    set_params[name] = values
+  end
+end
+
+----------------------------------------------------------------------------------------------------------------------------
+-- Loading
+
+-- The source lines around a line, the line itself marked.
+local function excerpt(text, line)
+  local out, n = {}, 0
+  for source in (text .. "\n"):gmatch "(.-)\r?\n" do
+    n = n + 1
+    if n >= line - 1 and n <= line + 1 then
+      out[#out + 1] = ("%s %4d | %s"):format(n == line and ">" or " ", n, source)
+    end
+  end
+  return table.concat(out, "\n")
+end
+
+local HINTS = {
+  { "unexpected symbol near '<eof>'", "something is missing at the end of the file" },
+  { "'=' expected", "a statement is an assignment or a call" },
+  { "'end' expected", "a block is not closed" },
+  { "attempt to index %S+ '([^']+)' %(a nil value%)", "'%1' is nil here; test it first" },
+  { "attempt to compare nil with number", "a figure that is not known is nil; test it first" },
+  { "attempt to compare number with nil", "a figure that is not known is nil; test it first" },
+  { "attempt to call method '([^']+)' %(a nil value%)", "there is no '%1'; fleet words are called with a colon" },
+  { "attempt to perform arithmetic on %S+ '([^']+)' %(a nil value%)", "'%1' is nil here; test it first" },
+}
+
+local function hint_for(message)
+  for _, h in ipairs(HINTS) do
+    local captured = { message:match(h[1]) }
+    if captured[1] then
+      return (h[2]:gsub("%%1", function()
+        return captured[1]
+      end))
+    end
+  end
+  return nil
+end
+
+-- Errors can be anything; a table's __tostring is the script's own code and is not called.
+local function message_of(why)
+  if type(why) == "string" then
+    return why
+  elseif type(why) == "number" then
+    return tostring(why)
+  end
+  return "an error that is no text (a " .. type(why) .. ")"
+end
+
+-- A position inside the library says nothing to the author: only those in the policy's own files stay.
+local function tidy(why, paths)
+  local message = message_of(why)
+  local path, line, rest = message:match "^(.-):(%d+): (.*)$"
+  if path and not paths[path] then
+    return rest, nil, nil
+  end
+  return message, path, tonumber(line)
+end
+
+local function finding(source, why, paths)
+  local message, path, line = tidy(why, paths)
+  local text = source.text
+  for _, lib in ipairs(source.libs or {}) do
+    if lib.path == path then
+      text = lib.text
+    end
+  end
+  return {
+    message = message,
+    line = path == source.path and line or nil,
+    path = path,
+    hint = hint_for(message),
+    excerpt = line and excerpt(text, line) or nil,
+  }
+end
+
+-- require "name" of one policy: its libraries by name, each run once in the policy's own environment.
+local function requirer(source, env_of)
+  local loaded, loading = {}, {}
+  local by_name = {}
+  for _, lib in ipairs(source.libs or {}) do
+    by_name[lib.name] = lib
+  end
+  return function(name)
+    if loaded[name] ~= nil then
+      return loaded[name]
+    end
+    local lib = by_name[name]
+    if not lib then
+      error(('require: no policies/lib/%s.lua and no shipped policy "%s"%s'):format(tostring(name), tostring(name), near.hint(name, by_name)), 2)
+    end
+    if loading[name] then
+      error(('require: "%s" requires itself'):format(name), 2)
+    end
+    loading[name] = true
+    local chunk, why = load(lib.text, "@" .. lib.path, "t", env_of())
+    if not chunk then
+      error(why, 0)
+    end
+    local value = chunk(name)
+    loading[name] = nil
+    loaded[name] = value == nil and true or value
+    return loaded[name]
+  end
+end
+
+local ON_ERROR = { fallback = true, refuse = true }
+local POLICY_FIELDS = { decide = "function", on_failure = "function", prepare = "function", params = "table", on_error = "string" }
+
+-- What a policy file returned, as a policy.
+local function shape(value)
+  if type(value) == "function" then
+    return { decide = value }
+  end
+  if type(value) ~= "table" then
+    error(("expected a policy file to return a function or a table { decide = ... }, got %s"):format(
+      value == nil and "nothing" or "a " .. type(value)), 0)
+  end
+  for name, v in pairs(value) do
+    local expected = POLICY_FIELDS[name]
+    if not expected then
+      error(('a policy has no field "%s"%s (the fields are %s)'):format(tostring(name), near.hint(name, POLICY_FIELDS), near.names(POLICY_FIELDS)), 0)
+    elseif type(v) ~= expected then
+      error(("%s: expected a %s, got a %s"):format(name, expected, type(v)), 0)
+    end
+  end
+  if not value.decide then
+    error("a policy table needs decide = function(req, fleet) ... end", 0)
+  end
+  if value.on_error and not ON_ERROR[value.on_error] then
+    error(('on_error: expected "fallback" or "refuse", got "%s"%s'):format(value.on_error, near.hint(value.on_error, ON_ERROR)), 0)
+  end
+  return value
+end
+
+---@class perilune.Source
+---@field name string
+---@field version? string
+---@field path string for messages
+---@field text string
+---@field libs? { name: string, path: string, text: string }[]
+
+---@class perilune.Finding
+---@field message string
+---@field path? string
+---@field line? integer
+---@field hint? string
+---@field excerpt? string
+
+--- Compiles a policy and runs its file once.
+---@param source perilune.Source
+---@return true|nil, perilune.Finding|nil
+function M.load(source)
+  local paths = { [source.path] = true }
+  for _, lib in ipairs(source.libs or {}) do
+    paths[lib.path] = true
+  end
+  local env
+  env = sandbox.environment {
+    random = fleet.random,
+    note = fleet.note,
+    require = requirer(source, function()
+      return env
+    end),
+  }
+  local ok, why = pcall(function()
+    local chunk, syntax = load(source.text, "@" .. source.path, "t", env)
+    if not chunk then
+      error(syntax, 0)
+    end
+    -- A file may look at the fleet words and at random numbers while it loads, but at no request.
+    fleet.begin {}
+    local value = shape(chunk(source.name))
+    local declared = params.declare(value.params)
+    policies[source.name] = {
+      decide = value.decide,
+      on_failure = value.on_failure,
+      prepare = value.prepare,
+      refuses = value.on_error == "refuse",
+      params = sandbox.freeze(params.values(declared, set_params[source.name]), "req.params"),
+      path = source.path,
+      paths = paths,
+    }
+  end)
+  if not ok then
+    policies[source.name] = nil
+    return nil, finding(source, why, paths)
+  end
+  return true
+end
+
+local function policy_of(name)
+  local policy = policies[name]
+  if not policy then
+    error(('no policy "%s"%s'):format(tostring(name), near.hint(name, policies)), 0)
+  end
+  return policy
+end
+
+local function rethrow(why, policy)
+  error((tidy(why, policy.paths)), 0)
+end
+
+--- Runs the policy's prepare(), once the catalogue and all policies are there. Raises what it raises.
+---@param name string
+function M.prepare(name)
+  local policy = policy_of(name)
+  if policy.prepare then
+    local ok, result = pcall(policy.prepare, fleet.begin {})
+    if not ok then
+      rethrow(result, policy)
+    end
+    policy.prepared = sandbox.freeze(result, "what prepare() returned")
+  end
+end
+
+---@param name string
+---@return { refuses_on_error: boolean, has_on_failure: boolean, has_prepare: boolean }
+function M.info(name)
+  local policy = policy_of(name)
+  return {
+    refuses_on_error = policy.refuses,
+    has_on_failure = policy.on_failure ~= nil,
+    has_prepare = policy.prepare ~= nil,
+  }
+end
+
+----------------------------------------------------------------------------------------------------------------------------
+-- Answers
+
+local function copy_step(i, fields)
+  local id, known = fleet.id(i)
+  if not id then
+    error("a step names no target", 0)
+  end
+  if not fields and known then
+    return i
+  end
+  local step = {}
+  for k, v in pairs(fields or {}) do
+    step[k] = v
+  end
+  if known then
+    step.index = i
+  else
+    step.id = id
+  end
+  return step
+end
+
+-- Appends the steps of a fleet or of one name to `out`; returns how many there are then.
+local function add_fleet(out, n, f)
+  local list, map, chain = fleet.evaluate(f)
+  for j = 1, #list do
+    n = n + 1
+    out[n] = copy_step(list[j], map and map[list[j]])
+  end
+  if chain then
+    for k, v in pairs(chain) do
+      out[k] = v
+    end
+  end
+  return n
+end
+
+local function add_targets(out, n, name, fields)
+  for _, i in ipairs(fleet.resolve(name)) do
+    n = n + 1
+    out[n] = copy_step(i, fields)
+  end
+  return n
+end
+
+local function at_step(k, why)
+  error(("step %d: %s"):format(k, message_of(why)), 0)
+end
+
+local function add_entry(out, n, entry)
+  if type(entry) == "string" or fleet.is_target(entry) then
+    return add_targets(out, n, entry)
+  elseif fleet.is_fleet(entry) then
+    return add_fleet(out, n, entry)
+  elseif type(entry) == "table" then
+    if entry.target == nil then
+      error('expected a step { target = "provider/model", ... }: target is missing', 0)
+    end
+    return add_targets(out, n, entry.target, steps.step(entry))
+  end
+  return error(("expected a target's name or a step { target = ... }, got a %s"):format(type(entry)), 0)
+end
+
+local MAX_STEPS = 1000
+
+local function add_list(out, list)
+  local n, top = 0, #list
+  local fields = {}
+  for k, v in pairs(list) do
+    if type(k) == "string" then
+      fields[k] = v
+    elseif type(k) ~= "number" or k < 1 or k > top or k % 1 ~= 0 then
+      error(("a chain is a list without holes; there is a step at [%s]"):format(tostring(k)), 0)
+    end
+  end
+  for k = 1, top do
+    local ok, result = pcall(add_entry, out, n, list[k])
+    if not ok then
+      at_step(k, result)
+    end
+    n = result
+  end
+  for k, v in pairs(steps.chain(fields)) do
+    out[k] = v
+  end
+  return n
+end
+
+-- Steps the client's own wish (strict) or the chain's ceiling rules out.
+local function prune(out, n, req)
+  local named = req.strict and fleet.named_by_client()
+  local limited = out.max_cost_usd ~= nil
+  if not named and not limited then
+    return n
+  end
+  local kept = 0
+  for j = 1, n do
+    local step = out[j]
+    local id = type(step) == "table" and step.id
+    local i = id and fleet.resolve(id)[1] or type(step) == "table" and step.index or step
+    local word, why
+    if named and not named[i] then
+      word, why = "strict", "not named by the client"
+    elseif limited and not fleet.priced(i) then
+      word, why = "chain", "price_unknown"
+    end
+    if word then
+      fleet.cut(word, why, i)
+    else
+      kept = kept + 1
+      out[kept] = step
+    end
+  end
+  for j = kept + 1, n do
+    out[j] = nil
+  end
+  return kept
+end
+
+-- A policy's answer as the core takes it.
+local function chain_of(answer, req)
+  local out = {}
+  local n
+  if fleet.is_fleet(answer) then
+    n = add_fleet(out, 0, answer)
+  elseif fleet.is_target(answer) then
+    error("expected a list of targets; put the target into braces: { target }", 0)
+  elseif type(answer) == "table" then
+    n = add_list(out, answer)
+  elseif type(answer) == "string" then
+    error(('expected a fleet or a list of names, got "%s"; put it into braces: { "%s" }'):format(answer, answer), 0)
+  else
+    error(("expected a fleet, a list of names and steps, or nil and a refusal, got %s"):format(
+      answer == nil and "nil alone" or "a " .. type(answer)), 0)
+  end
+  if n > MAX_STEPS then
+    for j = MAX_STEPS + 1, n do
+      out[j] = nil
+    end
+    n = MAX_STEPS
+  end
+  prune(out, n, req)
+  return out
+end
+
+local REFUSAL = { status = true, code = true, message = true }
+
+local function refusal(r)
+  for k in pairs(r) do
+    if not REFUSAL[k] then
+      error(('a refusal has no field "%s"%s (the fields are status, code, message)'):format(tostring(k), near.hint(k, REFUSAL)), 0)
+    end
+  end
+  local status = r.status
+  if status ~= nil and (type(status) ~= "number" or status % 1 ~= 0 or status < 400 or status > 599) then
+    error("a refusal's status: expected a whole number from 400 to 599, got " .. tostring(status), 0)
+  end
+  for _, k in ipairs { "code", "message" } do
+    if r[k] ~= nil and type(r[k]) ~= "string" then
+      error(("a refusal's %s: expected a text, got a %s"):format(k, type(r[k])), 0)
+    end
+  end
+  return { refused = { status = status, code = r.code, message = r.message } }
+end
+
+local function answer_of(answer, second, req)
+  if answer == nil and type(second) == "table" and not fleet.is_fleet(second) then
+    return refusal(second)
+  end
+  local out = chain_of(answer, req)
+  if type(second) == "string" then
+    out.reason = second
+  elseif second ~= nil then
+    error(("expected the reason, a text, as second value, got a %s"):format(type(second)), 0)
+  end
+  return out
+end
+
+local function answered(policy, answer, second, req)
+  local ok, out = pcall(answer_of, answer, second, req)
+  if not ok then
+    error(("%s: %s"):format(policy.path, (tidy(out, policy.paths))), 0)
+  end
+  out.cuts = fleet.cuts()
+  out.notes = fleet.notes()
+  return out
+end
+
+local function run(policy, req, f, ...)
+  local ok, answer, second = pcall(f, ...)
+  if not ok then
+    rethrow(answer, policy)
+  end
+  return answered(policy, answer, second, req)
+end
+
+--- Asks a policy. Raises when the policy does, or answers with nonsense.
+---@param name string
+---@param req table
+---@return table decision
+function M.decide(name, req)
+  local policy = policy_of(name)
+  local all = fleet.begin(req)
+  request.dress(req, policy.params)
+  return run(policy, req, policy.decide, req, all, policy.prepared)
+end
+
+-- The rest of a chain, as the core has it: indices, or step tables with index or id.
+local function rest_of(rest)
+  local list, map = {}, false
+  for j, step in ipairs(rest or {}) do
+    local i
+    if type(step) == "number" then
+      i = step
+    else
+      i = step.index or fleet.resolve(step.id)[1]
+      local fields
+      for k, v in pairs(step) do
+        if k ~= "index" and k ~= "id" then
+          fields = fields or {}
+          fields[k] = v
+        end
+      end
+      if fields then
+        map = map or {}
+        map[i] = fields
+      end
+    end
+    list[j] = i
+  end
+  return fleet.of(list, map)
+end
+
+--- Tells a policy of a failed attempt: nil to go on as planned, { retry_in_ms = n } to stay, or a chain.
+---@param name string
+---@param req table
+---@param what table class, target, status, retry_after_ms, message, attempt, elapsed_ms, spent_usd, left_ms
+---@param rest table[]
+---@return table|nil
+function M.on_failure(name, req, what, rest)
+  local policy = policy_of(name)
+  if not policy.on_failure then
+    return nil
+  end
+  local all = fleet.begin(req)
+  request.dress(req, policy.params)
+  local ok, answer, second = pcall(policy.on_failure, req, what, rest_of(rest), all)
+  if not ok then
+    rethrow(answer, policy)
+  end
+  if answer == nil and second == nil then
+    return nil
+  end
+  if type(answer) == "table" and not fleet.is_fleet(answer) and not fleet.is_target(answer) and answer.retry_in_ms ~= nil then
+    local ms = answer.retry_in_ms
+    if type(ms) ~= "number" or not (ms >= 0 and ms < 86400000) then
+      error("retry_in_ms: expected milliseconds, a number not below 0, got " .. tostring(ms), 0)
+    end
+    return { retry_in_ms = ms }
+  end
+  return answered(policy, answer, second, req)
+end
+
+--- Sets live figures of targets; see perilune.fleet.
+M.update = fleet.update
+
+--- Whether decisions name every target that was left out, which costs looking at all of them.
+M.explain = fleet.explain
+
+--- Names of the failure classes in the core's order.
+M.failure_classes = failure.classes
+
+return M

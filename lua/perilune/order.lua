@@ -1,0 +1,177 @@
+--- Orders kept ready: the cheapest few of a thousand targets without looking at the thousand.
+---
+--- A cost here is `a * x + b * y` of two fixed figures of each target (its prices for input and output, or its first-token time and its
+--- time per token), with weights a and b that differ from request to request. For every direction (a, b) the order is another, so none
+--- can be kept for all. But each direction lies between two of a few fixed ones, its cost is a sum of the costs along those two, and
+--- walking down both of their orders in step finds the smallest sums early: once a sum seen is no more than the sum of the two values
+--- where the walk stands, nothing unseen can be smaller.
+local M = {}
+
+local huge = math.huge
+
+--- Sorts `list` by ascending keys[list[i]], stable. A merge sort of our own: table.sort is not stable and costs three times as much here.
+---@param list any[]
+---@param keys table<any, number>
+---@return any[] list the same table
+function M.sort(list, keys)
+  local n = #list
+  -- Short runs by insertion.
+  local RUN = 8
+  for from = 1, n, RUN do
+    local to = from + RUN - 1
+    if to > n then
+      to = n
+    end
+    for i = from + 1, to do
+      local v = list[i]
+      local k = keys[v]
+      local j = i - 1
+      while j >= from and keys[list[j]] > k do
+        list[j + 1] = list[j]
+        j = j - 1
+      end
+      list[j + 1] = v
+    end
+  end
+  local src, dst = list, {}
+  local width = RUN
+  while width < n do
+    for from = 1, n, 2 * width do
+      local mid, to = from + width, from + 2 * width
+      if mid > n + 1 then
+        mid = n + 1
+      end
+      if to > n + 1 then
+        to = n + 1
+      end
+      local a, b = from, mid
+      for at = from, to - 1 do
+        if a < mid and (b >= to or keys[src[a]] <= keys[src[b]]) then
+          dst[at] = src[a]
+          a = a + 1
+        else
+          dst[at] = src[b]
+          b = b + 1
+        end
+      end
+    end
+    src, dst = dst, src
+    width = 2 * width
+  end
+  if src ~= list then
+    for i = 1, n do
+      list[i] = src[i]
+    end
+  end
+  return list
+end
+
+-- The fixed directions, as y for one x: from "only x counts" to "only y counts".
+local DIRECTIONS = { { 1, 0 }, { 32, 1 }, { 16, 1 }, { 8, 1 }, { 4, 1 }, { 2, 1 }, { 1, 1 }, { 1, 2 }, { 1, 8 }, { 0, 1 } }
+
+---@class perilune.Plane
+---@field xs number[]          per class
+---@field ys number[]
+---@field members integer[][]  per class: its targets, in the order given
+---@field lists integer[][]    per direction: classes in ascending order
+---@field values number[][]    per direction: the values beside them
+
+--- Orders over points: `items` in order, with x and y each. Items of equal x and y form one class.
+---@param items integer[]
+---@param x table<integer, number>
+---@param y table<integer, number>
+---@return perilune.Plane
+function M.plane(items, x, y)
+  local xs, ys, members, by_point = {}, {}, {}, {}
+  for _, item in ipairs(items) do
+    local px, py = x[item], y[item]
+    local row = by_point[px]
+    if not row then
+      row = {}
+      by_point[px] = row
+    end
+    local class = row[py]
+    if not class then
+      class = #xs + 1
+      row[py] = class
+      xs[class], ys[class], members[class] = px, py, {}
+    end
+    local m = members[class]
+    m[#m + 1] = item
+  end
+  local plane = { xs = xs, ys = ys, members = members, lists = {}, values = {} }
+  for d, direction in ipairs(DIRECTIONS) do
+    local keys, list = {}, {}
+    for class = 1, #xs do
+      keys[class] = direction[1] * xs[class] + direction[2] * ys[class]
+      list[class] = class
+    end
+    M.sort(list, keys)
+    local values = {}
+    for j, class in ipairs(list) do
+      values[j] = keys[class]
+    end
+    plane.lists[d], plane.values[d] = list, values
+  end
+  return plane
+end
+
+--- Calls take(item, cost) for the items in ascending cost a*x + b*y until it returns true.
+---@param plane perilune.Plane
+---@param a number not negative; a and b not both 0
+---@param b number
+---@param take fun(item: integer, cost: number): boolean|nil
+function M.walk(plane, a, b, take)
+  local d = 1
+  while d < #DIRECTIONS - 1 do
+    local far = DIRECTIONS[d + 1]
+    -- Between d and d + 1 when y's share is at most that of d + 1.
+    if b * far[1] <= a * far[2] then
+      break
+    end
+    d = d + 1
+  end
+  -- (a, b) = s * near + t * far, with s and t not negative.
+  local near, far = DIRECTIONS[d], DIRECTIONS[d + 1]
+  local det = near[1] * far[2] - near[2] * far[1]
+  local s = (a * far[2] - b * far[1]) / det
+  local t = (near[1] * b - near[2] * a) / det
+  local list1, list2, values1, values2 = plane.lists[d], plane.lists[d + 1], plane.values[d], plane.values[d + 1]
+  local xs, ys, members = plane.xs, plane.ys, plane.members
+  local n = #list1
+  local seen, waiting, costs = {}, {}, {} -- waiting: classes seen and not yet given, ascending from `head` to `tail`
+  local head, tail = 1, 0
+  for at = 1, n do
+    for which = 1, 2 do
+      local class
+      if which == 1 then
+        class = list1[at]
+      else
+        class = list2[at]
+      end
+      if not seen[class] then
+        seen[class] = true
+        local cost = a * xs[class] + b * ys[class]
+        tail = tail + 1
+        local j = tail
+        while j > head and costs[j - 1] > cost do
+          costs[j], waiting[j] = costs[j - 1], waiting[j - 1]
+          j = j - 1
+        end
+        costs[j], waiting[j] = cost, class
+      end
+    end
+    local floor = at < n and s * values1[at + 1] + t * values2[at + 1] or huge
+    while head <= tail and costs[head] <= floor do
+      local m, cost = members[waiting[head]], costs[head]
+      for j = 1, #m do
+        if take(m[j], cost) then
+          return
+        end
+      end
+      head = head + 1
+    end
+  end
+end
+
+return M
