@@ -1,0 +1,113 @@
+-- The command line: what it offers, and how it fails.
+local gateway = require "support.gateway"
+local http = require "support.http"
+local loop = require "support.loop"
+
+local GOOD = 'return { providers = { a = { like = "openai_compatible", base_url = "http://127.0.0.1:1/v1", models = { "m" }, api_keys = { "sk-a" } } } }'
+
+describe("perilune", function()
+  local function run(args, options)
+    options = options or {}
+    options.args = args
+    return gateway.command(options)
+  end
+
+  it("tells what there is", loop.test(function()
+    for _, args in ipairs { {}, { "help" }, { "--help" }, { "-h" } } do
+      local code, output = run(args)
+      assert.equal(0, code)
+      for _, name in ipairs { "run", "check", "mock", "models", "reload", "status", "version", "help" } do
+        assert.is_truthy(output:find("\n  " .. name .. " ", 1, true), name)
+      end
+    end
+  end))
+
+  it("tells more about each command, wherever --help stands", loop.test(function()
+    for _, name in ipairs { "run", "check", "mock", "models", "reload", "status", "version", "help" } do
+      local code, output = run { "help", name }
+      assert.equal(0, code)
+      assert.is_truthy(output:find("Usage: perilune " .. name, 1, true))
+      local again_code, again = run { name, "--help" }
+      assert.equal(0, again_code)
+      assert.equal(output, again)
+    end
+  end))
+
+  it("prints its version, for people and for programs", loop.test(function()
+    local code, output = run { "version" }
+    assert.equal(0, code)
+    assert.is_truthy(output:match "^perilune %d+%.%d+%.%d+ ")
+    local _, json = run { "version", "--json" }
+    assert.is_truthy(http.json(json).version:match "^%d+%.%d+%.%d+$")
+    assert.same({ run { "version" } }, { run { "--version" } })
+  end))
+
+  it("knows what was meant", loop.test(function()
+    local code, output = run { "relaod" }
+    assert.equal(2, code)
+    assert.is_truthy(output:find("did you mean reload?", 1, true))
+    code, output = run { "version", "--jsn" }
+    assert.equal(2, code)
+    assert.is_truthy(output:find("did you mean --json?", 1, true))
+  end))
+
+  it("refuses what it can not use", loop.test(function()
+    for _, args in ipairs { { "version", "more" }, { "run", "-c" }, { "version", "--json=yes" }, { "run", "-z" } } do
+      local code, output = run(args)
+      assert.equal(2, code)
+      assert.is_truthy(output:find("perilune help", 1, true))
+    end
+  end))
+
+  it("checks a configuration: fine", loop.test(function()
+    local code, output = run({ "check" }, { config = GOOD, files = { ["policies/p.lua"] = "return function() return { 'a/m' } end" } })
+    assert.equal(0, code, output)
+  end))
+
+  it("checks a policy: findings as file and line, with a hint", loop.test(function()
+    local code, output = run({ "check" }, { config = GOOD, files = { ["policies/p.lua"] = "return function()\n  retrun 1\nend" } })
+    assert.equal(1, code, output)
+    assert.is_truthy(output:find("policies/p.lua:2", 1, true), output)
+    local _, json = run({ "check", "--json" }, { config = GOOD, files = { ["policies/p.lua"] = "return function()\n  retrun 1\nend" } })
+    assert.is_truthy(http.json(json), json)
+  end))
+
+  it("checks a configuration: wrong", loop.test(function()
+    for config, word in pairs {
+      ["return { listen = 7 }"] = "listen",
+      ["return { workrs = 2 }"] = "workers",
+      ["return {"] = "perilune.lua:1",
+      ['return { providers = { a = { like = "openai_compatibel", base_url = "http://x/v1" } } }'] = "openai_compatible",
+      ['return { listen = env "NOT_SET_ANYWHERE" }'] = "NOT_SET_ANYWHERE",
+    } do
+      local code, output = run({ "check" }, { config = config })
+      assert.equal(4, code, config .. "\n" .. output)
+      assert.is_truthy(output:find(word, 1, true), config .. "\n" .. output)
+    end
+  end))
+
+  it("lists models without a server", loop.test(function()
+    local code, output = run({ "models" }, { config = GOOD })
+    assert.equal(0, code, output)
+    assert.is_truthy(output:find("a/m", 1, true))
+    local _, json = run({ "models", "--json" }, { config = GOOD })
+    assert.is_truthy(http.json(json))
+  end))
+
+  it("can not reach a server that is not there", loop.test(function()
+    for _, name in ipairs { "status", "reload" } do
+      local code, output = run({ name }, { config = GOOD:gsub("^return {", 'return { admin = "127.0.0.1:1",') })
+      assert.equal(3, code, output)
+    end
+  end))
+
+  it("says what a server serves", loop.test(function()
+    local house = gateway.start { providers = { a = gateway.provider "http://127.0.0.1:1/v1" } }
+    local code, output = house:command("status", "--json")
+    assert.equal(0, code, output)
+    assert.is_truthy(http.json(output))
+    assert.is_truthy(house.process.output:find("curl", 1, true))
+    assert.is_truthy(house.process.output:find(tostring(house.port), 1, true))
+    house:stop()
+  end))
+end)
