@@ -5,9 +5,9 @@
  * Feeds         them, with one of a closed set of endings.
  * Must not know what the scripts are for.
  *
- *   struct vm_guard *g = vm_guard_open(watchdog);            once a thread that runs deadlined
- * calls enum vm_result r = vm_call(vm, g, deadline_us, run, &args); if (vm_dead(vm)) vm_free(vm);
- * after VM_TIMEOUT and VM_NOMEM there is nothing else to do with it
+ *   struct vm_guard *g = vm_guard_open(watchdog);     once a thread that runs deadlined calls
+ *   r = vm_call(vm, g, deadline_us, run, &args);
+ *   if (vm_dead(vm)) vm_free(vm);                     after VM_TIMEOUT and VM_NOMEM nothing else
  */
 #ifndef PERILUNE_SCRIPT_VM_H
 #define PERILUNE_SCRIPT_VM_H
