@@ -3,7 +3,7 @@ local gateway = require "support.gateway"
 local http = require "support.http"
 local loop = require "support.loop"
 
-local GOOD = 'return { providers = { a = { like = "openai_compatible", base_url = "http://127.0.0.1:1/v1", models = { "m" }, api_keys = { "sk-a" } } } }'
+local GOOD = "return " .. gateway.lua { providers = { a = gateway.provider "http://127.0.0.1:1/v1" } }
 
 describe("perilune", function()
   local function run(args, options)

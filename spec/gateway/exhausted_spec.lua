@@ -12,20 +12,24 @@ local function fail(code, headers, body)
   end
 end
 
+local function says(message, code)
+  return ('{"error":{"message":"%s","type":"invalid_request_error","param":null,"code":"%s"}}'):format(message, code)
+end
+
 local UPSTREAMS = {
   limited_7 = fail(429, { ["retry-after"] = "7" }),
   limited_3 = fail(429, { ["retry-after"] = "3" }),
   broken = fail(500),
-  denied = fail(401, nil, '{"error":{"message":"Incorrect API key provided: sk-canary","type":"invalid_request_error","code":"invalid_api_key"}}'),
+  denied = fail(401, nil, says("Incorrect API key provided: sk-canary", "invalid_api_key")),
   garbage = function(peer)
     peer:send(upstream.answer(200, "garbage"))
   end,
   hang = function(peer)
     peer:read()
   end,
-  picky = fail(400, nil, '{"error":{"message":"Unsupported value: temperature","type":"invalid_request_error","param":"temperature","code":"unsupported_value"}}'),
-  too_long = fail(400, nil, '{"error":{"message":"This model\'s maximum context length is 8 tokens.","type":"invalid_request_error","code":"context_length_exceeded"}}'),
-  filtered = fail(400, nil, '{"error":{"message":"flagged","type":"invalid_request_error","code":"content_filter"}}'),
+  picky = fail(400, nil, says("Unsupported value: temperature", "unsupported_value")),
+  too_long = fail(400, nil, says("This model's maximum context length is 8 tokens.", "context_length_exceeded")),
+  filtered = fail(400, nil, says("flagged", "content_filter")),
   good = function(peer)
     peer:send(upstream.answer(200, upstream.completion "good"))
   end,

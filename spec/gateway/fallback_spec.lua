@@ -9,6 +9,9 @@ local function status(code, body, headers)
   end
 end
 
+local JSON = { ["content-type"] = "application/json" }
+local ROLE = upstream.chunk '{"role":"assistant","content":""}'
+local FINISH = upstream.chunk("{}", '"stop"') .. "data: [DONE]\n\n"
 local HTML = "<!doctype html><html><body><h1>502 Bad Gateway</h1></body></html>"
 
 -- What the first upstream does, and the failure class the trace must name.
@@ -36,12 +39,12 @@ local FAULTS = {
   end },
   html_error = { act = status(502, HTML, { ["content-type"] = "text/html" }), class = "server_error" },
   html_200 = { act = status(200, HTML, { ["content-type"] = "text/html" }), class = "bad_response" },
-  garbage = { act = status(200, '{"choices":[{"index":0,"message":{"role":', { ["content-type"] = "application/json" }), class = "bad_response" },
+  garbage = { act = status(200, '{"choices":[{"index":0,"message":{"role":', JSON), class = "bad_response" },
   empty = { act = status(200, ""), class = "bad_response" },
   error_in_200 = { act = status(200, '{"error":{"message":"overloaded","type":"server_error","code":"x"}}') },
   no_content = { act = function(peer, request)
     if request.json.stream then
-      peer:send(upstream.STREAM_HEAD .. upstream.chunk '{"role":"assistant","content":""}' .. upstream.chunk("{}", '"stop"') .. "data: [DONE]\n\n")
+      peer:send(upstream.STREAM_HEAD .. ROLE .. FINISH)
       peer:close()
     else
       peer:send(upstream.answer(200, upstream.completion ""))
@@ -49,7 +52,7 @@ local FAULTS = {
   end, class = "bad_response" },
   cut_before_content = { act = function(peer, request)
     if request.json.stream then
-      peer:send(upstream.STREAM_HEAD .. upstream.chunk '{"role":"assistant","content":""}')
+      peer:send(upstream.STREAM_HEAD .. ROLE)
     else
       peer:send(upstream.answer(200, upstream.completion "never seen"):sub(1, -20))
     end
@@ -71,7 +74,7 @@ local FAULTS = {
   end },
   role_then_hang = { act = function(peer, request)
     if request.json.stream then
-      peer:send(upstream.STREAM_HEAD .. upstream.chunk '{"role":"assistant","content":""}')
+      peer:send(upstream.STREAM_HEAD .. ROLE)
     end
     peer:read()
   end, class = { plain = "timeout", stream = "first_token" } },
@@ -79,7 +82,7 @@ local FAULTS = {
 
 local function good(peer, request)
   if request.json.stream then
-    peer:send(upstream.STREAM_HEAD .. upstream.chunk('{"content":"good"}') .. upstream.chunk("{}", '"stop"') .. "data: [DONE]\n\n")
+    peer:send(upstream.STREAM_HEAD .. upstream.chunk '{"content":"good"}' .. FINISH)
     peer:close()
   else
     peer:send(upstream.answer(200, upstream.completion "good"))

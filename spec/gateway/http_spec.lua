@@ -5,7 +5,9 @@ local loop = require "support.loop"
 local upstream = require "support.upstream"
 
 local BODY = '{"model":"m","messages":[{"role":"user","content":"hello"}]}'
-local CHUNKED = "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+local HOST, JSON = "host: 127.0.0.1\r\n", "content-type: application/json\r\n"
+local POST = "POST /v1/chat/completions HTTP/1.1\r\n" .. HOST .. JSON
+local CHUNKED = POST .. "transfer-encoding: chunked\r\n\r\n"
 
 describe("http", function()
   local house, up
@@ -162,8 +164,6 @@ describe("http", function()
   end))
 
   -- Each must be refused with 400 (or its own status) and the connection closed; what follows is never read as a request.
-  local HOST, JSON = "host: 127.0.0.1\r\n", "content-type: application/json\r\n"
-  local POST = "POST /v1/chat/completions HTTP/1.1\r\n" .. HOST .. JSON
   local LENGTH = "content-length: " .. #BODY .. "\r\n"
   local MALFORMED = {
     { "no HTTP at all", "hello\r\n\r\n" },

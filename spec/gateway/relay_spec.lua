@@ -3,7 +3,8 @@ local gateway = require "support.gateway"
 local loop = require "support.loop"
 local upstream = require "support.upstream"
 
-local ANSWER = '{"id":"chatcmpl-9","object":"chat.completion","created":1700000000,"model":"m","vendor_field":{"a":[],"n":12345678901234567890},' ..
+local ANSWER = '{"id":"chatcmpl-9","object":"chat.completion","created":1700000000,"model":"m",' ..
+  '"vendor_field":{"a":[],"n":12345678901234567890},' ..
   '"choices":[{"index":0,"message":{"role":"assistant","content":"caf\\u00e9 \\"x\\""},"finish_reason":"stop","logprobs":null}],' ..
   '"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}'
 
@@ -75,7 +76,8 @@ describe("relay", function()
   end))
 
   it("sends the body on as it came, but for what must change", loop.test(function()
-    local body = '{ "model" : "m", "vendor": {"x":[], "big":12345678901234567890, "s":"\\u00e9"},\n "messages":[{"role":"user","content":"hi"}] }'
+    local body = '{ "model" : "m", "vendor": {"x":[], "big":12345678901234567890, "s":"\\u00e9"},\n' ..
+      ' "messages":[{"role":"user","content":"hi"}] }'
     house:chat { raw = body }
     assert.equal(body, up.requests[1].body)
   end))

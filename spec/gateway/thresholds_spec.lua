@@ -21,10 +21,17 @@ describe("thresholds", function()
       policies = {
         both = 'return function() return { "dear/m", "cheap/m" } end',
         capped_step = 'return function() return { { target = "dear/m", max_cost_usd = 0.01 }, "cheap/m" } end',
-        capped_chain = 'return function(req, fleet) return fleet:only { "dear/m", "cheap/m" }:prefer { "dear/m" }:chain { max_cost_usd = 0.01 } end',
-        capped_all = 'return function(req, fleet) return fleet:only { "dear/m", "cheap/m" }:chain { max_cost_usd = 0.0000001 } end',
+        capped_chain = [[
+          return function(req, fleet)
+            return fleet:only { "dear/m", "cheap/m" }:prefer { "dear/m" }:chain { max_cost_usd = 0.01 }
+          end]],
+        capped_all = [[
+          return function(req, fleet) return fleet:only { "dear/m", "cheap/m" }:chain { max_cost_usd = 0.0000001 } end]],
         slow_step = 'return function() return { { target = "dear/m", max_latency_ms = 1 }, "cheap/m" } end',
-        slow_all = 'return function() return { { target = "dear/m", max_latency_ms = 1 }, { target = "cheap/m", max_latency_ms = 1 } } end',
+        slow_all = [[
+          return function()
+            return { { target = "dear/m", max_latency_ms = 1 }, { target = "cheap/m", max_latency_ms = 1 } }
+          end]],
       },
     }
   end))

@@ -3,7 +3,6 @@ local tree = require "support.tree"
 
 -- Modules that only make sense driven through the real binary, and the spec that does.
 local DRIVEN_BY = {
-  ["core/cli/cli"] = "spec/gateway/cli_spec.lua",
   ["core/cli/help"] = "spec/gateway/cli_spec.lua",
   ["core/cli/version"] = "spec/gateway/cli_spec.lua",
 }

@@ -4,10 +4,11 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 
-const binary = resolve(process.env.PERILUNE_BIN ?? join(import.meta.dirname ?? ".", "../../../build/perilune"));
+const binary = process.env.PERILUNE_BIN ?? fileURLToPath(new URL("../../../build/perilune", import.meta.url));
 
 async function freePort() {
   const server = createServer().listen(0, "127.0.0.1");
