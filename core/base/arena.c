@@ -10,7 +10,7 @@ struct arena_block {
     max_align_t data[];
 };
 
-enum { ALIGN = sizeof(max_align_t), BLOCK_MAX = 1 << 20 };
+enum { ALIGN = _Alignof(max_align_t), BLOCK_MAX = 1 << 20 };
 
 void arena_init(struct arena *arena, size_t block_size) {
     *arena = (struct arena){ .block_size = block_size < 256 ? 256 : block_size };

@@ -8,7 +8,7 @@ static void gives_aligned_memory_that_does_not_overlap(void **state) {
     for (int i = 0; i < 500; i++) {
         size_t size = (size_t)(i * 37 % 600) + 1;
         blocks[i] = arena_alloc(&a, size);
-        assert_int_equal((uintptr_t)blocks[i] % sizeof(max_align_t), 0);
+        assert_int_equal((uintptr_t)blocks[i] % _Alignof(max_align_t), 0);
         memset(blocks[i], i & 255, size);
     }
     for (int i = 0; i < 500; i++)
