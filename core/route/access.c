@@ -87,8 +87,7 @@ static bool check_page(const struct config *config, const struct http_message *m
                                 "cors.origins and set client keys."));
         return false;
     }
-    if (span_eq(m->method, SPAN("POST")) &&
-        !type_is_json(http_header(m, SPAN("content-type")))) {
+    if (span_eq(m->method, SPAN("POST")) && !type_is_json(http_header(m, SPAN("content-type")))) {
         *error = api_error(ERROR_UNSUPPORTED_ENCODING,
                            SPAN("Send the body as application/json (header content-type)."));
         return false;
@@ -119,9 +118,8 @@ static bool is_secret(struct span name) {
 
 static bool bad_header(struct api_error *error, struct span name, struct span expected,
                        struct arena *arena) {
-    *error = api_error(ERROR_INVALID_REQUEST,
-                       arena_printf(arena, "The header %.*s must be %.*s.", SPAN_ARGS(name),
-                                    SPAN_ARGS(expected)));
+    *error = api_error(ERROR_INVALID_REQUEST, arena_printf(arena, "The header %.*s must be %.*s.",
+                                                           SPAN_ARGS(name), SPAN_ARGS(expected)));
     error->param = name;
     return false;
 }
@@ -203,8 +201,7 @@ bool access_read(struct http_message *m, struct facts *facts, struct access_wish
         if (is_secret(h.name))
             continue;
         shown[n++] = h;
-        if (span_starts(h.name, SPAN("x-route-")) &&
-            !read_own(h, facts, wishes, error, &m->arena))
+        if (span_starts(h.name, SPAN("x-route-")) && !read_own(h, facts, wishes, error, &m->arena))
             return false;
     }
     facts->headers = shown;

@@ -164,10 +164,9 @@ static void read_headers(struct attempt *a, const struct transfer_head *head, st
             exact = a->failure.retry_after_ms >= 0;
         } else if (span_eq(h.name, SPAN("retry-after")) && !exact) {
             a->failure.retry_after_ms = retry_after(h.name, h.value);
-        } else if (a->n_headers < HEADERS_BACK &&
-                   access_returns(provider_of(a)->dialect, h.name)) {
-            a->headers[a->n_headers++] = (struct pair){ arena_copy(&a->arena, h.name),
-                                                        arena_copy(&a->arena, h.value) };
+        } else if (a->n_headers < HEADERS_BACK && access_returns(provider_of(a)->dialect, h.name)) {
+            a->headers[a->n_headers++] =
+                (struct pair){ arena_copy(&a->arena, h.name), arena_copy(&a->arena, h.value) };
         }
     }
 }

@@ -5,8 +5,9 @@
 enum {
     BACKOFF_BASE_MS = 100,
     BACKOFF_CAP_MS = 5000,
-    RETRY_AFTER_FITS_MS = 10000, /* without a retry window, a longer Retry-After is not waited for */
-    DEFAULT_WINDOW_MS = 30000    /* of on_exhausted = "queue" without retry_window_ms */
+    RETRY_AFTER_FITS_MS =
+        10000,                /* without a retry window, a longer Retry-After is not waited for */
+    DEFAULT_WINDOW_MS = 30000 /* of on_exhausted = "queue" without retry_window_ms */
 };
 
 /* Failures that may be gone when the same target is asked again. */
@@ -162,8 +163,8 @@ static bool anybody_takes(const struct chain_walk *walk, const struct chain_fail
 static struct chain_move queue(struct chain_walk *walk, const struct chain_view *view,
                                const struct chain_failure *failed, uint64_t now_ms) {
     const struct chain *c = walk->chain;
-    if (c->on_exhausted != EXHAUSTED_QUEUE || !failed ||
-        !(PASSING & FAILURE_BIT(failed->class)) || spent_up(walk, now_ms))
+    if (c->on_exhausted != EXHAUSTED_QUEUE || !failed || !(PASSING & FAILURE_BIT(failed->class)) ||
+        spent_up(walk, now_ms))
         return END;
     uint32_t window = c->retry_window_ms ? c->retry_window_ms : DEFAULT_WINDOW_MS;
     int64_t wait = failed->retry_after_ms >= 0 ? failed->retry_after_ms
@@ -173,9 +174,9 @@ static struct chain_move queue(struct chain_walk *walk, const struct chain_view 
     walk->rounds++;
     walk->at = 0;
     walk->tries = 0;
-    return (struct chain_move){
-        .verdict = CHAIN_WAIT, .step = &c->steps[0], .wait_ms = (uint32_t)wait
-    };
+    return (struct chain_move){ .verdict = CHAIN_WAIT,
+                                .step = &c->steps[0],
+                                .wait_ms = (uint32_t)wait };
 }
 
 struct chain_move chain_next(struct chain_walk *walk, const struct chain_view *view,
@@ -188,9 +189,9 @@ struct chain_move chain_next(struct chain_walk *walk, const struct chain_view *v
         return END;
     int64_t wait = retry_wait(walk, view, failed, !anybody_takes(walk, failed), now_ms);
     if (wait >= 0)
-        return (struct chain_move){
-            .verdict = CHAIN_WAIT, .step = &c->steps[walk->at], .wait_ms = (uint32_t)wait
-        };
+        return (struct chain_move){ .verdict = CHAIN_WAIT,
+                                    .step = &c->steps[walk->at],
+                                    .wait_ms = (uint32_t)wait };
     struct chain_move move =
         pick(walk, view, walk->at + 1, failed->class, c->steps[walk->at].target);
     if (move.verdict != CHAIN_END)
@@ -225,7 +226,7 @@ void chain_replace(struct chain_walk *walk, struct chain *chain, struct arena *a
 struct chain_move chain_stay(struct chain_walk *walk, uint32_t wait_ms, uint64_t now_ms) {
     if (spent_up(walk, now_ms) || !fits(walk, now_ms, wait_ms, walk->chain->retry_window_ms))
         return END;
-    return (struct chain_move){
-        .verdict = CHAIN_WAIT, .step = &walk->chain->steps[walk->at], .wait_ms = wait_ms
-    };
+    return (struct chain_move){ .verdict = CHAIN_WAIT,
+                                .step = &walk->chain->steps[walk->at],
+                                .wait_ms = wait_ms };
 }

@@ -1,7 +1,8 @@
 #include "route/endpoint.h"
 
 #define GET_METHODS SPAN_INIT("GET, HEAD, OPTIONS")
-#define SPAN_INIT(literal) { "" literal, sizeof(literal) - 1 }
+#define SPAN_INIT(literal)                                                                         \
+    { "" literal, sizeof(literal) - 1 }
 
 static const struct endpoint endpoints[] = {
     { ENDPOINT_GENERATE, SPAN_INIT("/v1/chat/completions"), SPAN_INIT("/chat/completions"),

@@ -98,9 +98,9 @@ bool models_write_one(const struct snapshot *snap, struct span id, struct buf *o
     const struct span policy = SPAN("policy/");
     struct arena scratch;
     arena_init(&scratch, 256);
-    bool ours = span_eq(id, SPAN("auto")) || snapshot_chain(snap, id) ||
-                (span_starts(id, policy) &&
-                 snapshot_policy(snap, span_sub(id, policy.len, id.len)));
+    bool ours =
+        span_eq(id, SPAN("auto")) || snapshot_chain(snap, id) ||
+        (span_starts(id, policy) && snapshot_policy(snap, span_sub(id, policy.len, id.len)));
     if (snapshot_resolve(snap, id, &scratch, &t, 1))
         write_entry(id, t->provider->name, t->index == TARGET_AD_HOC ? NULL : t, out);
     else if (ours)

@@ -75,8 +75,7 @@ static bool is_auto(struct span name) {
 static bool name_known(const struct snapshot *snap, struct span name, struct arena *arena,
                        struct api_error *error) {
     const struct target *one;
-    if (is_auto(name) || snapshot_chain(snap, name) ||
-        snapshot_resolve(snap, name, arena, &one, 1))
+    if (is_auto(name) || snapshot_chain(snap, name) || snapshot_resolve(snap, name, arena, &one, 1))
         return true;
     struct span near[NEAR];
     size_t n = snapshot_near(snap, name, near, NEAR);
@@ -127,8 +126,8 @@ static void add_with_chain(struct list *list, const struct snapshot *snap, struc
         add_name(list, snap, chain->targets[i], arena);
 }
 
-static void add_requested(struct list *list, const struct snapshot *snap,
-                          const struct facts *facts, struct arena *arena, bool with_chains) {
+static void add_requested(struct list *list, const struct snapshot *snap, const struct facts *facts,
+                          struct arena *arena, bool with_chains) {
     void (*add)(struct list *, const struct snapshot *, struct span, struct arena *) =
         with_chains ? add_with_chain : add_name;
     for (size_t i = 0; i < facts->n_models; i++)

@@ -52,8 +52,9 @@ void reply_cors(struct reply *r, const struct config *config, const struct http_
 
 void reply_error_headers(struct reply *r, const struct api_error *error, bool tried) {
     if (error->retry_after_ms >= 0)
-        reply_add(r, SPAN("retry-after"),
-                  arena_printf(r->arena, "%lld", (long long)((error->retry_after_ms + 999) / 1000)));
+        reply_add(
+            r, SPAN("retry-after"),
+            arena_printf(r->arena, "%lld", (long long)((error->retry_after_ms + 999) / 1000)));
     if (tried)
         reply_add(r, SPAN("x-should-retry"), SPAN("false"));
 }

@@ -44,7 +44,7 @@ struct request {
     struct trace trace;
     struct live live[LIVE_MAX];
     size_t n_live;
-    struct attempt *owner;         /* whose content the client gets; NULL before the first content */
+    struct attempt *owner; /* whose content the client gets; NULL before the first content */
     struct attempt_failure failed; /* how the last attempt ended; texts in the arena */
     uint64_t began_ms, deadline_ms;
     struct wheel_timer deadline; /* hard, over everything */
@@ -82,7 +82,8 @@ static void account(struct request *r, size_t at) {
         r->walk.spent += record->cost;
     if (record->target->index != TARGET_AD_HOC)
         health_ended(r->epoch->figures[record->target->index], record->failure,
-                     record->first_us ? (uint32_t)((record->first_us - record->began_us) / 1000) : 0,
+                     record->first_us ? (uint32_t)((record->first_us - record->began_us) / 1000)
+                                      : 0,
                      (uint32_t)((record->ended_us - record->began_us) / 1000));
     if (hooks->settle)
         hooks->settle(hooks->owner, &r->facts, record, gone.bound);
@@ -177,8 +178,7 @@ static void start_reply(struct request *r, struct reply *reply, struct span type
     reply_add(reply, SPAN("content-type"), type);
     reply_add(reply, SPAN("x-request-id"), r->trace.id);
     reply_add(reply, SPAN("x-route-policy"), r->trace.policy);
-    reply_add(reply, SPAN("x-route-attempts"),
-              arena_printf(arena_of(r), "%u", r->trace.tried));
+    reply_add(reply, SPAN("x-route-attempts"), arena_printf(arena_of(r), "%u", r->trace.tried));
     reply_add(reply, SPAN("server-timing"),
               arena_printf(arena_of(r), "policy;dur=%.3f, total;dur=%.3f",
                            (double)r->trace.policy_us / 1000,
@@ -269,10 +269,10 @@ static enum failure shared_class(const struct trace *t) {
 
 /* Nothing was tried although there were steps: every one was over a threshold. */
 static struct api_error too_dear(struct request *r) {
-    struct api_error error =
-        api_error(ERROR_NO_ELIGIBLE_TARGET,
-                  SPAN("Every step of the chain would cost more than max_cost_usd allows, or has no "
-                       "known price."));
+    struct api_error error = api_error(
+        ERROR_NO_ELIGIBLE_TARGET,
+        SPAN("Every step of the chain would cost more than max_cost_usd allows, or has no "
+             "known price."));
     error.status = 402;
     error.trace = &r->trace;
     return error;
@@ -281,10 +281,9 @@ static struct api_error too_dear(struct request *r) {
 /* The provider's own word is passed on: it is about the client's request. */
 static struct api_error provider_said(struct request *r) {
     const struct attempt_failure *f = &r->failed;
-    struct api_error error = api_error(f->class == FAILURE_CONTENT_FILTER
-                                           ? ERROR_CONTENT_POLICY_VIOLATION
-                                           : ERROR_INVALID_REQUEST,
-                                       f->message.len ? f->message : SPAN("The request was refused."));
+    struct api_error error = api_error(
+        f->class == FAILURE_CONTENT_FILTER ? ERROR_CONTENT_POLICY_VIOLATION : ERROR_INVALID_REQUEST,
+        f->message.len ? f->message : SPAN("The request was refused."));
     if (f->status >= 400 && f->status < 500)
         error.status = f->status;
     if (f->class == FAILURE_BAD_REQUEST) {
@@ -299,7 +298,8 @@ static struct api_error exhausted_by(struct request *r, enum failure class) {
     const struct trace *t = &r->trace;
     struct api_error error = api_error(
         ERROR_FALLBACKS_EXHAUSTED,
-        arena_printf(arena_of(r), "No target could answer: %u attempt%s, the last one ended with %s.%s%.*s",
+        arena_printf(arena_of(r),
+                     "No target could answer: %u attempt%s, the last one ended with %s.%s%.*s",
                      t->tried, t->tried == 1 ? "" : "s", failure_name(r->failed.class),
                      r->failed.message.len ? " " : "", SPAN_ARGS(r->failed.message)));
     error.status = status_of_class(class);
@@ -325,10 +325,10 @@ static void exhausted(struct request *r) {
 
 static void on_deadline(void *owner) {
     struct request *r = owner;
-    struct api_error error = api_error(
-        ERROR_DEADLINE_EXCEEDED,
-        arena_printf(arena_of(r), "The request's deadline of %llu ms has passed.",
-                     (unsigned long long)(r->deadline_ms - r->began_ms)));
+    struct api_error error =
+        api_error(ERROR_DEADLINE_EXCEEDED,
+                  arena_printf(arena_of(r), "The request's deadline of %llu ms has passed.",
+                               (unsigned long long)(r->deadline_ms - r->began_ms)));
     cancel_others(r, NULL);
     error.trace = &r->trace;
     fail(r, &error);
@@ -470,10 +470,10 @@ static void remember(struct request *r, const struct attempt_failure *f) {
 
 /* After content there is no way back: the client is told inside the stream. */
 static void interrupted(struct request *r) {
-    struct api_error error = api_error(
-        ERROR_UPSTREAM_INTERRUPTED,
-        arena_printf(arena_of(r), "The answer broke off (%s). %.*s", failure_name(r->failed.class),
-                     SPAN_ARGS(r->failed.message)));
+    struct api_error error =
+        api_error(ERROR_UPSTREAM_INTERRUPTED,
+                  arena_printf(arena_of(r), "The answer broke off (%s). %.*s",
+                               failure_name(r->failed.class), SPAN_ARGS(r->failed.message)));
     error.trace = &r->trace;
     fail(r, &error);
 }
@@ -503,13 +503,14 @@ static bool ask_policy(struct request *r, const struct trace_attempt *record,
     enum policy_next next = POLICY_GO_ON;
     uint32_t retry_in_ms = 0;
     struct decision changed = { 0 };
-    enum vm_result result =
-        policy_on_failure(state, w->guard, r->policy, &r->facts, &failure, rest,
-                          chain->n_steps - r->walk.at - 1, arena_of(r), &next, &retry_in_ms, &changed);
+    enum vm_result result = policy_on_failure(state, w->guard, r->policy, &r->facts, &failure, rest,
+                                              chain->n_steps - r->walk.at - 1, arena_of(r), &next,
+                                              &retry_in_ms, &changed);
     if (result != VM_OK) {
         r->trace.policy_error = arena_printf(arena_of(r), "on_failure: %s: %s",
                                              vm_result_name(result), policy_error(state));
-        engine_policy_failed(w->engine, r->epoch->snap, &r->facts, r->policy, result, r->trace.policy_error);
+        engine_policy_failed(w->engine, r->epoch->snap, &r->facts, r->policy, result,
+                             r->trace.policy_error);
         if (policy_state_dead(state))
             worker_policy_died(w, r->epoch);
         return false;
@@ -616,9 +617,10 @@ static bool try_step(struct request *r, const struct step *step, bool over_thres
         .keep_usage = r->body.asks_usage || r->wishes.trace,
     };
     assert(r->n_live < LIVE_MAX);
-    r->live[r->n_live++] = (struct live){
-        .attempt = attempt_start(&w->tools, &setup, &attempt_handlers, r), .record = record, .bound = bound
-    };
+    r->live[r->n_live++] =
+        (struct live){ .attempt = attempt_start(&w->tools, &setup, &attempt_handlers, r),
+                       .record = record,
+                       .bound = bound };
     return true;
 }
 
@@ -654,7 +656,8 @@ static void no_target(struct request *r) {
     for (size_t i = 0; i < r->decision.n_cuts; i++)
         if (r->decision.cuts[i].count || r->decision.cuts[i].target.at)
             last = &r->decision.cuts[i];
-    struct api_error error = api_error(ERROR_NO_ELIGIBLE_TARGET, SPAN("The policy left no target."));
+    struct api_error error =
+        api_error(ERROR_NO_ELIGIBLE_TARGET, SPAN("The policy left no target."));
     if (last)
         error.message =
             arena_printf(arena_of(r), "The policy left no target: %.*s took out the last (%.*s).",
@@ -719,7 +722,8 @@ static void fall_back(struct request *r, struct span why) {
 static void policy_broke(struct request *r, struct policy_state *state, enum vm_result result) {
     struct worker *w = r->worker;
     bool refuse = policy_refuses_on_error(state, r->policy);
-    struct span why = arena_printf(arena_of(r), "%s: %s", vm_result_name(result), policy_error(state));
+    struct span why =
+        arena_printf(arena_of(r), "%s: %s", vm_result_name(result), policy_error(state));
     engine_policy_failed(w->engine, r->epoch->snap, &r->facts, r->policy, result, why);
     if (policy_state_dead(state))
         worker_policy_died(w, r->epoch);

@@ -71,8 +71,7 @@ static void write_event(struct stream *s, const struct sse_event *event,
         s->routed = true;
     }
     bool add_model = !seen->model.len;
-    if ((!add_model && !route.len) ||
-        !write_changed(s, event->data, add_model, buf_span(&route)))
+    if ((!add_model && !route.len) || !write_changed(s, event->data, add_model, buf_span(&route)))
         buf_add(&s->out, event->raw);
     buf_deinit(&route);
 }
@@ -142,8 +141,8 @@ static bool adapt(struct stream *s, const struct sse_event *event) {
                      &why) < 0)
         return broken(s, FAILURE_BAD_RESPONSE, arena_copy(s->setup.arena, span_of(why)));
     if (seen.error)
-        return failed(s, (struct wire_error){ .message =
-                                                  arena_copy(s->setup.arena, seen.message) });
+        return failed(s,
+                      (struct wire_error){ .message = arena_copy(s->setup.arena, seen.message) });
     note_adapted(s, &seen);
     return weigh(s);
 }

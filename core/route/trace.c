@@ -45,8 +45,7 @@ nanousd trace_total_cost(const struct trace *t) {
 void trace_write_usd(struct buf *out, nanousd cost) {
     assert(cost >= 0);
     size_t start = out->len;
-    buf_printf(out, "%lld.%09lld", (long long)(cost / 1000000000),
-               (long long)(cost % 1000000000));
+    buf_printf(out, "%lld.%09lld", (long long)(cost / 1000000000), (long long)(cost % 1000000000));
     while (out->len > start + 2 && out->at[out->len - 1] == '0' && out->at[out->len - 2] != '.')
         out->len--;
 }
@@ -81,8 +80,7 @@ static void write_attempt(const struct trace_attempt *a, struct buf *out, bool w
         buf_add(out, SPAN(",\"over_threshold\":true"));
     if (whole) {
         if (a->first_us)
-            buf_printf(out, ",\"first_token_ms\":%.1f",
-                       (double)(a->first_us - a->began_us) / 1000);
+            buf_printf(out, ",\"first_token_ms\":%.1f", (double)(a->first_us - a->began_us) / 1000);
         if (a->input_tokens >= 0)
             buf_printf(out, ",\"input_tokens\":%lld", (long long)a->input_tokens);
         if (a->output_tokens >= 0)

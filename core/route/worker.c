@@ -79,6 +79,7 @@ struct policy_state *worker_policy(struct worker *w, struct epoch *e) {
 }
 
 void worker_policy_died(struct worker *w, struct epoch *e) {
+    atomic_fetch_add_explicit(&w->figures.kills, 1, memory_order_relaxed);
     policy_state_free(e->policy);
     e->policy = e->spare;
     e->spare = NULL;
@@ -202,10 +203,10 @@ static bool route_ok(struct http_message *m, const struct endpoint_match *match,
         return false;
     }
     if (!match->method_ok) {
-        *error = api_error(ERROR_METHOD_NOT_ALLOWED,
-                           arena_printf(&m->arena, "%.*s takes %.*s.",
-                                        SPAN_ARGS(match->endpoint->path),
-                                        SPAN_ARGS(match->endpoint->methods)));
+        *error =
+            api_error(ERROR_METHOD_NOT_ALLOWED,
+                      arena_printf(&m->arena, "%.*s takes %.*s.", SPAN_ARGS(match->endpoint->path),
+                                   SPAN_ARGS(match->endpoint->methods)));
         return false;
     }
     return true;
@@ -247,7 +248,8 @@ static void answer_models(struct worker *w, struct conn *c, struct http_message 
     struct reply headers;
     struct buf body = { 0 };
     struct snapshot *snap = w->epoch->snap;
-    if (match->endpoint->kind == ENDPOINT_MODEL && !models_write_one(snap, match->argument, &body)) {
+    if (match->endpoint->kind == ENDPOINT_MODEL &&
+        !models_write_one(snap, match->argument, &body)) {
         struct api_error error = api_error(
             ERROR_MODEL_NOT_FOUND, arena_printf(&m->arena, "The model '%.*s' does not exist here.",
                                                 SPAN_ARGS(span_sub(match->argument, 0, 200))));
@@ -299,7 +301,8 @@ static void answer(struct worker *w, struct conn *c, struct http_message *m,
             answer_text(w, c, m, 200, SPAN("{\"status\":\"ready\"}"));
         break;
     case ENDPOINT_ROOT:
-        answer_text(w, c, m, 200, SPAN("{\"service\":\"perilune\",\"version\":\"" PERILUNE_VERSION "\"}"));
+        answer_text(w, c, m, 200,
+                    SPAN("{\"service\":\"perilune\",\"version\":\"" PERILUNE_VERSION "\"}"));
         break;
     default:
         answer_text(w, c, m, 200, SPAN("{\"status\":\"ok\"}"));

@@ -1,0 +1,101 @@
+#include "cli/ask.h"
+
+#include "cli/state.h"
+#include "net/listener.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { PATIENCE_S = 30 };
+
+static int dial(struct span address) {
+    struct sockaddr_storage to;
+    bool loopback;
+    struct timeval patience = { .tv_sec = PATIENCE_S };
+    if (!listener_parse(address, &to, &loopback)) {
+        errno = EINVAL;
+        return -1;
+    }
+    int fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    socklen_t len =
+        to.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    if (connect(fd, (struct sockaddr *)&to, len) == 0)
+        return fd;
+    int why = errno;
+    close(fd);
+    errno = why;
+    return -1;
+}
+
+static bool send_all(int fd, struct span bytes) {
+    while (bytes.len) {
+        ssize_t n = send(fd, bytes.at, bytes.len, MSG_NOSIGNAL);
+        if (n <= 0)
+            return false;
+        bytes = span_sub(bytes, (size_t)n, bytes.len);
+    }
+    return true;
+}
+
+static bool receive_all(int fd, struct buf *out) {
+    for (;;) {
+        ssize_t n = recv(fd, buf_reserve(out, 16384), 16384, 0);
+        if (n <= 0)
+            return n == 0;
+        out->len += (size_t)n;
+    }
+}
+
+/* "HTTP/1.1 200 OK": 200. 0 for anything else. */
+static int read_status(struct span answer) {
+    uint64_t status;
+    if (!span_starts(answer, SPAN("HTTP/1.1 ")) || !span_uint(span_sub(answer, 9, 3), &status))
+        return 0;
+    return (int)status;
+}
+
+static int exchange(int fd, const char *method, const char *path, struct span address,
+                    struct span token, struct buf *body) {
+    struct buf request = { 0 }, answer = { 0 };
+    int status = 0;
+    buf_printf(&request,
+               "%s %s HTTP/1.1\r\nhost: %.*s\r\nauthorization: Bearer %.*s\r\n"
+               "content-length: 0\r\nconnection: close\r\n\r\n",
+               method, path, SPAN_ARGS(address), SPAN_ARGS(token));
+    if (send_all(fd, buf_span(&request)) && receive_all(fd, &answer))
+        status = read_status(buf_span(&answer));
+    const char *end = status ? memmem(answer.at, answer.len, "\r\n\r\n", 4) : NULL;
+    if (end)
+        buf_append(body, end + 4, answer.len - (size_t)(end + 4 - answer.at));
+    buf_deinit(&request);
+    buf_deinit(&answer);
+    return end ? status : 0;
+}
+
+int ask(const struct config *config, const char *method, const char *path, struct buf *body) {
+    struct buf address = { 0 }, token = { 0 };
+    int status = 0;
+    if (!state_read(config, "admin.address", &address) ||
+        !state_read(config, "admin.token", &token)) {
+        fprintf(stderr, "perilune: nothing has run with the state folder %.*s\n",
+                SPAN_ARGS(config->data_dir));
+    } else {
+        int fd = dial(buf_span(&address));
+        if (fd >= 0) {
+            status = exchange(fd, method, path, buf_span(&address), buf_span(&token), body);
+            close(fd);
+        }
+        if (!status)
+            fprintf(stderr, "perilune: no answer from %.*s: is it running?\n",
+                    SPAN_ARGS(buf_span(&address)));
+    }
+    buf_deinit(&address);
+    buf_deinit(&token);
+    return status;
+}

@@ -1,0 +1,18 @@
+/* ask.h - asking a running perilune something over its admin side.
+ *
+ * Owns          one blocking connection while it asks.
+ * Fed by        reload, status.
+ * Feeds         them, with a status and a body.
+ * Must not know what it asks for.
+ */
+#ifndef PERILUNE_CLI_ASK_H
+#define PERILUNE_CLI_ASK_H
+
+#include "base/buf.h"
+#include "base/snapshot.h"
+
+/* Sends `method path` to the instance whose state folder `config` names, with its token. The answer's body is appended to `body`. Returns
+ * the HTTP status, or 0 with the reason printed (the command exits with CLI_UNREACHABLE then). */
+int ask(const struct config *config, const char *method, const char *path, struct buf *body);
+
+#endif

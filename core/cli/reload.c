@@ -1,0 +1,69 @@
+/* reload.c - `perilune reload`: read everything again, and return when all workers serve it. */
+#include "base/json.h"
+#include "cli/ask.h"
+#include "cli/setup.h"
+
+#include <stdio.h>
+
+static void print_span(struct json_value finding, const char *name, const char *before,
+                       const char *after) {
+    struct span text = json_text(json_get(finding, name));
+    if (text.len)
+        printf("%s%.*s%s", before, SPAN_ARGS(text), after);
+}
+
+static void print_findings(struct json_value findings) {
+    for (struct json_iter it = json_iter(findings); json_next(&it);) {
+        int64_t line = 0;
+        print_span(it.value, "path", "", ":");
+        if (json_int(json_get(it.value, "line"), &line) && line)
+            printf("%lld:", (long long)line);
+        print_span(it.value, "setting", " ", ":");
+        print_span(it.value, "message", " ", "\n");
+        print_span(it.value, "hint", "  hint: ", "\n");
+    }
+}
+
+static int report(struct span body, int status) {
+    struct json_parser *parser = json_parser_new();
+    struct json_value root;
+    int64_t generation = 0;
+    bool read = json_parse(parser, body, &root) == JSON_OK;
+    struct json_value findings = read ? json_get(root, "findings") : (struct json_value){ 0 };
+    print_findings(findings);
+    if (read && status == 200 && json_int(json_get(root, "generation"), &generation))
+        printf("generation %lld is served by all workers\n", (long long)generation);
+    else
+        printf("nothing has changed\n");
+    int code = status != 200 ? CLI_BAD_CONFIG : json_count(findings) ? CLI_FINDINGS : CLI_OK;
+    json_parser_free(parser);
+    return code;
+}
+
+static int reload_main(const struct cli_call *call) {
+    struct snapshot *snap = setup_read(call, "http://127.0.0.1:1/v1");
+    struct buf body = { 0 };
+    if (!snap)
+        return CLI_BAD_CONFIG;
+    int status = ask(&snap->config, "POST", "/api/reload", &body);
+    int code = CLI_UNREACHABLE;
+    if (status && cli_option(call, "json")) {
+        printf("%.*s\n", (int)body.len, body.at);
+        code = status == 200 ? CLI_OK : CLI_BAD_CONFIG;
+    } else if (status) {
+        code = report(buf_span(&body), status);
+    }
+    buf_deinit(&body);
+    snapshot_unref(snap);
+    return code;
+}
+
+const struct cli_command reload_command = {
+    .name = "reload",
+    .summary = "make a running perilune read its files again",
+    .options = { CLI_OPTION_CONFIG, CLI_OPTION_JSON },
+    .notes =
+        "Returns when all workers serve what was read. A policy that does not load stays out, and\n"
+        "its last good version keeps serving. SIGHUP does the same, and so does saving a file.\n",
+    .main = reload_main,
+};

@@ -1,0 +1,21 @@
+/* setup.h - reading the configuration for a command.
+ *
+ * Owns          nothing.
+ * Fed by        run, check, models, reload, status.
+ * Feeds         them, with a snapshot, or prints why there is none.
+ * Must not know what the command does with it.
+ */
+#ifndef PERILUNE_CLI_SETUP_H
+#define PERILUNE_CLI_SETUP_H
+
+#include "cli/cli.h"
+#include "script/config.h"
+
+/* Reads what --config names (or what is found without it). Errors are printed, warnings too. NULL when it is wrong: exit with
+ * CLI_BAD_CONFIG. */
+struct snapshot *setup_read(const struct cli_call *call, const char *mock_url);
+
+/* The options it reads with. */
+struct config_options setup_options(const struct cli_call *call, const char *mock_url);
+
+#endif
