@@ -10,7 +10,7 @@ local M = {}
 -- The real ones, before anybody changes anything.
 local type, next, error, tostring, select, rawget, setmetatable = type, next, error, tostring, select, rawget, setmetatable
 local real_pairs, real_ipairs = pairs, ipairs
-local string_rep = string.rep
+local string_rep, concat, move, unpack = string.rep, table.concat, table.move, unpack
 local insert, remove, sort = table.insert, table.remove, table.sort
 
 local REP_MAX = 1024 * 1024 -- bytes string.rep makes at most
@@ -134,7 +134,7 @@ local function guarded(name, f)
 end
 
 local function policy_concat(t, ...)
-  return table.concat(hidden[t] or t, ...)
+  return concat(hidden[t] or t, ...)
 end
 
 local function policy_unpack(t, ...)
@@ -176,12 +176,12 @@ local function table_library()
     insert = guarded("insert", insert),
     remove = guarded("remove", remove),
     sort = guarded("sort", sort),
-    move = table.move and function(a, from, to, at, b)
+    move = move and function(a, from, to, at, b)
       local target = b or a
       if hidden[target] then
         error("table.move: this table is shared by all requests and can not be changed", 2)
       end
-      return table.move(hidden[a] or a, from, to, at, target)
+      return move(hidden[a] or a, from, to, at, target)
     end or nil,
     unpack = policy_unpack,
   }
@@ -228,11 +228,10 @@ end
 MISSING.print = "use note(key, value): it goes into the trace"
 
 ---@class perilune.SandboxGifts
----@field random fun(m?: integer, n?: integer): number   the request's random numbers
----@field note fun(key: string, value: any)
----@field require fun(name: string): any
+---@field random? fun(m?: integer, n?: integer): number becomes math.random
+---@field [string] fun(...): any globals beside the plain ones
 
---- A fresh environment for one policy and its libraries.
+--- A fresh environment for one script and its libraries.
 ---@param gifts perilune.SandboxGifts
 ---@return table
 function M.environment(gifts)
@@ -244,8 +243,11 @@ function M.environment(gifts)
   names.math = M.readonly(math_copy, "math")
   names.bit = M.readonly(copy_of(bit), "bit")
   names.coroutine = M.readonly(copy_of(coroutine), "coroutine")
-  names.note = gifts.note
-  names.require = gifts.require
+  for name, value in next, gifts do
+    if name ~= "random" then
+      names[name] = value
+    end
+  end
   setmetatable(names, {
     __index = function(_, name)
       local why = MISSING[name]
@@ -258,7 +260,7 @@ function M.environment(gifts)
   return setmetatable({}, {
     __index = names,
     __newindex = function(_, name)
-      error(('assignment to global "%s": policies keep no state between requests; write `local %s`'):format(tostring(name),
+      error(('assignment to global "%s": scripts keep no state between calls; write `local %s`'):format(tostring(name),
         tostring(name)), 2)
     end,
     __metatable = false,

@@ -1,0 +1,500 @@
+--- The configuration: perilune.lua, the provider files and the environment, made into settings the core takes as they are.
+local json = require "perilune.json"
+local near = require "perilune.near"
+local provider = require "perilune.provider"
+local sandbox = require "perilune.sandbox"
+local S = require "perilune.schema"
+
+local M = {}
+
+local MB = 1024 * 1024
+local milliseconds = S.integer(0, 24 * 3600 * 1000)
+local bytes = S.integer(1024, 4096 * MB)
+
+local function endpoint(name, path, add)
+  if not name:find "^/" then
+    add(path, 'expected an endpoint like "/v1/chat/completions"')
+    return nil
+  end
+  return name
+end
+
+local SETTINGS = {
+  listen = S.address,
+  admin = S.address,
+  workers = S.integer(1, 256),
+  data_dir = S.text,
+  providers_dir = S.text,
+  lua_dir = S.text,
+  client_keys = S.list(S.secret),
+  providers = S.map(provider.configured_schema, provider.name_check),
+  chains = S.map(S.list(S.text)),
+  aliases = S.map(S.list(S.text)),
+  policies = S.record {
+    dir = S.text,
+    default = S.text,
+    auto = S.text,
+    fallback = S.list(S.text),
+    routes = S.map(S.text, endpoint),
+    tiers = S.map(S.text),
+    params = S.map(S.map(S.anything)),
+    deadline_ms = S.integer(1, 1000),
+    memory_mb = S.integer(1, 1024),
+    quarantine = S.record { kills = S.integer(1, 1000), kills_one_key = S.integer(1, 1000) },
+  },
+  cors = S.record { origins = S.list(S.text) },
+  limits = S.record {
+    max_body = bytes,
+    max_bodies = bytes,
+    max_header_bytes = S.integer(1024, MB),
+    max_headers = S.integer(8, 1000),
+    max_connections = S.integer(1, 1e6),
+    max_in_flight = S.integer(1, 1e6),
+  },
+  timeouts = S.record {
+    head_ms = milliseconds,
+    body_ms = milliseconds,
+    idle_ms = milliseconds,
+    write_ms = milliseconds,
+    deadline_ms = milliseconds,
+    hold_ms = milliseconds,
+    drain_ms = milliseconds,
+  },
+  tls = S.not_yet "TLS towards clients is not there yet: put a proxy in front",
+}
+local settings = S.record(SETTINGS)
+
+--- Names of the settings at the top, for documentation and its specs.
+M.settings = SETTINGS
+
+---@class perilune.ConfigHost
+---@field env fun(name: string): string|nil
+---@field file fun(path: string): string|nil, string|nil
+---@field provider_files { name: string, path: string, text: string }[] a later one of the same name wins
+---@field mock_url? string
+---@field now? number
+---@field policies? string[] names of the policies there are; nil: not checked
+
+---@class perilune.ConfigFinding
+---@field path string
+---@field line? integer
+---@field setting? string
+---@field message string
+---@field hint? string
+---@field warning? boolean
+
+----------------------------------------------------------------------------------------------------------------------------
+-- Findings
+
+-- The line where a setting stands, by looking for its names one after the other. nil when they are not all there.
+local function line_of(text, setting)
+  local at, found = 1, nil
+  for key in setting:gsub('%["(.-)"%]', ".%1"):gsub("%[%d+%]", ""):gmatch "[^.]+" do
+    local from, to = text:find("%f[%w_]" .. key:gsub("%p", "%%%0") .. "%f[^%w_]", at)
+    if not from then
+      return found
+    end
+    at = to + 1
+    local _, breaks = text:sub(1, from):gsub("\n", "")
+    found = breaks + 1
+  end
+  return found
+end
+
+local function collector(path, text)
+  local findings = {}
+  local function add(setting, message, hint, warning)
+    findings[#findings + 1] = {
+      path = path, setting = setting ~= "" and setting or nil, message = message, hint = hint,
+      line = text and setting and setting ~= "" and line_of(text, setting) or nil, warning = warning or nil,
+    }
+  end
+  return findings, add
+end
+
+local function failed(findings)
+  for _, f in ipairs(findings) do
+    if not f.warning then
+      return true
+    end
+  end
+  return false
+end
+
+----------------------------------------------------------------------------------------------------------------------------
+-- Reading Lua
+
+-- The line of the script's call of the function that calls this.
+local function calling_line()
+  local _, where = pcall(error, "", 4)
+  return tonumber(tostring(where):match ":(%d+): $")
+end
+
+-- Runs a file of settings; returns its table, or nil with findings added.
+local function run(path, text, gifts, findings)
+  local function fail(why)
+    local line, message = tostring(why):match "^.-:(%d+): (.*)$"
+    findings[#findings + 1] = { path = path, line = tonumber(line), message = message or tostring(why) }
+  end
+  local chunk, why = load(text, "@" .. path, "t", sandbox.environment(gifts))
+  if not chunk then
+    fail(why)
+    return nil
+  end
+  local ok, value = pcall(chunk)
+  if not ok then
+    fail(type(value) == "string" and value or "the file raised a " .. type(value))
+    return nil
+  end
+  if type(value) ~= "table" then
+    fail(("expected the file to return a table, got %s"):format(value == nil and "nothing" or "a " .. type(value)))
+    return nil
+  end
+  return value
+end
+
+-- env() and file() of the configuration. What is missing is noted, all of it, and the start fails after the file was read.
+local function gifts_of(path, host, findings)
+  local function missing(message, hint)
+    findings[#findings + 1] = { path = path, line = calling_line(), message = message, hint = hint }
+    return "missing"
+  end
+  return {
+    env = function(name, default)
+      if type(name) ~= "string" then
+        error(("env: expected the name of a variable, got a %s"):format(type(name)), 2)
+      end
+      local value = host.env(name)
+      if value and value ~= "" then
+        return value
+      elseif default ~= nil then
+        return default
+      end
+      return missing(("environment variable %s is not set"):format(name), ('set it, or give a default: env("%s", "...")'):format(name))
+    end,
+    file = function(name)
+      if type(name) ~= "string" then
+        error(("file: expected a path, got a %s"):format(type(name)), 2)
+      end
+      local text, why = host.file(name)
+      if text then
+        return (text:gsub("[\r\n]+$", ""))
+      end
+      return missing(("can not read %s: %s"):format(name, tostring(why)), nil)
+    end,
+  }
+end
+
+local function read_provider_files(list, findings)
+  local files, order, place = {}, {}, {}
+  for _, f in ipairs(list) do
+    local own, add = collector(f.path, f.text)
+    local value = run(f.path, f.text, {}, own)
+    files[f.name] = value and provider.file_schema(value, "", add) or nil
+    if not place[f.name] then
+      order[#order + 1] = f.name
+      place[f.name] = true
+    end
+    for _, finding in ipairs(own) do
+      findings[#findings + 1] = finding
+    end
+  end
+  return files, order
+end
+
+----------------------------------------------------------------------------------------------------------------------------
+-- Providers
+
+-- The usual variables, for the message when nothing is configured.
+local function variables(files, order)
+  local list = {}
+  for _, name in ipairs(order) do
+    local file = files[name]
+    if file and file.env and file.env.key then
+      list[#list + 1] = file.env.key
+    end
+  end
+  return table.concat(list, ", ")
+end
+
+-- Which providers there are: name, file name and settings of each, in a steady order.
+local function wanted(config, files, order, host, add)
+  local list = {}
+  if config.providers then
+    local names = {}
+    for name in pairs(config.providers) do
+      names[#names + 1] = name
+    end
+    table.sort(names)
+    for _, name in ipairs(names) do
+      local configured = config.providers[name]
+      list[#list + 1] = { name = name, file = configured.like or (files[name] and name) or "openai_compatible", configured = configured }
+    end
+    return list
+  end
+  for _, name in ipairs(order) do
+    if files[name] and provider.env_key(files[name], host.env) then
+      list[#list + 1] = { name = name, file = name, configured = {} }
+    end
+  end
+  if #list == 0 and not config.has_file and host.mock_url and files.mock then
+    list[1] = { name = "mock", file = "mock", configured = { base_url = host.mock_url } }
+    add(nil, "no configuration and no provider key: a mock answers", "set one of " .. variables(files, order), true)
+    return list, true
+  end
+  return list
+end
+
+local function build_providers(list, files, host, add)
+  local providers, targets, aliases = {}, {}, {}
+  for _, want in ipairs(list) do
+    local template, why = provider.template(files, want.file)
+    if not template then
+      local found = near.nearest(want.file, files)
+      add(S.join(S.join("providers", want.name), "like"), why, found and ('did you mean "%s"?'):format(found))
+    else
+      local built, its_targets, its_aliases = provider.build(want.name, template, want.configured, host.env, add)
+      if built then
+        providers[#providers + 1] = built
+        for _, t in ipairs(its_targets) do
+          t.provider = #providers
+          targets[#targets + 1] = t
+        end
+        for alias, names in pairs(its_aliases) do
+          aliases[alias] = aliases[alias] or {}
+          for _, name in ipairs(names) do
+            table.insert(aliases[alias], name)
+          end
+        end
+      end
+    end
+  end
+  return providers, targets, aliases
+end
+
+----------------------------------------------------------------------------------------------------------------------------
+-- Normalising
+
+local function pairs_sorted(map, convert)
+  local out = {}
+  for name, value in pairs(map or {}) do
+    out[#out + 1] = { name = name, value = convert and convert(value) or value }
+  end
+  table.sort(out, function(a, b)
+    return a.name < b.name
+  end)
+  return out
+end
+
+local function chains_sorted(map)
+  local out = {}
+  for _, entry in ipairs(pairs_sorted(map)) do
+    out[#out + 1] = { name = entry.name, targets = entry.value }
+  end
+  return out
+end
+
+local function folder(path)
+  return path and path:match "^(.*)/[^/]*$"
+end
+
+-- A folder of the configuration, beside its file unless it is absolute.
+local function beside(path, dir)
+  local base = folder(path)
+  if dir:find "^/" or not base then
+    return dir
+  end
+  return base .. "/" .. dir
+end
+
+local function data_dir(config, env)
+  if config.data_dir then
+    return config.data_dir
+  end
+  local state, home = env "XDG_STATE_HOME", env "HOME"
+  if state and state ~= "" then
+    return state .. "/perilune"
+  elseif home and home ~= "" and home ~= "/" and home ~= "/root" then
+    return home .. "/.local/state/perilune"
+  end
+  return "/var/lib/perilune"
+end
+
+local function client_keys(config, env)
+  local list, seen = {}, {}
+  for _, secret in ipairs(config.client_keys or {}) do
+    if not seen[secret] then
+      seen[secret] = true
+      list[#list + 1] = secret
+    end
+  end
+  local own = env "PERILUNE_API_KEY"
+  if own and own ~= "" and not seen[own] then
+    list[#list + 1] = own
+  end
+  return list
+end
+
+-- Struct config of core/base/snapshot.h, by its own names.
+local function normalise(config, path, host)
+  local policies, limits, timeouts = config.policies or {}, config.limits or {}, config.timeouts or {}
+  local quarantine = policies.quarantine or {}
+  return {
+    path = path,
+    listen = config.listen or "127.0.0.1:4100",
+    admin = config.admin or "127.0.0.1:4101",
+    workers = config.workers or 0, -- 0: as many as there are cores
+    data_dir = data_dir(config, host.env),
+    policies_dir = beside(path, policies.dir or "policies"),
+    providers_dir = beside(path, config.providers_dir or "providers"),
+    lua_dir = beside(path, config.lua_dir or "lua"),
+    default_policy = policies.default or "auto",
+    auto_policy = policies.auto or "auto",
+    fallback = policies.fallback or {},
+    routes = pairs_sorted(policies.routes),
+    tiers = pairs_sorted(policies.tiers),
+    policy_params = pairs_sorted(policies.params, function(value)
+      return assert(json.encode(value))
+    end),
+    client_keys = client_keys(config, host.env),
+    cors_origins = config.cors and config.cors.origins or {},
+    policy_deadline_ms = policies.deadline_ms or 5,
+    policy_memory = (policies.memory_mb or 16) * MB,
+    quarantine_kills = quarantine.kills or 3,
+    quarantine_kills_one = quarantine.kills_one_key or 10,
+    max_body = limits.max_body or 32 * MB,
+    max_bodies = limits.max_bodies or 256 * MB,
+    max_header_bytes = limits.max_header_bytes or 32768,
+    max_headers = limits.max_headers or 100,
+    max_connections = limits.max_connections or 10000,
+    max_in_flight = limits.max_in_flight or 4096,
+    head_ms = timeouts.head_ms or 10000,
+    body_ms = timeouts.body_ms or 60000,
+    idle_ms = timeouts.idle_ms or 75000,
+    write_ms = timeouts.write_ms or 60000,
+    deadline_ms = timeouts.deadline_ms or 600000,
+    hold_ms = timeouts.hold_ms or 10000,
+    drain_ms = timeouts.drain_ms or 30000,
+  }
+end
+
+----------------------------------------------------------------------------------------------------------------------------
+-- Checks across settings
+
+local function known_names(providers, targets, aliases, chains)
+  local names, provider_names = {}, {}
+  for _, p in ipairs(providers) do
+    provider_names[p.name] = true
+    names[p.name .. "/*"] = true
+  end
+  for _, t in ipairs(targets) do
+    names[t.id], names[t.model] = true, true
+  end
+  for alias in pairs(aliases) do
+    names[alias] = true
+  end
+  for chain in pairs(chains or {}) do
+    names[chain] = names[chain] or false
+  end
+  return function(name)
+    local first = name:match "^([^/]+)/."
+    return names[name] or (first and provider_names[first]) or false
+  end, names
+end
+
+-- Names nothing answers to: a warning, because models come and go and the rest of the chain still works.
+local function check_names(setting, list, known, names, add)
+  for i, name in ipairs(list or {}) do
+    if not known(name) then
+      local found = near.nearest(name, names)
+      add(S.join(setting, i), ('no configured provider has "%s"'):format(name), found and ('did you mean "%s"?'):format(found), true)
+    end
+  end
+end
+
+local function check_policies(config, host, add)
+  if not host.policies then
+    return
+  end
+  local there = { auto = true }
+  for _, name in ipairs(host.policies) do
+    there[name] = true
+  end
+  local function one(setting, name)
+    if name and not there[name] then
+      local found = near.nearest(name, there)
+      add(setting, ('no policy "%s"'):format(name), found and ('did you mean "%s"?'):format(found))
+    end
+  end
+  local policies = config.policies or {}
+  one("policies.default", policies.default)
+  one("policies.auto", policies.auto)
+  for _, map in ipairs { "routes", "tiers" } do
+    for key, name in pairs(policies[map] or {}) do
+      one(S.join("policies." .. map, key), name)
+    end
+  end
+  for name in pairs(policies.params or {}) do
+    one(S.join("policies.params", name), name)
+  end
+end
+
+local function check_params(config, add)
+  for name, value in pairs(config.policies and config.policies.params or {}) do
+    local ok, why = json.encode(value)
+    if not ok then
+      add(S.join("policies.params", name), why)
+    end
+  end
+end
+
+--- Reads the configuration.
+---@param text string|nil nil: there is no file
+---@param path string|nil
+---@param host perilune.ConfigHost
+---@return table|nil config { config, providers, targets, chains, aliases, mock_only }, perilune.ConfigFinding[] findings warnings, or what is wrong
+function M.read(text, path, host)
+  local findings, add = collector(path or "perilune.lua", text)
+  local config = {}
+  if text then
+    local value = run(path, text, gifts_of(path, host, findings), findings)
+    if value then
+      config = settings(value, "", add) or {}
+    end
+  end
+  config.has_file = text ~= nil
+  local files, order = read_provider_files(host.provider_files or {}, findings)
+  check_policies(config, host, add)
+  check_params(config, add)
+  if failed(findings) then
+    return nil, findings
+  end
+  local list, mock_only = wanted(config, files, order, host, add)
+  local providers, targets, aliases = build_providers(list, files, host, add)
+  if #providers == 0 and not failed(findings) then
+    add(text and "providers" or nil, "no provider is configured", "set one of " .. variables(files, order) .. ', or providers = { ... } in perilune.lua')
+  end
+  if failed(findings) then
+    return nil, findings
+  end
+  for alias, names in pairs(config.aliases or {}) do
+    aliases[alias] = names
+  end
+  local known, names = known_names(providers, targets, aliases, config.chains)
+  check_names("policies.fallback", config.policies and config.policies.fallback, known, names, add)
+  for _, map in ipairs { "chains", "aliases" } do
+    for name, chain in pairs(config[map] or {}) do
+      check_names(S.join(map, name), chain, known, names, add)
+    end
+  end
+  return {
+    config = normalise(config, path, host),
+    providers = providers,
+    targets = targets,
+    chains = chains_sorted(config.chains),
+    aliases = chains_sorted(aliases),
+    mock_only = mock_only or false,
+  }, findings
+end
+
+return M

@@ -1,0 +1,132 @@
+--- OpenAI.
+---
+--- Prices are dollars per million tokens; a price that is missing was not published where we looked. Requests above 272,000 input tokens
+--- cost more with gpt-5.4 and everything after it (twice for input, half again for output); these are the prices below that.
+--- No source says whether gpt-6 and later take JSON schemas; every model of OpenAI's since gpt-4o does, so they are listed with it.
+return {
+  like = "openai_compatible",
+  title = "OpenAI",
+  docs = "https://platform.openai.com/docs/api-reference/chat",
+  base_url = "https://api.openai.com/v1",
+  env = {
+    key = "OPENAI_API_KEY",
+    base_url = "OPENAI_BASE_URL",
+    headers = { ["OpenAI-Organization"] = "OPENAI_ORG_ID", ["OpenAI-Project"] = "OPENAI_PROJECT_ID" },
+  },
+  prices = { source = "pi-ai 1.5.2 provider data", date = "2026-11-10" },
+  quality = { source = "Artificial Analysis Intelligence Index", date = "2026-08-22" },
+
+  -- Models not listed here (`models = { "..." }` in the configuration) are taken to be able to do what most are.
+  default = { abilities = "tools images json_schema reasoning files" },
+
+  models = {
+    {
+      name = "gpt-4o", price = { input = 2.5, output = 10, cached = 1.25 },
+      context = 128000, max_output = 16384, abilities = "tools images json_schema files", quality = 11.1, -- estimated by its source
+    },
+    {
+      name = "gpt-4o-mini", price = { input = 0.15, output = 0.6, cached = 0.075 },
+      context = 128000, max_output = 16384, abilities = "tools images json_schema files", quality = 6.7, -- estimated by its source
+    },
+    {
+      name = "gpt-4.1", price = { input = 2, output = 8, cached = 0.5 },
+      context = 1047576, max_output = 32768, abilities = "tools images json_schema files", quality = 19.6, -- estimated by its source
+    },
+    {
+      name = "gpt-4.1-mini", price = { input = 0.4, output = 1.6, cached = 0.1 },
+      context = 1047576, max_output = 32768, abilities = "tools images json_schema files", quality = 14.8,
+    },
+    {
+      name = "gpt-4.1-nano", price = { input = 0.1, output = 0.4, cached = 0.025 },
+      context = 1047576, max_output = 32768, abilities = "tools images json_schema files", quality = 9.6,
+    },
+    {
+      name = "o3", price = { input = 2, output = 8, cached = 0.5 },
+      context = 200000, max_output = 100000, abilities = "tools images json_schema reasoning files", quality = 31.1, -- estimated by its source
+    },
+    {
+      name = "o4-mini", price = { input = 1.1, output = 4.4, cached = 0.275 },
+      context = 200000, max_output = 100000, abilities = "tools images json_schema reasoning files", quality = 26.1, -- estimated by its source
+    },
+    {
+      name = "o3-mini", price = { input = 1.1, output = 4.4, cached = 0.55 },
+      context = 200000, max_output = 100000, abilities = "tools json_schema reasoning", quality = 19.2, -- estimated by its source
+    },
+    {
+      name = "o1", price = { input = 15, output = 60, cached = 7.5 },
+      context = 200000, max_output = 100000, abilities = "tools images json_schema reasoning files", quality = 23.9, -- estimated by its source
+    },
+    {
+      name = "gpt-5", price = { input = 1.25, output = 10, cached = 0.125 },
+      context = 400000, max_output = 128000, abilities = "tools images json_schema reasoning files", quality = 35.3,
+    },
+    {
+      name = "gpt-5-mini", price = { input = 0.25, output = 2, cached = 0.025 },
+      context = 400000, max_output = 128000, abilities = "tools images json_schema reasoning files", quality = 25.8,
+    },
+    {
+      name = "gpt-5-nano", price = { input = 0.05, output = 0.4, cached = 0.005 },
+      context = 400000, max_output = 128000, abilities = "tools images json_schema reasoning files", quality = 20.1, -- estimated by its source
+    },
+    {
+      name = "gpt-5.1", price = { input = 1.25, output = 10, cached = 0.125 },
+      context = 400000, max_output = 128000, abilities = "tools images json_schema reasoning files", quality = 37.5,
+    },
+    {
+      name = "gpt-5.2", price = { input = 1.75, output = 14, cached = 0.175 },
+      context = 400000, max_output = 128000, abilities = "tools images json_schema reasoning files", quality = 43.3, -- estimated by its source
+    },
+    {
+      name = "gpt-5.3-codex", price = { input = 1.75, output = 14, cached = 0.175 },
+      context = 400000, max_output = 128000, abilities = "tools images json_schema reasoning files", quality = 45.5, -- estimated by its source
+    },
+    {
+      name = "gpt-5.4", price = { input = 2.5, output = 15, cached = 0.25 },
+      context = 1050000, max_output = 128000, abilities = "tools images json_schema reasoning files", quality = 53.1,
+    },
+    {
+      name = "gpt-5.5", price = { input = 5, output = 30, cached = 0.5 },
+      context = 1050000, max_output = 128000, abilities = "tools images json_schema reasoning files", quality = 56.3,
+    },
+    {
+      name = "gpt-5.4-mini", price = { input = 0.75, output = 4.5, cached = 0.075 },
+      context = 400000, max_output = 128000, abilities = "tools images json_schema reasoning files", quality = 40.9,
+    },
+    {
+      name = "gpt-5.4-nano", price = { input = 0.2, output = 1.25, cached = 0.02 },
+      context = 400000, max_output = 128000, abilities = "tools images json_schema reasoning files", quality = 39.7,
+    },
+    {
+      name = "gpt-5.6-sol", price = { input = 4, output = 20, cached = 0.4, cache_write = 5 },
+      context = 1050000, max_output = 128000, abilities = "tools images json_schema reasoning files", quality = 60.9,
+    },
+    {
+      name = "gpt-5.6-terra", price = { input = 2, output = 12, cached = 0.2, cache_write = 2.5 },
+      context = 1050000, max_output = 128000, abilities = "tools images json_schema reasoning files", quality = 56.6,
+    },
+    {
+      name = "gpt-5.6-luna", price = { input = 0.2, output = 1.2, cached = 0.02, cache_write = 0.25 },
+      context = 1050000, max_output = 128000, abilities = "tools images json_schema reasoning files", quality = 52.3,
+    },
+    {
+      name = "gpt-6-astra", price = { input = 10, output = 50, cached = 1, cache_write = 12.5 },
+      context = 1050000, max_output = 128000, abilities = "tools images json_schema reasoning files",
+    },
+    {
+      name = "gpt-6-sol", price = { input = 2, output = 10, cached = 0.2, cache_write = 2.5 },
+      context = 1050000, max_output = 128000, abilities = "tools images json_schema reasoning files",
+    },
+    {
+      name = "gpt-6-luna", price = { input = 0.1, output = 0.5, cached = 0.01, cache_write = 0.125 },
+      context = 1050000, max_output = 128000, abilities = "tools images json_schema reasoning files",
+    },
+    {
+      name = "gpt-6.1-sol", price = { input = 2, output = 10, cached = 0.1, cache_write = 2.5 },
+      context = 1050000, max_output = 128000, abilities = "tools images json_schema reasoning files",
+    },
+    {
+      name = "gpt-6.1-terra", price = { input = 1, output = 5, cached = 0.05, cache_write = 1.25 },
+      context = 1050000, max_output = 128000, abilities = "tools images json_schema reasoning files",
+    },
+  },
+}
