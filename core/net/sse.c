@@ -89,13 +89,20 @@ struct cursor {
     size_t scanned; /* no line end before it */
 };
 
-/* The event ends with the CR of a blank line at `end`, with which the bytes end too: LF may follow,
- * but is not waited for. */
-static bool deliver_early(struct sse *s, const struct cursor *c, bool crlf, sse_on_event on_event,
-                          void *owner) {
-    struct span raw = { c->bytes + c->start, c->len - c->start };
-    s->skip_lf = true;
-    if (!crlf)
+/* Hands out the event that the blank line at `end` ends. Whether LF follows a CR may not be known
+ * yet, and must make no difference: behind lines that end in CR LF the LF is there, else it is not.
+ */
+static bool end_event(struct sse *s, const struct cursor *c, size_t end, sse_on_event on_event,
+                      void *owner) {
+    const char *last = c->bytes + c->line - 1;
+    bool crlf = last > c->bytes + c->start && last[-1] == '\r' && last[0] == '\n';
+    bool cr = c->bytes[end] == '\r';
+    bool has_lf = cr && end + 1 < c->len && c->bytes[end + 1] == '\n';
+    struct span raw = { c->bytes + c->start, end + 1 - c->start };
+    if (!cr || !crlf)
+        return deliver(s, raw, on_event, owner);
+    raw.len += has_lf;
+    if (has_lf)
         return deliver(s, raw, on_event, owner);
     struct buf whole = { 0 };
     buf_add(&whole, raw);
@@ -105,8 +112,8 @@ static bool deliver_early(struct sse *s, const struct cursor *c, bool crlf, sse_
     return more;
 }
 
-/* A line end was found at `end`. Moves behind it, and hands out the event if it was a blank line's.
- * *wait: it can not be told yet how the line ends. */
+/* A line ends at `end`. Moves behind it, and hands out the event if the line is blank. *wait: it
+ * can not be told yet how the line ends. */
 static bool end_line(struct sse *s, struct cursor *c, size_t end, bool *wait, sse_on_event on_event,
                      void *owner) {
     bool cr = c->bytes[end] == '\r';
@@ -121,20 +128,8 @@ static bool end_line(struct sse *s, struct cursor *c, size_t end, bool *wait, ss
             c->line = next;
         return true;
     }
-    bool more = true;
-    if (c->line > c->start) {
-        bool crlf = c->line - c->start >= 2 && c->bytes[c->line - 2] == '\r' &&
-                    c->bytes[c->line - 1] == '\n';
-        if (at_edge) {
-            more = deliver_early(s, c, crlf, on_event, owner);
-        } else {
-            size_t raw_end = cr && !crlf ? end + 1 : next;
-            struct span raw = { c->bytes + c->start, raw_end - c->start };
-            more = deliver(s, raw, on_event, owner);
-        }
-    } else if (at_edge) {
-        s->skip_lf = true;
-    }
+    s->skip_lf = at_edge;
+    bool more = c->line == c->start || end_event(s, c, end, on_event, owner);
     c->start = c->line = c->scanned = next;
     return more;
 }
