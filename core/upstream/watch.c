@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* What was sent and is not acknowledged for so long ends the connection: a dead peer shows no other
@@ -18,10 +19,11 @@ struct watch {
     struct watches *set;
     void *user;
     int fd;
-    int wanted; /* UV_READABLE, UV_WRITABLE: what curl asks for */
-    int armed;  /* what the kernel is asked for */
-    bool ours;  /* from watch_open() */
-    bool live;  /* `poll` is initialised */
+    int wanted;  /* UV_READABLE, UV_WRITABLE: what curl asks for */
+    int armed;   /* what the kernel is asked for */
+    ino_t inode; /* of a socket from watch_open(), 0 for any other */
+    bool stands; /* ours, and its end will be announced */
+    bool live;   /* `poll` is initialised */
 };
 
 void watch_init(struct watches *w, uv_loop_t *loop) {
@@ -71,6 +73,7 @@ static void on_closed(uv_handle_t *handle) {
  * the handle has closed. */
 static void forget(struct watch *s) {
     s->set->by_fd[s->fd] = NULL;
+    s->set->open -= s->inode != 0;
     s->wanted = s->armed = 0;
     if (!s->live) {
         free(s);
@@ -118,28 +121,6 @@ static void on_poll(uv_poll_t *handle, int status, int events) {
         arm(s, s->wanted);
 }
 
-int watch_open(struct watches *w, int family, int type, int protocol) {
-    int fd = socket(family, type | SOCK_CLOEXEC, protocol);
-    if (fd < 0)
-        return -1;
-    int ms = USER_TIMEOUT_MS;
-    if (family == AF_INET || family == AF_INET6)
-        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
-    add(w, fd)->ours = true;
-    w->open++;
-    return fd;
-}
-
-int watch_close(struct watches *w, int fd) {
-    struct watch *s = find(w, fd);
-    if (s) {
-        assert(s->ours);
-        w->open--;
-        forget(s);
-    }
-    return close(fd);
-}
-
 /* False when the loop can not watch it; curl's own timeouts end the transfer then. */
 static bool make_live(struct watch *s) {
     if (s->live)
@@ -152,24 +133,73 @@ static bool make_live(struct watch *s) {
     return true;
 }
 
+static void want(struct watch *s, int events, void *user) {
+    s->user = user;
+    s->wanted = events;
+    if (make_live(s))
+        arm(s, events);
+}
+
+static ino_t inode_of(int fd) {
+    struct stat st;
+    return fstat(fd, &st) == 0 ? st.st_ino : 0;
+}
+
+int watch_open(struct watches *w, int family, int type, int protocol) {
+    int fd = socket(family, type | SOCK_CLOEXEC, protocol);
+    if (fd < 0)
+        return -1;
+    int ms = USER_TIMEOUT_MS;
+    if (family == AF_INET || family == AF_INET6)
+        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
+
+    /* The number may be that of an attempt curl has just given up to try the next address. curl takes the two for one and does not
+     * ask again, so that what it asked for holds for the new one. */
+    struct watch *old = find(w, fd);
+    int wanted = old ? old->wanted : 0;
+    void *user = old ? old->user : NULL;
+    if (old)
+        forget(old);
+    struct watch *s = add(w, fd);
+    s->inode = inode_of(fd);
+    w->open++;
+    if (wanted)
+        want(s, wanted, user);
+    return fd;
+}
+
+int watch_close(struct watches *w, int fd) {
+    struct watch *s = find(w, fd);
+    if (s)
+        forget(s);
+    return close(fd);
+}
+
+/* curl announces the end of a connection that was established, TLS included. A socket on the way there it closes without a word and
+ * lets go of it only then, when its number may already mean something else. One that is let go of and still there is idle. */
+static bool may_keep(struct watch *s) {
+    if (!s->stands && s->inode)
+        s->stands = inode_of(s->fd) == s->inode;
+    return s->stands;
+}
+
+static void let_go(struct watch *s, int what) {
+    s->wanted = 0;
+    if (what == CURL_POLL_REMOVE && !may_keep(s))
+        forget(s);
+    else if (s->armed & UV_WRITABLE)
+        arm(s, UV_READABLE); /* an idle socket is always writable */
+}
+
 void watch_want(struct watches *w, int fd, int what, void *user) {
     struct watch *s = find(w, fd);
     if (what == CURL_POLL_REMOVE || what == CURL_POLL_NONE) {
-        if (!s)
-            return;
-        s->wanted = 0;
-        if (!s->ours && what == CURL_POLL_REMOVE)
-            forget(s);
-        else if (s->armed & UV_WRITABLE)
-            arm(s, UV_READABLE); /* an idle socket is always writable */
+        if (s)
+            let_go(s, what);
         return;
     }
-    if (!s)
-        s = add(w, fd);
-    s->user = user;
-    s->wanted = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-    if (make_live(s))
-        arm(s, s->wanted);
+    want(s ? s : add(w, fd),
+         (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0), user);
 }
 
 static void on_last_turn(uv_handle_t *handle) {
