@@ -8,8 +8,8 @@
 #include <stdlib.h>
 
 const struct cli_command *const cli_commands[] = {
-    &version_command,
-    &help_command,
+    &run_command,    &check_command,   &models_command, &status_command,
+    &reload_command, &version_command, &help_command,
 };
 const size_t cli_n_commands = sizeof cli_commands / sizeof *cli_commands;
 
@@ -205,7 +205,7 @@ static int print_help(const struct cli_command *command) {
     return CLI_OK;
 }
 
-static int run_command(const struct cli_command *command, int argc, char **argv) {
+static int call_command(const struct cli_command *command, int argc, char **argv) {
     struct cli_call call;
     struct buf error = { 0 };
     int code;
@@ -230,5 +230,5 @@ int cli_run(int argc, char **argv) {
     const struct cli_command *command = cli_find(name);
     if (!command)
         return complain_unknown(name);
-    return run_command(command, argc - 2, argv + 2);
+    return call_command(command, argc - 2, argv + 2);
 }
