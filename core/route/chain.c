@@ -82,13 +82,10 @@ static struct chain_move pick(struct chain_walk *walk, const struct chain_view *
     const struct chain *c = walk->chain;
     size_t fastest = c->n_steps;
     uint32_t fastest_ms = UINT32_MAX;
-    bool refused = false;
     for (size_t i = from; i < c->n_steps; i++) {
         const struct step *step = &c->steps[i];
-        if (class != FAILURE_NONE && !chain_takes(step, class, failed)) {
-            refused = true;
+        if (class != FAILURE_NONE && !chain_takes(step, class, failed))
             continue;
-        }
         enum failure why = FAILURE_NONE;
         uint32_t slow = 0;
         if (too_dear(walk, view, step))
@@ -110,9 +107,7 @@ static struct chain_move pick(struct chain_walk *walk, const struct chain_view *
         move.over_threshold = true;
         return move;
     }
-    struct chain_move end = END;
-    end.stopped = refused;
-    return end;
+    return END;
 }
 
 static uint32_t backoff(const struct chain_view *view, unsigned tries) {
@@ -194,12 +189,7 @@ struct chain_move chain_next(struct chain_walk *walk, const struct chain_view *v
                                     .wait_ms = (uint32_t)wait };
     struct chain_move move =
         pick(walk, view, walk->at + 1, failed->class, c->steps[walk->at].target);
-    if (move.verdict != CHAIN_END)
-        return move;
-    bool stopped = move.stopped;
-    move = queue(walk, view, failed, now_ms);
-    move.stopped = stopped;
-    return move;
+    return move.verdict == CHAIN_END ? queue(walk, view, failed, now_ms) : move;
 }
 
 struct chain_move chain_resume(struct chain_walk *walk, const struct chain_view *view,

@@ -46,7 +46,6 @@ struct chain_move {
     const struct step *step; /* to try; NULL at the end */
     uint32_t wait_ms;
     bool over_threshold; /* tried although predicted too slow, for want of a faster one */
-    bool stopped;        /* ended by a failure no further step takes, while there were steps */
 };
 
 struct chain_walk {

@@ -205,8 +205,15 @@ static bool is_status(uint64_t n) {
     return n >= 400 && n <= 599;
 }
 
+/* Inside an answer of status 200 nobody said a status: then a rule's words decide alone. */
+static bool status_fits(const struct failure_rule *rule, int status) {
+    bool has_words = rule->code.at || rule->text.at;
+    return rule->status_to == 0 || (status >= rule->status_from && status <= rule->status_to) ||
+           (has_words && status >= 200 && status < 300);
+}
+
 static bool fits(const struct failure_rule *rule, int status, const struct wire_error *error) {
-    if (rule->status_to && (status < rule->status_from || status > rule->status_to))
+    if (!status_fits(rule, status))
         return false;
     if (rule->code.at && !span_eq(rule->code, error->code) && !span_eq(rule->code, error->type))
         return false;
@@ -222,9 +229,15 @@ static enum failure class_of_status(int status) {
     case 402:
         return FAILURE_QUOTA;
     case 404:
+    case 410:
         return FAILURE_NOT_FOUND;
     case 408:
+    case 504:
+    case 524:
         return FAILURE_TIMEOUT;
+    case 409:
+    case 425:
+        return FAILURE_SERVER_ERROR;
     case 413:
         return FAILURE_CONTEXT_LENGTH;
     case 429:
@@ -237,8 +250,7 @@ static enum failure class_of_status(int status) {
     }
     if (status >= 400 && status < 500)
         return FAILURE_BAD_REQUEST;
-    /* Below 400 it is an error inside an answer that claims success; without words of its own it is
-     * the provider's trouble. */
+    /* An error inside an answer that claims success is the provider's trouble, unless its words say otherwise. */
     return status >= 500 || (status >= 200 && status < 300) ? FAILURE_SERVER_ERROR
                                                             : FAILURE_BAD_RESPONSE;
 }
