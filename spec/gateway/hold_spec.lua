@@ -28,7 +28,7 @@ describe("a stream that waits", function()
     house = gateway.start {
       providers = { hang = gateway.provider(hang.url), good = gateway.provider(good.url) },
       policies = { listed = POLICY },
-      config = { hold_ms = 60 },
+      config = { timeouts = { hold_ms = 60 } },
       headers = { ["x-route-policy"] = "listed" },
     }
   end))
@@ -90,7 +90,7 @@ describe("hold_ms = 0", function()
     local house = gateway.start {
       providers = { hang = gateway.provider(hang.url) },
       policies = { listed = POLICY },
-      config = { hold_ms = 0 },
+      config = { timeouts = { hold_ms = 0 } },
       headers = { ["x-route-policy"] = "listed" },
     }
     local answer = house:stream { headers = { ["x-chain"] = "hang" } }

@@ -13,7 +13,7 @@ describe("limits", function()
     end)
     house = gateway.start {
       providers = { a = gateway.provider(up.url, { models = { "large-model", "m" } }) },
-      config = { max_body = 1024 * 1024, head_ms = 300, body_ms = 300, idle_ms = 60000 },
+      config = { limits = { max_body = 1024 * 1024 }, timeouts = { head_ms = 300, body_ms = 300 } },
     }
   end))
   teardown(loop.test(function()

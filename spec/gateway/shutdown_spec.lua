@@ -33,7 +33,7 @@ describe("shutdown", function()
   end
 
   it("lets what is under way end, and takes nothing new", loop.test(function()
-    local house = start { drain_ms = 5000 }
+    local house = start { timeouts = { drain_ms = 5000 } }
     local plain, stream = house:ask(), house:ask { stream = true }
     upstream_has(2)
     local head = assert(stream:head())
@@ -65,7 +65,7 @@ describe("shutdown", function()
   end))
 
   it("ends a stream that outlasts the drain limit with an error, not with an invented finish", loop.test(function()
-    local house = start { drain_ms = 100 }
+    local house = start { timeouts = { drain_ms = 100 } }
     local stream = house:ask { stream = true }
     local head = assert(stream:head())
     house.process:signal "sigterm"

@@ -52,7 +52,7 @@ describe("streaming", function()
     end
     local providers = {}
     for name, up in pairs(ups) do
-      providers[name] = gateway.provider(up.url, { idle_ms = 300 })
+      providers[name] = gateway.provider(up.url, { timeouts = { idle_ms = 300 } })
     end
     house = gateway.start { providers = providers, policies = { pair = POLICY }, headers = { ["x-route-policy"] = "pair" } }
   end))

@@ -15,8 +15,8 @@ describe("thresholds", function()
     end
     house = gateway.start {
       providers = {
-        dear = gateway.provider(ups.dear.url, { models = { { id = "m", price = { input = 100, output = 500 }, max_output = 1000 } } }),
-        cheap = gateway.provider(ups.cheap.url, { models = { { id = "m", price = { input = 0.1, output = 0.5 }, max_output = 1000 } } }),
+        dear = gateway.provider(ups.dear.url, { models = { { name = "m", price = { input = 100, output = 500 }, max_output = 1000 } } }),
+        cheap = gateway.provider(ups.cheap.url, { models = { { name = "m", price = { input = 0.1, output = 0.5 }, max_output = 1000 } } }),
       },
       policies = {
         both = 'return function() return { "dear/m", "cheap/m" } end',
