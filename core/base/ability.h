@@ -1,4 +1,10 @@
-/* ability.h - what a target can do and a request may need: one bit each. */
+/* ability.h - what a target can do and a request may need: one bit each.
+ *
+ * Owns          the names.
+ * Fed by        the catalogue (what a model can), a request's body (what it uses).
+ * Feeds         policies, which compare the two.
+ * Must not know how either was found out.
+ */
 #ifndef PERILUNE_BASE_ABILITY_H
 #define PERILUNE_BASE_ABILITY_H
 

@@ -1,4 +1,10 @@
-/* dialect.h - the wire formats, by name. */
+/* dialect.h - the wire formats, by name.
+ *
+ * Owns          the names.
+ * Fed by        endpoints (what a client speaks), provider files (what a provider speaks).
+ * Feeds         whoever has to choose between passing on and translating.
+ * Must not know what any of them looks like.
+ */
 #ifndef PERILUNE_BASE_DIALECT_H
 #define PERILUNE_BASE_DIALECT_H
 
