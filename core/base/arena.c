@@ -49,7 +49,7 @@ static struct arena_block *block_new(size_t size) {
 
 void *arena_alloc(struct arena *arena, size_t size) {
     assert(size <= SIZE_MAX - ALIGN);
-    size = (size + ALIGN - 1) / ALIGN * ALIGN;
+    size = size ? (size + ALIGN - 1) / ALIGN * ALIGN : ALIGN; /* nothing has a place, too */
     if (size <= (size_t)(arena->end - arena->at)) {
         void *p = arena->at;
         arena->at += size;

@@ -35,6 +35,7 @@ static void copies_end_in_nul(void **state) {
 static void zeroes_on_request(void **state) {
     struct arena a;
     arena_init(&a, 256);
+    assert_non_null(arena_new_array(&a, int, 0)); /* also of nothing */
     memset(arena_alloc(&a, 64), 0xff, 64);
     arena_deinit(&a);
     const char *zeroed = arena_zalloc(&a, 8, 8);
