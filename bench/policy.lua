@@ -1,0 +1,88 @@
+--- What a policy call costs in Lua, JIT off as in the product: host.decide for the shipped policies over small and large catalogues.
+---
+---   luajit -joff bench/policy.lua [rounds]
+package.path = "lua/?.lua;" .. package.path
+if jit then
+  jit.off()
+end
+
+local host = require "perilune.host"
+local order = require "perilune.order"
+
+local rounds = tonumber(arg and arg[1]) or 20000
+
+local function read(path)
+  local f = assert(io.open(path))
+  local text = f:read "*a"
+  f:close()
+  return text
+end
+
+-- n targets at ten providers; prices spread over two decades, output about four times input, as catalogues have them.
+local function catalogue(n)
+  local hash = require "perilune.hash"
+  local random = hash.random(42)
+  local targets = {}
+  for i = 1, n do
+    local provider = "provider" .. (i % 10)
+    local input = 10 ^ (random() * 2 - 1)
+    targets[i] = {
+      id = ("%s/model-%d"):format(provider, i), provider = provider, model = "model-" .. i, upstream = "model-" .. i,
+      price = { input = input, output = input * (2 + random() * 6) }, context = 128000, max_output = 16384,
+      abilities = { tools = random() < 0.9, images = random() < 0.5, json_schema = true }, quality = random() * 60, weight = 1, tags = {},
+    }
+  end
+  return targets
+end
+
+local function request(i)
+  return {
+    model = "auto", endpoint = "/v1/chat/completions", dialect = "openai_chat", stream = true, headers = {}, tier = "paid",
+    tokens = { input = 500 + i % 1000, output = 300 }, uses = { tools = true }, turns = 1, limits = {}, seed = i, now = 1790000000,
+  }
+end
+
+local FULL_SCAN = [[
+return function(req, fleet)
+  return fleet:able():where(function(t) return t.quality > 20 end):by(function(t) return t.price.input end):take(3)
+end]]
+
+local SOURCES = {
+  { name = "cheapest", path = "policies/cheapest.lua", text = read "policies/cheapest.lua" },
+  { name = "quality", path = "policies/quality.lua", text = read "policies/quality.lua" },
+  { name = "fastest", path = "policies/fastest.lua", text = read "policies/fastest.lua" },
+  { name = "tier", path = "policies/tier.lua", text = read "policies/tier.lua" },
+  { name = "full scan", path = "scan.lua", text = FULL_SCAN },
+}
+
+local function measure(name, n)
+  local requests = {}
+  for i = 1, n do
+    requests[i] = request(i)
+  end
+  collectgarbage()
+  local from = os.clock()
+  for i = 1, n do
+    host.decide(name, requests[i])
+  end
+  return (os.clock() - from) / n * 1e6
+end
+
+print(("%-12s %10s %10s   microseconds a call, the request's table not included"):format("policy", "targets", "us"))
+for _, n in ipairs { 10, 100, 1000 } do
+  local from = os.clock()
+  host.setup { targets = catalogue(n), chains = {} }
+  local setup = (os.clock() - from) * 1e3
+  for _, source in ipairs(SOURCES) do
+    assert(host.load(source))
+    host.prepare(source.name)
+    measure(source.name, rounds / 10)
+    local best = math.huge
+    for _ = 1, 5 do
+      best = math.min(best, measure(source.name, rounds / 5))
+    end
+    print(("%-12s %10d %10.2f"):format(source.name, n, best))
+  end
+  print(("%-12s %10d %10.2f ms"):format("setup", n, setup))
+end
+assert(order)
