@@ -1,15 +1,17 @@
 /* cli.h - the command line: which subcommands there are, and how one is called.
  *
  * Owns          the table of commands (cli.c), reading arguments by it, help made from it, the exit
- * codes. Fed by        main, with argc and argv. Feeds         one command's `main`, with its
- * options already read and checked against its own list. Must not know what a command does.
+ *               codes.
+ * Fed by        main, with argc and argv.
+ * Feeds         one command's `main`, with its options already read and checked against its own
+ *               list.
+ * Must not know what a command does.
  *
- * A command is one file, core/cli/NAME.c, that defines one `struct cli_command` with everything
- * help, completion and the manual print about it; cli.c lists it in its table:
+ * A command is one file, core/cli/NAME.c, that defines one `struct cli_command` with everything help,
+ * completion and the manual print about it; cli.c lists it in its table:
  *
- *   static int mock_main(const struct cli_call *call) { ... cli_option(call, "listen") ... return
- * CLI_OK; } const struct cli_command mock_command = { .name = "mock", .summary = "...", .main =
- * mock_main, ... };
+ *   static int mock_main(const struct cli_call *call) { ... cli_option(call, "listen") ... }
+ *   const struct cli_command mock_command = { .name = "mock", .summary = "...", .main = mock_main };
  */
 #ifndef PERILUNE_CLI_CLI_H
 #define PERILUNE_CLI_CLI_H

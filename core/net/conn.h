@@ -3,8 +3,9 @@
  * Owns          the transport, the parser, the connection's limits in time, and bytes pipelined
  *               behind the request being answered (64 KB at most, then reading stops).
  * Fed by        listener, with an accepted socket.
- * Feeds         struct conn_events of its server, with whole messages; the `struct conn_user` of
- * the request being answered. Must not know what a request asks for.
+ * Feeds         struct conn_events of its server, with whole messages; the `struct conn_user` of the
+ *               request being answered.
+ * Must not know what a request asks for.
  *
  *   on_message(server, c, m):  conn_attach(c, &user_events, request);
  *                              conn_reply(c, 200, headers, n, body);             // whole, or

@@ -1,7 +1,8 @@
 /* wire.h - what pass-through must know about the bytes of a dialect.
  *
  * Owns          one table of readers a dialect (wire_<dialect>.c), and the reading of errors, which
- * all share. Fed by        attempt, with answers, stream events and error bodies of a provider.
+ *               all share.
+ * Fed by        attempt, with answers, stream events and error bodies of a provider.
  * Feeds         attempt: whether there is content, an end, an error; usage; the failure class.
  * Must not know requests, networks, what is done about any of it.
  *

@@ -1,9 +1,10 @@
 /* ca.h - the certificates upstreams are trusted by: one store a process.
  *
- * Owns          an OpenSSL certificate store, read once and never changed, so that threads share
- * it. Fed by        a PEM bundle. Feeds         every TLS context curl makes. Left to itself, curl
- * reads the bundle again for each of its handles, which costs tens of milliseconds of a loop's
- * time. Must not know pumps, transfers.
+ * Owns          an OpenSSL certificate store, read once and never changed, so that threads share it.
+ * Fed by        a PEM bundle.
+ * Feeds         every TLS context curl makes. Left to itself, curl reads the bundle again for each
+ *               of its handles, which costs tens of milliseconds of a loop's time.
+ * Must not know pumps, transfers.
  *
  *   ca = ca_load(NULL);                     before threads start
  *   ... pump_options.ca = ca ...

@@ -4,11 +4,10 @@
  * Fed by        transfer, with the lines curl cuts.
  * Feeds         transfer's on_head.
  * Must not know curl. It is stricter than curl is: what two parsers could read differently is
- * refused.
+ *               refused.
  *
  *   head_begin(&h, 65536);
- *   switch (head_line(&h, line, len)) { HEAD_MORE ... HEAD_DONE: h.status, h.pairs, h.n ...
- * HEAD_BAD: h.why }
+ *   switch (head_line(&h, line, len)) { HEAD_MORE ... HEAD_DONE: h.status, h.pairs, h.n ... HEAD_BAD: h.why }
  */
 #ifndef PERILUNE_UPSTREAM_HEAD_H
 #define PERILUNE_UPSTREAM_HEAD_H

@@ -1,14 +1,15 @@
 /* pump.h - curl driven by the loop of one worker.
  *
  * Owns          several curl multi handles with their connections, the watched sockets, one timer,
- * shared DNS and TLS sessions, a pool of easy handles. Fed by        transfer. Feeds transfer's
- * callbacks, on the loop's thread. Must not know what is transferred.
+ *               shared DNS and TLS sessions, a pool of easy handles.
+ * Fed by        transfer.
+ * Feeds         transfer's callbacks, on the loop's thread.
+ * Must not know what is transferred.
  *
  *   pump_global_init();                        once a process, before threads
  *   p = pump_new(loop, &options);
  *   ... transfer_start(p, ...) ...
- *   pump_close(p, on_closed, owner);           cancels what is left; frees itself on the loop, then
- * on_closed
+ *   pump_close(p, on_closed, owner);           cancels what is left; frees itself on the loop, then on_closed
  */
 #ifndef PERILUNE_UPSTREAM_PUMP_H
 #define PERILUNE_UPSTREAM_PUMP_H

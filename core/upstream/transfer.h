@@ -1,13 +1,13 @@
 /* transfer.h - one upstream HTTP exchange.
  *
- * Owns          one curl easy handle and the bytes curl has given us but the receiver has not
- * taken. Fed by        route/attempt, with a message an adapter or the pass-through built. Feeds
- * struct transfer_events, given at start. Must not know Lua, providers, clients, retries.
+ * Owns          one curl easy handle and the bytes curl has given us but the receiver has not taken.
+ * Fed by        route/attempt, with a message an adapter or the pass-through built.
+ * Feeds         struct transfer_events, given at start.
+ * Must not know Lua, providers, clients, retries.
  *
  *   t = transfer_start(pump, &message, &events, attempt);
  *   ... on_head once, on_body any number of times, then on_done or on_fail exactly once ...
- *   transfer_free(t);            any time: before the end it cancels; inside one of its own
- * callbacks too (the work is put off)
+ *   transfer_free(t);            any time: before the end it cancels; inside one of its own callbacks too (the work is put off)
  */
 #ifndef PERILUNE_UPSTREAM_TRANSFER_H
 #define PERILUNE_UPSTREAM_TRANSFER_H

@@ -1,8 +1,9 @@
 /* watch.h - the sockets curl uses, watched by the loop.
  *
- * Owns          a poll handle for each socket curl wants to hear of; the sockets it opened for
- * curl. Fed by        curl's socket callbacks, by way of the pump. Feeds         `ready` of its
- * owner, on the loop's thread. Must not know transfers.
+ * Owns          a poll handle for each socket curl wants to hear of; the sockets it opened for curl.
+ * Fed by        curl's socket callbacks, by way of the pump.
+ * Feeds         `ready` of its owner, on the loop's thread.
+ * Must not know transfers.
  *
  * curl asks for a socket when a transfer begins and lets go of it when it ends, thousands of times a second for the same few
  * connections; each time the kernel would be told. So a handle stays armed while its connection stands. That is safe only for

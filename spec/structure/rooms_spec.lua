@@ -97,9 +97,9 @@ describe("rooms", function()
     local breaches = {}
     for _, path in ipairs(tree.matching("core", "%.h$")) do
       local opening = tree.read(path):match "^/%*(.-)%*/" or ""
-      for _, word in ipairs { path:match "[^/]+$" .. " - ", "Owns", "Fed by", "Feeds", "Must not know" } do
+      for _, word in ipairs { path:match "[^/]+$" .. " - ", "\n * Owns ", "\n * Fed by ", "\n * Feeds ", "\n * Must not know " } do
         if not opening:find(word, 1, true) then
-          breaches[#breaches + 1] = ("%s lacks '%s' at its top"):format(path, word)
+          breaches[#breaches + 1] = ("%s lacks a line %q at its top"):format(path, word)
         end
       end
     end
