@@ -1,16 +1,16 @@
 /* lane.h - one reusable easy handle of curl's, and its way through the pump.
  *
  * Owns          the easy handle, with the options that never change set once; memory one exchange
- * leaves to the next. Fed by        transfer, which fills in what is to be sent. Feeds transfer:
- * curl's callbacks while it runs, on_end or on_drop when it is over. Must not know retries,
- * clients.
+ *               leaves to the next.
+ * Fed by        transfer, which fills in what is to be sent.
+ * Feeds         transfer: curl's callbacks while it runs, on_end or on_drop when it is over.
+ * Must not know retries, clients.
  *
  *   lane = pump_lane(p, fit);              idle, transfer's to set up
  *   pump_begin(lane);                      runs from the loop, never inside this call
- *   ... curl's callbacks, then on_end(lane, result), from which on the lane is idle ...
- *   pump_unpause(lane);                    after a callback returned CURL_WRITEFUNC_PAUSE and set
- * lane->paused pump_cancel(lane);                     at any time before on_end; the lane is the
- * pump's again
+ *   ... curl's callbacks, then on_end(lane, result), which gives it back by pump_release(lane) ...
+ *   pump_unpause(lane);                    after a callback returned CURL_WRITEFUNC_PAUSE and set lane->paused
+ *   pump_cancel(lane);                     at any time before on_end; the lane is the pump's again
  */
 #ifndef PERILUNE_UPSTREAM_LANE_H
 #define PERILUNE_UPSTREAM_LANE_H
@@ -52,7 +52,7 @@ struct lane {
     enum lane_method { LANE_NONE, LANE_GET, LANE_POST, LANE_HEAD, LANE_CUSTOM } method;
     uint32_t connect_ms, total_ms;
     long upload_size;
-    bool progress;
+    bool progress, fresh;
     unsigned retries;
 
     /* Memory for the next exchange. */
@@ -65,7 +65,7 @@ struct lane {
 /* An idle lane. `fit` is called once in a lane's life, to set callbacks and options. */
 struct lane *pump_lane(struct pump *p, void (*fit)(struct lane *lane));
 
-/* To run from the loop; `transfer` is set, and what it sends stays until the lane ends or is
+/* To run from the loop, or to run once more inside on_end; `transfer` is set, and what it sends stays until the lane ends or is
  * cancelled. */
 void pump_begin(struct lane *lane);
 

@@ -412,7 +412,7 @@ static void on_timer(uv_timer_t *timer) {
 }
 
 void pump_begin(struct lane *lane) {
-    assert(lane->state == LANE_IDLE && lane->transfer && !lane->pump->closing);
+    assert(!lane->multi && lane->transfer && !lane->pump->closing);
     lane->paused = false;
     lane_move(lane, LANE_WAITING);
     wake(lane->pump);

@@ -17,6 +17,8 @@ enum {
     BODY_LARGE = 512 << 10,
     UPLOAD_BUFFER = 16 << 10,
     UPLOAD_BUFFER_LARGE = 128 << 10,
+    /* A connection that was dead before it was used shows it at once. */
+    DEAD_SOON_US = 1000000,
     /* curl counts its silent retries over a handle's whole life and fails the sixth. */
     RETRIES_WORN = 4
 };
@@ -178,13 +180,32 @@ static enum failure judge(struct transfer *t, struct lane *lane, CURLcode result
     return t->begun ? FAILURE_CUT_STREAM : FAILURE_SERVER_ERROR;
 }
 
+static void set_fresh(struct lane *lane, bool fresh) {
+    if (fresh != lane->fresh)
+        curl_easy_setopt(lane->easy, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
+    lane->fresh = fresh;
+}
+
+/* curl goes on to another old connection when one was dead before it was used, but only a few times. After an upstream has dropped
+ * all of them by resets, which curl does not see in advance, there are more; so the last try is on a new one. */
+static bool only_met_the_dead(const struct transfer *t, CURLcode result) {
+    return t->times.reused && !t->times.first_byte && t->times.done < DEAD_SOON_US &&
+           (result == CURLE_SEND_ERROR || result == CURLE_RECV_ERROR ||
+            result == CURLE_GOT_NOTHING);
+}
+
 static void on_end(struct lane *lane, CURLcode result) {
     struct transfer *t = lane->transfer;
-    long fresh = 0;
+    long made = 0;
     const char *text = NULL;
-    curl_easy_getinfo(lane->easy, CURLINFO_NUM_CONNECTS, &fresh);
+    curl_easy_getinfo(lane->easy, CURLINFO_NUM_CONNECTS, &made);
     t->times.done = since(t);
-    t->times.reused = t->times.accepted && fresh == 0;
+    t->times.reused = t->times.accepted && made == 0;
+    if (only_met_the_dead(t, result)) {
+        set_fresh(lane, true);
+        pump_begin(lane);
+        return;
+    }
     enum failure why = judge(t, lane, result, &text);
     t->lane = NULL;
     pump_release(lane);
@@ -323,6 +344,7 @@ struct transfer *transfer_start(struct pump *pump, const struct transfer_message
     set_method(lane, message);
     set_headers(lane, message);
     set_limits(lane, message);
+    set_fresh(lane, false);
     pump_begin(lane);
     return t;
 }
