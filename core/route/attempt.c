@@ -243,11 +243,13 @@ static bool hand_on(struct attempt *a) {
         buf_clear(&s->out);
     }
     note_usage(a->setup.record, &s->usage);
+    if (s->state == STREAM_FLOWING)
+        return true;
     if (s->state == STREAM_ENDED)
         a->events->on_end(a->owner, a);
-    else if (s->state == STREAM_FAILED)
+    else
         stream_failed(a);
-    return s->state == STREAM_FLOWING;
+    return false;
 }
 
 static uint32_t or_default(uint32_t said, uint32_t configured) {

@@ -53,6 +53,7 @@ struct request {
     bool awaiting;               /* in worker.awaiting */
     bool decided;                /* by a policy, whose on_failure may be asked */
     bool committed;              /* the client has a head */
+    bool early;                  /* it got that before there was content */
 };
 
 static void advance(struct request *r, const struct chain_failure *failed);
@@ -357,8 +358,10 @@ static void commit(struct request *r, struct attempt *a) {
 
 static void on_hold(void *owner) {
     struct request *r = owner;
-    if (!r->committed)
+    if (!r->committed) {
+        r->early = true;
         commit(r, NULL);
+    }
     conn_write(r->conn, SPAN(": waiting\n\n"));
     worker_arm(r->worker, &r->hold, worker_now(r->worker) + COMMENT_EVERY_MS);
 }
@@ -387,14 +390,10 @@ static bool on_events(void *owner, struct attempt *a, struct span events) {
     return conn_write(r->conn, events);
 }
 
-static bool wants_route(const struct request *r, const struct attempt *a) {
-    /* Also when the head went out before anybody knew who would answer. */
-    return r->wishes.trace || (r->committed && r->owner != a);
-}
-
 static void on_route(void *owner, struct attempt *a, struct buf *out) {
     struct request *r = owner;
-    if (wants_route(r, a))
+    /* Also when the head went out before anybody knew who would answer. */
+    if (r->wishes.trace || r->early)
         trace_write(&r->trace, out);
 }
 

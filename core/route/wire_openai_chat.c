@@ -2,9 +2,13 @@
  * here than OpenAI sends. */
 #include "route/wire.h"
 
-static bool is_among(struct span word, const char *const *list) {
-    for (; *list; list++)
-        if (span_eq(word, span_of(*list)))
+#define NAME(text)                                                                                 \
+    { text, sizeof(text) - 1 }
+
+/* Lists of words end in SPAN_NONE. */
+static bool is_among(struct span word, const struct span *list) {
+    for (; list->at; list++)
+        if (list->len == word.len && span_eq(word, *list))
             return true;
     return false;
 }
@@ -43,13 +47,6 @@ static bool read_usage(struct json_value usage, struct wire_seen *seen) {
     return seen->has_usage;
 }
 
-static void find_usage(struct json_value root, struct json_value first_choice,
-                       struct wire_seen *seen) {
-    (void)(read_usage(json_get(root, "usage"), seen) ||
-           read_usage(json_get(json_get(root, "x_groq"), "usage"), seen) ||
-           read_usage(json_get(first_choice, "usage"), seen));
-}
-
 /* --- content --- */
 
 /* A text with something in it, or a list of parts. */
@@ -60,9 +57,11 @@ static bool is_filled(struct json_value v) {
 /* Whether a delta, or a message, has anything for the reader. A role, an empty text and an id are
  * nothing. */
 static bool has_content(struct json_value delta) {
-    static const char *const filled[] = { "content",    "reasoning_content", "reasoning",
-                                          "refusal",    "reasoning_text",    "thinking",
-                                          "tool_calls", "function_call",     NULL };
+    static const struct span filled[] = {
+        NAME("content"),    NAME("reasoning_content"), NAME("reasoning"),
+        NAME("refusal"),    NAME("reasoning_text"),    NAME("thinking"),
+        NAME("tool_calls"), NAME("function_call"),     { 0 },
+    };
     for (struct json_iter it = json_iter(delta); json_next(&it);) {
         if (is_among(it.key, filled) && is_filled(it.value))
             return true;
@@ -78,46 +77,49 @@ static bool has_content(struct json_value delta) {
 /* An answer may be cut for these without a word of it: that is no fault. The foreign names mean
  * length. */
 static bool is_excuse(struct span reason) {
-    static const char *const excuses[] = { "length",       "content_filter", "max_tokens",
-                                           "model_length", "length_limit",   NULL };
+    static const struct span excuses[] = {
+        NAME("length"),       NAME("content_filter"), NAME("max_tokens"),
+        NAME("model_length"), NAME("length_limit"),   { 0 },
+    };
     return is_among(reason, excuses);
 }
 
 /* Reasons that are no end but a failure. */
 static bool is_failure(struct span reason) {
-    static const char *const failures[] = { "error", "abort", "insufficient_system_resource",
-                                            NULL };
+    static const struct span failures[] = {
+        NAME("error"),
+        NAME("abort"),
+        NAME("insufficient_system_resource"),
+        { 0 },
+    };
     return is_among(reason, failures);
 }
 
-/* Where a choice keeps what it says: a stream's `delta`, an answer's `message`, and each where some
- * put the other. */
-static struct json_value said_in(struct json_value choice, bool whole) {
-    struct json_value v = json_get(choice, whole ? "message" : "delta");
-    if (json_type(v) != JSON_OBJECT && !whole)
-        v = json_get(choice, "message");
-    return v;
+static void take_failed_finish(struct span reason, struct arena *arena, struct wire_seen *seen) {
+    seen->kind = WIRE_ERROR;
+    seen->error.code = arena_copy(arena, reason);
+    seen->error.message =
+        arena_printf(arena, "the provider ended the answer with: %.*s", SPAN_ARGS(reason));
 }
 
-/* Returns false when the choice has not the form of one. */
+/* Returns false when the choice has not the form of one. An answer's must have a message; in a stream some put that for the delta. */
 static bool read_choice(struct json_value choice, bool whole, struct arena *arena,
                         struct wire_seen *seen) {
+    static const struct span names[] = { NAME("delta"), NAME("message"), NAME("finish_reason") };
+    struct json_value at[3];
     if (json_type(choice) != JSON_OBJECT)
         return false;
-    struct json_value said = said_in(choice, whole);
+    json_pick(choice, names, at, 3);
+    struct json_value said = !whole && json_type(at[0]) == JSON_OBJECT ? at[0] : at[1];
     if (whole && json_type(said) != JSON_OBJECT)
         return false;
-    struct span reason = json_text(json_get(choice, "finish_reason"));
+    struct span reason = json_text(at[2]);
     seen->choices++;
     seen->content |= has_content(said);
     seen->finished += reason.len > 0;
     seen->excused |= is_excuse(reason);
-    if (is_failure(reason)) {
-        seen->kind = WIRE_ERROR;
-        seen->error.code = arena_copy(arena, reason);
-        seen->error.message =
-            arena_printf(arena, "the provider ended the answer with: %.*s", SPAN_ARGS(reason));
-    }
+    if (is_failure(reason))
+        take_failed_finish(reason, arena, seen);
     return true;
 }
 
@@ -148,82 +150,116 @@ static bool is_truthy(struct json_value v) {
     }
 }
 
-/* An error in one of the shapes providers use, under a status of success as well. */
-static bool is_error(struct json_value root) {
-    if (json_type(root) == JSON_ARRAY) {
-        struct json_iter it = json_iter(root);
-        return json_next(&it) && json_type(it.value) == JSON_OBJECT && is_error(it.value);
-    }
-    if (is_truthy(json_get(root, "error")) ||
-        span_eq(json_text(json_get(root, "object")), SPAN("error")))
-        return true;
-    return json_type(json_get(root, "choices")) == JSON_ABSENT &&
-           (json_text(json_get(root, "message")).len || is_filled(json_get(root, "detail")) ||
-            is_filled(json_get(root, "errors")));
+/* What is looked at of a document, found in one walk: there are many events. */
+enum root_member {
+    ROOT_CHOICES,
+    ROOT_USAGE,
+    ROOT_MODEL,
+    ROOT_ERROR,
+    ROOT_OBJECT,
+    ROOT_MESSAGE,
+    ROOT_DETAIL,
+    ROOT_ERRORS,
+    ROOT_X_GROQ,
+    ROOT_COUNT
+};
+
+static void pick_root(struct json_value root, struct json_value at[ROOT_COUNT]) {
+    static const struct span names[ROOT_COUNT] = {
+        [ROOT_CHOICES] = NAME("choices"), [ROOT_USAGE] = NAME("usage"),
+        [ROOT_MODEL] = NAME("model"),     [ROOT_ERROR] = NAME("error"),
+        [ROOT_OBJECT] = NAME("object"),   [ROOT_MESSAGE] = NAME("message"),
+        [ROOT_DETAIL] = NAME("detail"),   [ROOT_ERRORS] = NAME("errors"),
+        [ROOT_X_GROQ] = NAME("x_groq"),
+    };
+    json_pick(root, names, at, ROOT_COUNT);
 }
 
-/* Parses `text`; true when it is an object of the dialect that is no error. */
-static bool begin(struct json_parser *p, struct span text, bool named_error, struct arena *arena,
-                  struct json_value *root, struct wire_seen *seen) {
+/* An error in one of the shapes providers use, under a status of success as well. */
+static bool is_error(const struct json_value at[ROOT_COUNT]) {
+    if (is_truthy(at[ROOT_ERROR]) || span_eq(json_text(at[ROOT_OBJECT]), SPAN("error")))
+        return true;
+    return json_type(at[ROOT_CHOICES]) == JSON_ABSENT &&
+           (json_text(at[ROOT_MESSAGE]).len || is_filled(at[ROOT_DETAIL]) ||
+            is_filled(at[ROOT_ERRORS]));
+}
+
+static struct json_value first_of(struct json_value list) {
+    struct json_iter it = json_iter(list);
+    return json_type(list) == JSON_ARRAY && json_next(&it) ? it.value : (struct json_value){ 0 };
+}
+
+/* Some wrap an error in a list. */
+static bool is_error_list(struct json_value root) {
+    struct json_value at[ROOT_COUNT];
+    pick_root(first_of(root), at);
+    return is_error(at);
+}
+
+/* Parses `text`; true when it is an object of the dialect that is no error, with its members in `at`. */
+static bool begin(struct json_parser *p, struct span text, struct arena *arena,
+                  struct json_value at[ROOT_COUNT], struct wire_seen *seen) {
+    struct json_value root;
     *seen = (struct wire_seen){ .kind = WIRE_MALFORMED, .usage = { -1, -1, -1, -1 } };
-    if (named_error) {
+    if (json_parse(p, text, &root) != 0)
+        return false;
+    pick_root(root, at);
+    if (is_error(at) || is_error_list(root)) {
         seen->kind = WIRE_ERROR;
-        wire_read_error(p, text, arena, &seen->error);
+        wire_read_error_value(root, arena, &seen->error);
         return false;
     }
-    if (json_parse(p, text, root) != 0)
-        return false;
-    if (is_error(*root)) {
-        seen->kind = WIRE_ERROR;
-        wire_read_error_value(*root, arena, &seen->error);
-        return false;
-    }
-    if (json_type(*root) != JSON_OBJECT)
+    if (json_type(root) != JSON_OBJECT)
         return false;
     seen->kind = WIRE_OK;
-    struct span model = json_text(json_get(*root, "model"));
+    struct span model = json_text(at[ROOT_MODEL]);
     seen->model = model.len ? model : SPAN_NONE;
     return true;
 }
 
-static struct json_value first_choice(struct json_value choices) {
-    struct json_iter it = json_iter(choices);
-    return json_next(&it) ? it.value : (struct json_value){ 0 };
+/* Usage stands at the top, in a vendor's own object, or in the first choice. */
+static void find_usage(const struct json_value at[ROOT_COUNT], struct wire_seen *seen) {
+    (void)(read_usage(at[ROOT_USAGE], seen) ||
+           read_usage(json_get(at[ROOT_X_GROQ], "usage"), seen) ||
+           read_usage(json_get(first_of(at[ROOT_CHOICES]), "usage"), seen));
 }
 
 static void read_event(struct json_parser *p, struct span name, struct span data,
                        struct arena *arena, struct wire_seen *seen) {
-    struct json_value root;
+    struct json_value at[ROOT_COUNT];
     data = span_trim(data);
-    if (span_starts(data, SPAN("[DONE]"))) {
+    if (span_starts(data, SPAN("[DONE]")) || span_eq(name, SPAN("error"))) {
         *seen = (struct wire_seen){ .kind = WIRE_END, .usage = { -1, -1, -1, -1 } };
+        if (!span_starts(data, SPAN("[DONE]"))) {
+            seen->kind = WIRE_ERROR;
+            wire_read_error(p, data, arena, &seen->error);
+        }
         return;
     }
-    if (!begin(p, data, span_eq(name, SPAN("error")), arena, &root, seen))
+    if (!begin(p, data, arena, at, seen))
         return;
-    struct json_value choices = json_get(root, "choices");
-    enum json_type type = json_type(choices);
+    enum json_type type = json_type(at[ROOT_CHOICES]);
     bool fit = type == JSON_ARRAY || type == JSON_NULL || type == JSON_ABSENT;
-    if (!fit || !read_choices(choices, false, arena, seen)) {
+    if (!fit || !read_choices(at[ROOT_CHOICES], false, arena, seen)) {
         seen->kind = WIRE_MALFORMED;
         return;
     }
-    find_usage(root, first_choice(choices), seen);
+    find_usage(at, seen);
     seen->only_usage = seen->has_usage && seen->choices == 0;
 }
 
 static void read_answer(struct json_parser *p, struct span body, struct arena *arena,
                         struct wire_seen *seen) {
-    struct json_value root;
-    if (!begin(p, body, false, arena, &root, seen))
+    struct json_value at[ROOT_COUNT];
+    if (!begin(p, body, arena, at, seen))
         return;
-    struct json_value choices = json_get(root, "choices");
+    struct json_value choices = at[ROOT_CHOICES];
     if (json_type(choices) != JSON_ARRAY || json_count(choices) == 0 ||
         !read_choices(choices, true, arena, seen)) {
         seen->kind = WIRE_MALFORMED;
         return;
     }
-    find_usage(root, first_choice(choices), seen);
+    find_usage(at, seen);
     seen->model_place.name = SPAN("model");
     json_locate(p, NULL, &seen->model_place, 1);
 }
