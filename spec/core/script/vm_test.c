@@ -301,11 +301,12 @@ static void *soak_kill(void *arg) {
     struct soak *s = arg;
     struct vm_guard *guard = vm_guard_open(s->watchdog);
     unsigned n = 0;
-    while (atomic_fetch_sub(&s->kills_left, 1) > 0) {
+    long left;
+    while ((left = atomic_fetch_sub(&s->kills_left, 1)) > 0) {
         struct vm *vm = vm_new(VM_POLICY, 2 << 20, NULL);
         for (int i = 0; i < 5; i++)
             soak_answer(s, vm, guard, n++);
-        const struct runaway *r = &runaways[n % RUNAWAY_COUNT];
+        const struct runaway *r = &runaways[left % (long)RUNAWAY_COUNT];
         enum vm_result result = run(vm, guard, 200, r->text, NULL);
         if (result != VM_TIMEOUT && result != VM_NOMEM) {
             fprintf(stderr, "%s ended with %s: %s\n", r->name, vm_result_name(result),

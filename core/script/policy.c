@@ -1,0 +1,418 @@
+#include "script/policy.h"
+
+#include "script/answer.h"
+#include "script/push.h"
+
+#include <assert.h>
+#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* What a policy file may use while it loads and prepares. Nobody waits for it, but a file that never ends must not stop a reload. */
+enum { LOAD_US = 200 * 1000, ERROR_MAX = 1024 };
+
+/* Where the functions of perilune.host lie in the registry, and what else is kept there. */
+struct refs {
+    int load, prepare, info, decide, on_failure;
+    int request_meta;    /* metatable of `req` */
+    int present_request; /* the `req` of the call under way */
+};
+
+struct entry {
+    bool failed; /* is left out */
+    bool refuses_on_error, has_on_failure, has_prepare;
+};
+
+struct policy_state {
+    const struct snapshot *snap;
+    struct vm *vm;
+    struct refs refs;
+    struct entry *entries; /* one a policy of the snapshot */
+    /* The call under way. */
+    const struct facts *facts;
+    bool read_text;
+    char error[ERROR_MAX]; /* when it is ours and not the vm's */
+};
+
+/* ---- building ---- */
+
+static int keep_field(lua_State *L, const char *name) {
+    lua_getfield(L, -1, name);
+    if (!lua_isfunction(L, -1))
+        luaL_error(L, "perilune.host has no function '%s'", name);
+    return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+/* __index of `req`, which the library asks for names that are not there. A request that a policy kept from an earlier call has nothing to
+ * read any more. */
+static int request_index(lua_State *L) {
+    struct policy_state *p = lua_touserdata(L, lua_upvalueindex(1));
+    struct span name = SPAN_NONE;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, p->refs.present_request);
+    if (!p->facts || !lua_rawequal(L, 1, -1) || lua_type(L, 2) != LUA_TSTRING)
+        return 0;
+    name.at = lua_tolstring(L, 2, &name.len);
+    push_request_field(L, p->facts, name, &p->read_text);
+    if (!lua_isnil(L, -1)) {
+        lua_pushvalue(L, 2);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, 1);
+    }
+    return 1;
+}
+
+static void keep_request_meta(lua_State *L, struct policy_state *p) {
+    lua_createtable(L, 0, 1);
+    lua_pushlightuserdata(L, p);
+    lua_pushcclosure(L, request_index, 1);
+    lua_setfield(L, -2, "__index");
+    p->refs.request_meta = luaL_ref(L, LUA_REGISTRYINDEX);
+    lua_pushboolean(L, false);
+    p->refs.present_request = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static enum vm_result run_setup(lua_State *L, void *arg) {
+    struct policy_state *p = arg;
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "perilune.host");
+    lua_call(L, 1, 1); /* stack: host */
+    p->refs.load = keep_field(L, "load");
+    p->refs.prepare = keep_field(L, "prepare");
+    p->refs.info = keep_field(L, "info");
+    p->refs.decide = keep_field(L, "decide");
+    p->refs.on_failure = keep_field(L, "on_failure");
+    keep_request_meta(L, p);
+    lua_getfield(L, -1, "setup");
+    push_setup(L, p->snap);
+    lua_call(L, 1, 0);
+    return VM_OK;
+}
+
+/* What building tells the caller. */
+struct report {
+    struct arena *arena;
+    struct policy_fault *faults;
+    size_t *n;
+    size_t max;
+};
+
+static void report_add(struct report *report, struct policy_fault fault) {
+    if (*report->n < report->max)
+        report->faults[(*report->n)++] = fault;
+}
+
+/* "policies/tier.lua:12: text" taken apart, when the file is the policy's or one it requires. */
+static void locate(struct policy_fault *fault, const struct policy_source *source,
+                   struct arena *arena) {
+    for (size_t i = 0; i <= source->n_libs; i++) {
+        struct span path = i ? source->libs[i - 1].path : source->path;
+        struct span message = fault->message;
+        if (!span_starts(message, path) || message.len <= path.len || message.at[path.len] != ':')
+            continue;
+        struct span rest = span_sub(message, path.len + 1, message.len);
+        size_t colon = span_find(rest, ':');
+        uint64_t line;
+        if (!span_uint(span_sub(rest, 0, colon), &line) || line > UINT32_MAX)
+            continue;
+        fault->path = arena_copy(arena, path);
+        fault->line = (unsigned)line;
+        fault->message = arena_copy(arena, span_trim(span_sub(rest, colon + 1, rest.len)));
+        return;
+    }
+}
+
+static struct policy_fault fault_of(const struct policy_source *source, const char *message,
+                                    struct arena *arena) {
+    struct policy_fault fault = {
+        .policy = arena_copy(arena, source->name),
+        .path = arena_copy(arena, source->path),
+        .message = arena_copy(arena, span_of(message)),
+    };
+    locate(&fault, source, arena);
+    return fault;
+}
+
+struct loading {
+    struct policy_state *p;
+    const struct policy_source *source;
+    struct entry *entry;
+    struct report *report;
+    bool refused; /* the library said what is wrong */
+};
+
+static struct span finding_text(lua_State *L, const char *name, struct arena *arena) {
+    struct span s = SPAN_NONE;
+    lua_getfield(L, -1, name);
+    if (lua_type(L, -1) == LUA_TSTRING)
+        s.at = lua_tolstring(L, -1, &s.len);
+    s = arena_copy(arena, s);
+    lua_pop(L, 1);
+    return s;
+}
+
+/* The finding on top of the stack, as host.load() gives it. */
+static void report_finding(lua_State *L, struct loading *l) {
+    struct arena *arena = l->report->arena;
+    struct span message = lua_istable(L, -1) ? finding_text(L, "message", arena) : SPAN_NONE;
+    struct policy_fault fault =
+        fault_of(l->source, message.at ? message.at : "it does not load", arena);
+    if (lua_istable(L, -1)) {
+        struct span path = finding_text(L, "path", arena);
+        fault.hint = finding_text(L, "hint", arena);
+        fault.excerpt = finding_text(L, "excerpt", arena);
+        lua_getfield(L, -1, "line");
+        if (lua_type(L, -1) == LUA_TNUMBER)
+            fault.line = (unsigned)lua_tonumber(L, -1);
+        lua_pop(L, 1);
+        if (path.at)
+            fault.path = path;
+    }
+    report_add(l->report, fault);
+}
+
+static bool info_flag(lua_State *L, const char *name) {
+    lua_getfield(L, -1, name);
+    bool flag = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return flag;
+}
+
+static enum vm_result run_load(lua_State *L, void *arg) {
+    struct loading *l = arg;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, l->p->refs.load);
+    push_source(L, l->source);
+    lua_call(L, 1, 2); /* stack: true or nil, finding */
+    if (!lua_toboolean(L, -2)) {
+        l->refused = true;
+        report_finding(L, l);
+        return VM_OK;
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, l->p->refs.info);
+    push_span(L, l->source->name);
+    lua_call(L, 1, 1);
+    l->entry->refuses_on_error = info_flag(L, "refuses_on_error");
+    l->entry->has_on_failure = info_flag(L, "has_on_failure");
+    l->entry->has_prepare = info_flag(L, "has_prepare");
+    return VM_OK;
+}
+
+static enum vm_result run_prepare(lua_State *L, void *arg) {
+    struct loading *l = arg;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, l->p->refs.prepare);
+    push_span(L, l->source->name);
+    lua_call(L, 1, 0);
+    return VM_OK;
+}
+
+/* Runs one step of loading; a policy that fails it is out. */
+static void try_step(struct loading *l, struct vm_guard *guard,
+                     enum vm_result (*step)(lua_State *L, void *arg)) {
+    struct vm *vm = l->p->vm;
+    enum vm_result result = vm_call(vm, guard, LOAD_US, step, l);
+    if (result != VM_OK)
+        report_add(l->report, fault_of(l->source, vm_error(vm), l->report->arena));
+    l->entry->failed = result != VM_OK || l->refused;
+}
+
+/* Loads all that have not failed. False when one of them took the state down with it. */
+static bool load_policies(struct policy_state *p, struct vm_guard *guard, struct report *report) {
+    for (int preparing = 0; preparing <= 1; preparing++) {
+        for (size_t i = 0; i < p->snap->n_policies; i++) {
+            struct entry *entry = &p->entries[i];
+            if (entry->failed || (preparing && !entry->has_prepare))
+                continue;
+            struct loading l = {
+                .p = p, .source = &p->snap->policies[i], .entry = entry, .report = report
+            };
+            try_step(&l, guard, preparing ? run_prepare : run_load);
+            if (vm_dead(p->vm))
+                return false;
+        }
+    }
+    return true;
+}
+
+/* A fresh state with the library and the catalogue in it. The library is ours: if that fails, nothing can be done. */
+static bool open_state(struct policy_state *p, struct report *report) {
+    const struct config *config = &p->snap->config;
+    char dir[4096];
+    snprintf(dir, sizeof dir, "%.*s", SPAN_ARGS(config->lua_dir));
+    vm_free(p->vm);
+    p->vm = vm_new(VM_POLICY, config->policy_memory, config->lua_dir.at ? dir : NULL);
+    if (vm_call(p->vm, NULL, 0, run_setup, p) == VM_OK)
+        return true;
+    struct policy_source library = { .name = SPAN("perilune"),
+                                     .path = SPAN("lua/perilune/host.lua") };
+    report_add(report, fault_of(&library, vm_error(p->vm), report->arena));
+    for (size_t i = 0; i < p->snap->n_policies; i++)
+        p->entries[i].failed = true;
+    return false;
+}
+
+struct policy_state *policy_state_new(const struct snapshot *snap, struct vm_guard *guard,
+                                      struct arena *arena, struct policy_fault *faults,
+                                      size_t *n_faults, size_t max) {
+    struct report report = { arena, faults, n_faults, max };
+    struct policy_state *p = calloc(1, sizeof *p);
+    if (!p || !(p->entries = calloc(snap->n_policies + 1, sizeof *p->entries)))
+        abort();
+    p->snap = snap;
+    /* Each turn but the last leaves out one policy more. */
+    while (open_state(p, &report) && !load_policies(p, guard, &report))
+        ;
+    return p;
+}
+
+void policy_state_free(struct policy_state *p) {
+    if (!p)
+        return;
+    vm_free(p->vm);
+    free(p->entries);
+    free(p);
+}
+
+bool policy_state_dead(const struct policy_state *p) {
+    return vm_dead(p->vm);
+}
+
+const struct snapshot *policy_state_snapshot(const struct policy_state *p) {
+    return p->snap;
+}
+
+/* ---- asking ---- */
+
+/* NULL when the policy did not load, or there is none of that name. */
+static const struct entry *entry_of(const struct policy_state *p, struct span policy) {
+    const struct policy_source *source = snapshot_policy(p->snap, policy);
+    const struct entry *entry = source ? &p->entries[source - p->snap->policies] : NULL;
+    return entry && !entry->failed ? entry : NULL;
+}
+
+bool policy_refuses_on_error(const struct policy_state *p, struct span policy) {
+    const struct entry *entry = entry_of(p, policy);
+    return entry && entry->refuses_on_error;
+}
+
+bool policy_has_on_failure(const struct policy_state *p, struct span policy) {
+    const struct entry *entry = entry_of(p, policy);
+    return entry && entry->has_on_failure;
+}
+
+const char *policy_error(const struct policy_state *p) {
+    return p->error[0] ? p->error : vm_error(p->vm);
+}
+
+struct asking {
+    struct policy_state *p;
+    const struct policy_source *source;
+    struct arena *arena;
+    struct decision *out;
+    /* of on_failure() alone */
+    const struct policy_failure *failure;
+    const struct step *rest;
+    size_t n_rest;
+    enum policy_next next;
+    uint32_t retry_in_ms;
+};
+
+/* Pushes host's function, the policy's name and `req`. */
+static void begin_question(lua_State *L, struct asking *a, int function) {
+    struct refs *refs = &a->p->refs;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, function);
+    push_span(L, a->source->name);
+    push_request(L, a->p->facts);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, refs->request_meta);
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, LUA_REGISTRYINDEX, refs->present_request);
+}
+
+/* The answer on top of the stack. */
+static enum vm_result take_answer(lua_State *L, struct asking *a) {
+    const char *wrong = answer_read(L, a->p->snap, a->arena, a->out);
+    if (wrong) {
+        lua_pushfstring(L, "the answer can not be used: %s", wrong);
+        return VM_BAD_RESULT;
+    }
+    a->out->policy = a->source->version;
+    return VM_OK;
+}
+
+static enum vm_result run_decide(lua_State *L, void *arg) {
+    struct asking *a = arg;
+    begin_question(L, a, a->p->refs.decide);
+    lua_call(L, 2, 1);
+    return take_answer(L, a);
+}
+
+static enum vm_result run_on_failure(lua_State *L, void *arg) {
+    struct asking *a = arg;
+    begin_question(L, a, a->p->refs.on_failure);
+    push_failure(L, a->failure);
+    push_rest(L, a->rest, a->n_rest);
+    lua_call(L, 4, 1);
+    if (lua_isnil(L, -1)) {
+        a->next = POLICY_GO_ON;
+        return VM_OK;
+    }
+    if (lua_istable(L, -1) && answer_is_retry(L, &a->retry_in_ms)) {
+        a->next = POLICY_STAY;
+        return VM_OK;
+    }
+    a->next = POLICY_REPLACED;
+    return take_answer(L, a);
+}
+
+static enum vm_result ask(struct asking *a, struct vm_guard *guard, const struct facts *facts,
+                          enum vm_result (*body)(lua_State *L, void *arg)) {
+    struct policy_state *p = a->p;
+    *a->out = (struct decision){ 0 };
+    p->facts = facts;
+    p->read_text = false;
+    p->error[0] = '\0';
+    enum vm_result result =
+        vm_call(p->vm, guard, p->snap->config.policy_deadline_ms * 1000, body, a);
+    p->facts = NULL;
+    a->out->read_text = p->read_text;
+    return result;
+}
+
+static enum vm_result no_such_policy(struct policy_state *p, struct span policy) {
+    snprintf(p->error, sizeof p->error, "policy %.*s did not load", SPAN_ARGS(policy));
+    return VM_RAISED;
+}
+
+enum vm_result policy_decide(struct policy_state *p, struct vm_guard *guard, struct span policy,
+                             const struct facts *facts, struct arena *arena, struct decision *out) {
+    if (!entry_of(p, policy))
+        return no_such_policy(p, policy);
+    struct asking a = {
+        .p = p, .source = snapshot_policy(p->snap, policy), .arena = arena, .out = out
+    };
+    return ask(&a, guard, facts, run_decide);
+}
+
+enum vm_result policy_on_failure(struct policy_state *p, struct vm_guard *guard, struct span policy,
+                                 const struct facts *facts, const struct policy_failure *failure,
+                                 const struct step *rest, size_t n_rest, struct arena *arena,
+                                 enum policy_next *next, uint32_t *retry_in_ms,
+                                 struct decision *out) {
+    *next = POLICY_GO_ON;
+    if (!policy_has_on_failure(p, policy))
+        return VM_OK;
+    struct asking a = {
+        .p = p,
+        .source = snapshot_policy(p->snap, policy),
+        .arena = arena,
+        .out = out,
+        .failure = failure,
+        .rest = rest,
+        .n_rest = n_rest,
+    };
+    enum vm_result result = ask(&a, guard, facts, run_on_failure);
+    if (result == VM_OK) {
+        *next = a.next;
+        *retry_in_ms = a.retry_in_ms;
+    }
+    return result;
+}

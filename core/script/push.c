@@ -1,0 +1,288 @@
+#include "script/push.h"
+
+#include "base/ability.h"
+#include "script/policy.h"
+
+#include <math.h>
+
+void push_span(lua_State *L, struct span s) {
+    if (s.at)
+        lua_pushlstring(L, s.at, s.len);
+    else
+        lua_pushnil(L);
+}
+
+/* The setters below write into the table on top of the stack; what is absent is not written. */
+
+static void set_span(lua_State *L, const char *name, struct span s) {
+    if (!s.at)
+        return;
+    lua_pushlstring(L, s.at, s.len);
+    lua_setfield(L, -2, name);
+}
+
+static void set_number(lua_State *L, const char *name, double value) {
+    lua_pushnumber(L, value);
+    lua_setfield(L, -2, name);
+}
+
+static void set_positive(lua_State *L, const char *name, double value) {
+    if (value > 0)
+        set_number(L, name, value);
+}
+
+static void set_bool(lua_State *L, const char *name, bool value) {
+    lua_pushboolean(L, value);
+    lua_setfield(L, -2, name);
+}
+
+static void push_list(lua_State *L, const struct span *list, size_t n) {
+    lua_createtable(L, (int)n, 0);
+    for (size_t i = 0; i < n; i++) {
+        push_span(L, list[i]);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+}
+
+static void set_list(lua_State *L, const char *name, const struct span *list, size_t n) {
+    if (n == 0)
+        return;
+    push_list(L, list, n);
+    lua_setfield(L, -2, name);
+}
+
+static void set_set(lua_State *L, const char *name, const struct span *list, size_t n) {
+    if (n == 0)
+        return;
+    lua_createtable(L, 0, (int)n);
+    for (size_t i = 0; i < n; i++) {
+        push_span(L, list[i]);
+        lua_pushboolean(L, true);
+        lua_rawset(L, -3);
+    }
+    lua_setfield(L, -2, name);
+}
+
+static void set_abilities(lua_State *L, const char *name, uint32_t bits) {
+    lua_createtable(L, 0, bits ? ABILITY_COUNT : 0);
+    for (unsigned i = 0; bits >> i; i++)
+        if (bits & (UINT32_C(1) << i))
+            set_bool(L, ability_name(i), true);
+    lua_setfield(L, -2, name);
+}
+
+/* ---- the catalogue ---- */
+
+static void set_price(lua_State *L, const char *name, int64_t nano_per_million) {
+    if (nano_per_million != PRICE_UNKNOWN)
+        set_number(L, name, (double)nano_per_million / 1e9);
+}
+
+static void push_target(lua_State *L, const struct target *t) {
+    lua_createtable(L, 0, 12);
+    set_span(L, "id", t->id);
+    set_span(L, "provider", t->provider->name);
+    set_span(L, "model", t->model);
+    set_span(L, "upstream", t->upstream);
+    lua_createtable(L, 0, 4);
+    set_price(L, "input", t->price.input);
+    set_price(L, "output", t->price.output);
+    set_price(L, "cached", t->price.cached);
+    set_price(L, "cache_write", t->price.cache_write);
+    lua_setfield(L, -2, "price");
+    set_positive(L, "context", t->context);
+    set_positive(L, "max_output", t->max_output);
+    set_abilities(L, "abilities", t->abilities);
+    if (!isnan(t->quality))
+        set_number(L, "quality", t->quality);
+    set_number(L, "weight", t->weight);
+    set_set(L, "tags", t->tags, t->n_tags);
+}
+
+static void set_chains(lua_State *L, const char *name, const struct named_chain *chains, size_t n) {
+    lua_createtable(L, 0, (int)n);
+    for (size_t i = 0; i < n; i++) {
+        push_span(L, chains[i].name);
+        push_list(L, chains[i].targets, chains[i].n_targets);
+        lua_rawset(L, -3);
+    }
+    lua_setfield(L, -2, name);
+}
+
+void push_setup(lua_State *L, const struct snapshot *snap) {
+    const struct config *config = &snap->config;
+    lua_createtable(L, 0, 8);
+    lua_createtable(L, (int)snap->n_targets, 0);
+    for (size_t i = 0; i < snap->n_targets; i++) {
+        push_target(L, &snap->targets[i]);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    lua_setfield(L, -2, "targets");
+    lua_createtable(L, (int)snap->n_providers, 0);
+    for (size_t i = 0; i < snap->n_providers; i++) {
+        push_span(L, snap->providers[i].name);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    lua_setfield(L, -2, "providers");
+    set_chains(L, "chains", snap->chains, snap->n_chains);
+    set_chains(L, "aliases", snap->aliases, snap->n_aliases);
+    lua_createtable(L, 0, (int)config->n_policy_params);
+    for (size_t i = 0; i < config->n_policy_params; i++) {
+        push_span(L, config->policy_params[i].name);
+        push_span(L, config->policy_params[i].value);
+        lua_rawset(L, -3);
+    }
+    lua_setfield(L, -2, "params");
+    set_span(L, "auto", config->auto_policy);
+    set_span(L, "default", config->default_policy);
+}
+
+static void push_source_alone(lua_State *L, const struct policy_source *source) {
+    lua_createtable(L, 0, 5);
+    set_span(L, "name", source->name);
+    set_span(L, "version", source->version);
+    set_span(L, "path", source->path);
+    set_span(L, "text", source->text);
+}
+
+void push_source(lua_State *L, const struct policy_source *source) {
+    push_source_alone(L, source);
+    lua_createtable(L, (int)source->n_libs, 0);
+    for (size_t i = 0; i < source->n_libs; i++) {
+        push_source_alone(L, &source->libs[i]);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    lua_setfield(L, -2, "libs");
+}
+
+/* ---- a request ---- */
+
+static void set_tokens(lua_State *L, const struct facts *facts) {
+    lua_createtable(L, 0, 2);
+    set_number(L, "input", (double)facts->input_tokens);
+    set_number(L, "output", (double)facts->output_tokens);
+    lua_setfield(L, -2, "tokens");
+}
+
+static void set_last(lua_State *L, const struct facts *facts) {
+    lua_createtable(L, 0, 2);
+    set_span(L, "role", facts->last_role);
+    set_number(L, "tool_results", facts->tool_results);
+    lua_setfield(L, -2, "last");
+}
+
+static void set_limits(lua_State *L, const struct facts *facts) {
+    lua_createtable(L, 0, 3);
+    if (isfinite(facts->max_cost_usd))
+        set_number(L, "max_cost_usd", facts->max_cost_usd);
+    set_positive(L, "max_latency_ms", facts->max_latency_ms);
+    set_positive(L, "deadline_ms", facts->deadline_ms);
+    lua_setfield(L, -2, "limits");
+}
+
+void push_request(lua_State *L, const struct facts *facts) {
+    lua_createtable(L, 0, 30);
+    set_span(L, "id", facts->id);
+    set_span(L, "endpoint", facts->endpoint);
+    set_span(L, "dialect", span_of(dialect_name(facts->dialect)));
+    set_span(L, "model", facts->model);
+    set_list(L, "models", facts->models, facts->n_models);
+    set_bool(L, "stream", facts->stream);
+    set_bool(L, "strict", facts->strict);
+    set_span(L, "tier", facts->tier);
+    set_span(L, "user", facts->user);
+    set_span(L, "session", facts->session);
+    set_set(L, "tags", facts->tags, facts->n_tags);
+    set_tokens(L, facts);
+    set_positive(L, "max_tokens", (double)facts->max_tokens);
+    set_abilities(L, "uses", facts->uses);
+    set_list(L, "tool_names", facts->tool_names, facts->n_tool_names);
+    set_span(L, "tool_choice", facts->tool_choice);
+    set_last(L, facts);
+    set_number(L, "turns", facts->turns);
+    set_limits(L, facts);
+    set_number(L, "now", (double)facts->now_ms / 1000);
+    /* A double holds 53 bits. */
+    set_number(L, "seed", (double)(facts->seed >> 11));
+}
+
+static void push_headers(lua_State *L, const struct facts *facts) {
+    lua_createtable(L, 0, (int)facts->n_headers);
+    for (size_t i = 0; i < facts->n_headers; i++) {
+        push_span(L, facts->headers[i].name);
+        push_span(L, facts->headers[i].value);
+        lua_rawset(L, -3);
+    }
+}
+
+void push_request_field(lua_State *L, const struct facts *facts, struct span name, bool *is_text) {
+    if (span_eq(name, SPAN("headers"))) {
+        push_headers(L, facts);
+    } else if (span_eq(name, SPAN("text"))) {
+        *is_text = true;
+        push_span(L, facts->text);
+    } else if (span_eq(name, SPAN("system"))) {
+        *is_text = true;
+        push_span(L, facts->system);
+    } else {
+        lua_pushnil(L);
+    }
+}
+
+/* ---- a failed attempt ---- */
+
+void push_failure(lua_State *L, const struct policy_failure *failure) {
+    lua_createtable(L, 0, 9);
+    set_span(L, "class", span_of(failure_name(failure->class)));
+    if (failure->target)
+        set_span(L, "target", failure->target->id);
+    set_positive(L, "status", failure->status);
+    if (failure->retry_after_ms >= 0)
+        set_number(L, "retry_after_ms", (double)failure->retry_after_ms);
+    set_span(L, "message", failure->message);
+    set_number(L, "attempt", failure->attempt);
+    set_number(L, "elapsed_ms", failure->elapsed_ms);
+    set_number(L, "left_ms", failure->left_ms);
+    set_number(L, "spent_usd", failure->spent_usd);
+}
+
+static void set_params(lua_State *L, const struct step *step) {
+    if (step->n_params == 0)
+        return;
+    lua_createtable(L, (int)step->n_params, 0);
+    for (size_t i = 0; i < step->n_params; i++) {
+        lua_createtable(L, 2, 0);
+        push_span(L, step->params[i].name);
+        lua_rawseti(L, -2, 1);
+        push_span(L, step->params[i].value);
+        lua_rawseti(L, -2, 2);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    lua_setfield(L, -2, "params");
+}
+
+static void push_step(lua_State *L, const struct step *step) {
+    lua_createtable(L, 0, 9);
+    if (step->target->index == TARGET_AD_HOC)
+        set_span(L, "id", step->target->id);
+    else
+        set_number(L, "index", step->target->index + 1.0);
+    set_positive(L, "timeout_ms", step->timeout_ms);
+    set_positive(L, "first_token_ms", step->first_token_ms);
+    set_positive(L, "idle_ms", step->idle_ms);
+    if (step->retries >= 0)
+        set_number(L, "retries", step->retries);
+    set_positive(L, "when", step->when);
+    if (step->max_cost != NANOUSD_NONE)
+        set_number(L, "max_cost_usd", (double)step->max_cost / 1e9);
+    set_positive(L, "max_latency_ms", step->max_latency_ms);
+    set_params(L, step);
+}
+
+void push_rest(lua_State *L, const struct step *rest, size_t n) {
+    lua_createtable(L, (int)n, 0);
+    for (size_t i = 0; i < n; i++) {
+        push_step(L, &rest[i]);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+}
