@@ -124,7 +124,8 @@ static const char *words(struct lane *lane, CURLcode result, char *out, size_t s
         return "the upstream's URL is not a valid http or https one";
     case CURLE_PEER_FAILED_VERIFICATION:
         curl_easy_getinfo(lane->easy, CURLINFO_SSL_VERIFYRESULT, &verify);
-        if (verify == X509_V_OK)
+        /* curl's own word for "not got so far": the name is compared first. */
+        if (verify == X509_V_OK || verify == X509_V_ERR_UNSPECIFIED)
             return "the upstream's certificate is for another name";
         snprintf(out, size, "the upstream's certificate was refused: %s",
                  X509_verify_cert_error_string(verify));

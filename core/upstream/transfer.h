@@ -57,7 +57,8 @@ struct transfer_events {
     /* Some body bytes, borrowed until return. Return false to pause: the same bytes come again
      * after transfer_resume(). */
     bool (*on_body)(void *owner, const char *bytes, size_t len);
-    /* The end. Exactly one of the two is called, once; nothing follows it. */
+    /* The end. Exactly one of the two is called, once; nothing follows it. (A body without any length ends with its connection: there
+     * a cut can not be told from the end.) */
     void (*on_done)(void *owner, const struct transfer_times *times);
     /* `why`: CONNECT (the request was not sent; a wrong URL too), TIMEOUT (total_ms ran out),
      * CUT_STREAM (broke after on_head), BAD_RESPONSE (not HTTP, two ways to read it, head too

@@ -7,7 +7,7 @@
 
 #include "upstream/head.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 
 /* Feeds a head line by line, as curl would cut it; the verdict of the line that decided. */
 static enum head_verdict feed(struct head *h, const char *text, size_t max) {
