@@ -52,6 +52,9 @@ enum json_type json_type(struct json_value v);
 /* The first member `key` of an object (compared unescaped); absent when there is none or `v` is no object. */
 struct json_value json_get(struct json_value v, const char *key);
 
+/* The same for `n` keys in one walk, where several are wanted of a small object many times: values[i] is the first member keys[i]. */
+void json_pick(struct json_value v, const struct span *keys, struct json_value *values, size_t n);
+
 /* The number of elements of an array or members of an object; 0 for anything else. */
 size_t json_count(struct json_value v);
 

@@ -204,7 +204,7 @@ static bool begin(struct json_parser *p, struct span text, struct arena *arena,
     if (json_parse(p, text, &root) != 0)
         return false;
     pick_root(root, at);
-    if (is_error(at) || is_error_list(root)) {
+    if (json_type(root) == JSON_ARRAY ? is_error_list(root) : is_error(at)) {
         seen->kind = WIRE_ERROR;
         wire_read_error_value(root, arena, &seen->error);
         return false;

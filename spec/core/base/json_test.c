@@ -83,6 +83,18 @@ static void walks(void **state) {
     assert_false(json_next(&it));
 }
 
+static void picks_several_at_once(void **state) {
+    static const struct span keys[] = { { "b", 1 }, { "", 0 }, { "none", 4 }, { "a", 1 } };
+    struct json_value at[4];
+    json_pick(read_ok(SPAN("{\"a\":1,\"\":2,\"b\":3,\"\\u0062\":4}")), keys, at, 4);
+    assert_true(json_number(at[0], 0) == 3);
+    assert_true(json_number(at[1], 0) == 2);
+    assert_int_equal(json_type(at[2]), JSON_ABSENT);
+    assert_true(json_number(at[3], 0) == 1);
+    json_pick(read_ok(SPAN("[1]")), keys, at, 4);
+    assert_int_equal(json_type(at[0]), JSON_ABSENT);
+}
+
 static void tells_whole_numbers(void **state) {
     static const struct {
         const char *text;
@@ -769,6 +781,7 @@ int main(void) {
         cmocka_unit_test(reads_values),
         cmocka_unit_test(answers_absent_on_what_is_not_there),
         cmocka_unit_test(walks),
+        cmocka_unit_test(picks_several_at_once),
         cmocka_unit_test(tells_whole_numbers),
         cmocka_unit_test(lets_large_numbers_through),
         cmocka_unit_test(reads_lone_surrogates_as_replacements),
