@@ -12,11 +12,11 @@
 #include "base/span.h"
 
 struct facts {
-    struct span id;       /* the request's id, 26 characters */
-    unsigned key;         /* which of the configured client keys asks, from 1; 0: none are configured */
-    struct span endpoint; /* "/v1/chat/completions" */
-    enum dialect dialect; /* the client's */
-    struct span model;    /* as the client wrote it, or "auto" */
+    struct span id; /* the request's id, 26 characters */
+    unsigned key;   /* which of the configured client keys asks, from 1; 0: none are configured */
+    struct span endpoint;      /* "/v1/chat/completions" */
+    enum dialect dialect;      /* the client's */
+    struct span model;         /* as the client wrote it, or "auto" */
     const struct span *models; /* the client's own list: body `models` or header x-route-models */
     size_t n_models;
     bool stream;
@@ -38,16 +38,17 @@ struct facts {
 
     const struct span *tool_names;
     size_t n_tool_names;
-    struct span tool_choice; /* "auto", "none", "required" or a tool's name; SPAN_NONE without one */
-    struct span last_role;   /* role of the last message */
-    unsigned tool_results;   /* how many tool results end the conversation */
-    unsigned turns;          /* user messages */
-    struct span text;        /* last user text, at most FACTS_TEXT_MAX bytes */
-    struct span system;      /* first system or developer text, bounded likewise */
+    struct span
+        tool_choice;       /* "auto", "none", "required" or a tool's name; SPAN_NONE without one */
+    struct span last_role; /* role of the last message */
+    unsigned tool_results; /* how many tool results end the conversation */
+    unsigned turns;        /* user messages */
+    struct span text;      /* last user text, at most FACTS_TEXT_MAX bytes */
+    struct span system;    /* first system or developer text, bounded likewise */
 
-    double max_cost_usd;      /* the client's own ceiling; HUGE_VAL without one */
-    uint32_t max_latency_ms;  /* 0: none */
-    uint32_t deadline_ms;     /* 0: none */
+    double max_cost_usd;     /* the client's own ceiling; HUGE_VAL without one */
+    uint32_t max_latency_ms; /* 0: none */
+    uint32_t deadline_ms;    /* 0: none */
 
     uint64_t now_ms; /* wall clock */
     uint64_t seed;   /* of req.random() */

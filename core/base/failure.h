@@ -12,7 +12,7 @@
 
 enum failure {
     FAILURE_NONE,
-    FAILURE_CONNECT,        /* refused, unreachable, no such name, TLS handshake: the request was not sent */
+    FAILURE_CONNECT, /* refused, unreachable, no such name, TLS handshake: the request was not sent */
     FAILURE_TIMEOUT,        /* the step's total time ran out */
     FAILURE_FIRST_TOKEN,    /* no content in time */
     FAILURE_IDLE,           /* silence after content began */
@@ -44,8 +44,9 @@ enum failure failure_of(struct span name);
 
 /* What a step without `when` takes: all but bad_request, content_filter and cancelled. (context_length is taken only by a step
  * whose window is larger; that is the chain's to check.) */
-#define FAILURE_DEFAULT_WHEN                                                                                                     \
-    (((FAILURE_BIT(FAILURE_COUNT) - 1) & ~FAILURE_BIT(FAILURE_NONE)) &                                                           \
-     ~(FAILURE_BIT(FAILURE_BAD_REQUEST) | FAILURE_BIT(FAILURE_CONTENT_FILTER) | FAILURE_BIT(FAILURE_CANCELLED)))
+#define FAILURE_DEFAULT_WHEN                                                                       \
+    (((FAILURE_BIT(FAILURE_COUNT) - 1) & ~FAILURE_BIT(FAILURE_NONE)) &                             \
+     ~(FAILURE_BIT(FAILURE_BAD_REQUEST) | FAILURE_BIT(FAILURE_CONTENT_FILTER) |                    \
+       FAILURE_BIT(FAILURE_CANCELLED)))
 
 #endif

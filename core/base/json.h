@@ -19,7 +19,15 @@
 extern "C" {
 #endif
 
-enum json_type { JSON_ABSENT, JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+enum json_type {
+    JSON_ABSENT,
+    JSON_NULL,
+    JSON_BOOL,
+    JSON_NUMBER,
+    JSON_STRING,
+    JSON_ARRAY,
+    JSON_OBJECT
+};
 
 enum json_error {
     JSON_OK = 0,
@@ -83,24 +91,26 @@ bool json_true(struct json_value v);
 
 /* Where one member of an object stands in the object's text, for json_splice(). */
 struct json_member {
-    struct span name;        /* in: the unescaped key that is looked for */
-    bool found;              /* out */
-    bool repeated;           /* out: the key stands twice or more; the places are those of the first */
-    size_t key_at;           /* offset of the key's opening quote */
-    size_t value_at;         /* offset of the value's first byte */
-    size_t value_end;        /* offset behind the value's last byte */
+    struct span name; /* in: the unescaped key that is looked for */
+    bool found;       /* out */
+    bool repeated;    /* out: the key stands twice or more; the places are those of the first */
+    size_t key_at;    /* offset of the key's opening quote */
+    size_t value_at;  /* offset of the value's first byte */
+    size_t value_end; /* offset behind the value's last byte */
     struct json_value value; /* absent when not found; dies with the document, the places do not */
 };
 
 /* Finds members of an object of the document `p` read last: the top-level one (`in` NULL; offsets count from the start of the
  * text), or the value of a member of that one which was found before (offsets count from `in->value_at`). Keys compare
  * unescaped. JSON_NOT_OBJECT when it is none; JSON_DUPLICATE when one of the keys stands twice. */
-int json_locate(struct json_parser *p, const struct json_member *in, struct json_member *members, size_t n);
+int json_locate(struct json_parser *p, const struct json_member *in, struct json_member *members,
+                size_t n);
 
 /* One change: a member set to raw JSON, or taken out when `raw` is SPAN_NONE. */
 struct json_edit {
-    struct json_member where; /* as json_locate() left it; not found: the member is added at the end (or nothing is removed) */
-    struct span raw;          /* JSON text; not checked here */
+    struct json_member
+        where; /* as json_locate() left it; not found: the member is added at the end (or nothing is removed) */
+    struct span raw; /* JSON text; not checked here */
 };
 
 /* `text`, an object, with the edits done, appended to `out`; every byte outside of them as it was, commas kept right. Edits may come in any

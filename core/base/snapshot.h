@@ -58,7 +58,8 @@ struct provider {
 
 /* One model at one provider. */
 struct target {
-    unsigned index; /* its place in snapshot.targets; TARGET_AD_HOC for provider/any-id without a catalogue entry */
+    unsigned
+        index; /* its place in snapshot.targets; TARGET_AD_HOC for provider/any-id without a catalogue entry */
     struct span id;       /* "openai/gpt-4o" */
     struct span model;    /* the name people use: "gpt-4o" */
     struct span upstream; /* the vendor's name, which goes on the wire */
@@ -92,14 +93,14 @@ struct policy_source {
 
 /* Settings, with the defaults filled in. Lists are empty where nothing was set. */
 struct config {
-    struct span path;             /* of the file; SPAN_NONE: none was read */
-    struct span listen, admin;    /* "127.0.0.1:4100", "127.0.0.1:4101" */
+    struct span path;          /* of the file; SPAN_NONE: none was read */
+    struct span listen, admin; /* "127.0.0.1:4100", "127.0.0.1:4101" */
     unsigned workers;
     struct span data_dir;
     struct span policies_dir, providers_dir, lua_dir; /* absolute; may not exist */
-    struct span default_policy;  /* account's: "auto" */
-    struct span auto_policy;     /* what auto means: "cheapest" */
-    const struct span *fallback; /* names; the chain when a policy fails */
+    struct span default_policy;                       /* account's: "auto" */
+    struct span auto_policy;                          /* what auto means: "cheapest" */
+    const struct span *fallback;                      /* names; the chain when a policy fails */
     size_t n_fallback;
     const struct pair *routes; /* endpoint -> policy */
     size_t n_routes;
@@ -107,7 +108,8 @@ struct config {
     size_t n_tiers;
     const struct pair *policy_params; /* policy -> JSON object of its params */
     size_t n_policy_params;
-    const struct span *client_keys; /* secrets clients must present; none: everyone may, on loopback only */
+    const struct span
+        *client_keys; /* secrets clients must present; none: everyone may, on loopback only */
     size_t n_client_keys;
     const struct span *cors_origins;
     size_t n_cors_origins;
@@ -123,7 +125,8 @@ struct config {
     unsigned max_headers;     /* 100 */
     unsigned max_connections; /* a worker */
     unsigned max_in_flight;   /* requests a worker */
-    uint32_t head_ms, body_ms, idle_ms, write_ms; /* slow clients: the head, the body, keep-alive, a write that does not move */
+    uint32_t head_ms, body_ms, idle_ms,
+        write_ms; /* slow clients: the head, the body, keep-alive, a write that does not move */
     uint32_t deadline_ms; /* of a request unless its chain says so */
     uint32_t hold_ms;     /* a stream that waits longer commits; 10000 */
     uint32_t drain_ms;    /* at shutdown */
@@ -169,7 +172,8 @@ const struct target *snapshot_target(const struct snapshot *snap, struct span id
 /* What a name means: a target id, provider/any-id (made in `arena`, price unknown), a bare model (at every provider that has it, in
  * the order of configuration), provider/ * (all of its targets), an alias. Appends up to `max` targets to `out`; returns how many
  * the name has (0: nobody knows it). A named chain is not looked up here. */
-size_t snapshot_resolve(const struct snapshot *snap, struct span name, struct arena *arena, const struct target **out, size_t max);
+size_t snapshot_resolve(const struct snapshot *snap, struct span name, struct arena *arena,
+                        const struct target **out, size_t max);
 
 /* Up to `max` known names (models, targets, chains) nearest to `name`, best first, none that is far off. */
 size_t snapshot_near(const struct snapshot *snap, struct span name, struct span *out, size_t max);

@@ -28,7 +28,7 @@ struct pair {
 };
 
 #ifdef __cplusplus
-#define SPAN_NONE (span{nullptr, 0})
+#define SPAN_NONE (span{ nullptr, 0 })
 #else
 #define SPAN_NONE ((struct span){ 0 })
 /* A string literal as a span. */
