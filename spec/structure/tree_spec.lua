@@ -3,8 +3,29 @@ local tree = require "support.tree"
 
 -- Modules that only make sense driven through the real binary, and the spec that does.
 local DRIVEN_BY = {
+  ["core/admin/admin"] = "spec/gateway/reload_spec.lua",
+  ["core/admin/watch"] = "spec/gateway/reload_spec.lua",
+  ["core/cli/ask"] = "spec/gateway/cli_spec.lua",
+  ["core/cli/check"] = "spec/gateway/cli_spec.lua",
   ["core/cli/help"] = "spec/gateway/cli_spec.lua",
+  ["core/cli/mock"] = "spec/gateway/mock_spec.lua",
+  ["core/cli/models"] = "spec/gateway/cli_spec.lua",
+  ["core/cli/reload"] = "spec/gateway/reload_spec.lua",
+  ["core/cli/run"] = "spec/gateway/cli_spec.lua",
+  ["core/cli/setup"] = "spec/gateway/cli_spec.lua",
+  ["core/cli/state"] = "spec/gateway/cli_spec.lua",
+  ["core/cli/status"] = "spec/gateway/cli_spec.lua",
   ["core/cli/version"] = "spec/gateway/cli_spec.lua",
+  ["core/route/access"] = "spec/gateway/access_spec.lua",
+  ["core/route/attempt"] = "spec/gateway/fallback_spec.lua",
+  ["core/route/endpoint"] = "spec/gateway/http_spec.lua",
+  ["core/route/engine"] = "spec/gateway/reload_spec.lua",
+  ["core/route/error"] = "spec/gateway/exhausted_spec.lua",
+  ["core/route/models"] = "spec/gateway/models_spec.lua",
+  ["core/route/reply"] = "spec/gateway/relay_spec.lua",
+  ["core/route/request"] = "spec/gateway/fallback_spec.lua",
+  ["core/route/stream"] = "spec/gateway/streaming_spec.lua",
+  ["core/route/worker"] = "spec/gateway/shutdown_spec.lua",
 }
 
 -- Whether `stem` ("vm_kill") is about a module of the folder ("vm"): equal, or with a word behind it.

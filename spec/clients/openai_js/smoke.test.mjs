@@ -10,10 +10,7 @@ let house;
 let client;
 
 before(async () => {
-  house = await start({
-    a: "",
-    cut: "/~FAULT_CUT",
-  });
+  house = await start({ a: "/~tokens=12", cut: "/~cut_after=3" });
   client = new OpenAI({ baseURL: `${house.url}/v1`, apiKey: "not-needed" });
 });
 
