@@ -5,6 +5,8 @@
 ---   host.prepare(name)                                                       once, after all are loaded
 ---   host.decide(name, req)                                                   once a request
 ---   host.on_failure(name, req, failure, rest)                                after a failed attempt, where the policy has it
+local call = require "perilune.call"
+local catalogue = require "perilune.catalogue"
 local failure = require "perilune.failure"
 local fleet = require "perilune.fleet"
 local json = require "perilune.json"
@@ -32,7 +34,7 @@ local set_params = {} -- by policy: what the configuration set
 ---@param setup perilune.Setup
 function M.setup(setup)
   sandbox.seal_strings()
-  fleet.setup(setup)
+  catalogue.setup(setup)
   policies, set_params = {}, {}
   for name, values in pairs(setup.params or {}) do
     if type(values) == "string" then
@@ -200,8 +202,8 @@ function M.load(source)
   end
   local env
   env = sandbox.environment {
-    random = fleet.random,
-    note = fleet.note,
+    random = call.random,
+    note = call.note,
     require = requirer(source, function()
       return env
     end),
@@ -271,35 +273,40 @@ end
 ----------------------------------------------------------------------------------------------------------------------------
 -- Answers
 
-local function copy_step(i, fields)
-  local id, known = fleet.id(i)
-  if not id then
-    error("a step names no target", 0)
-  end
-  if not fields and known then
+local function is_target(value)
+  return catalogue.index_of[value] ~= nil
+end
+
+-- An index alone where there is no more to say.
+local function step_of(i, fields)
+  if i <= catalogue.n and not fields then
     return i
+  end
+  local r = catalogue.records[i]
+  if not r then
+    error("a step names no target", 0)
   end
   local step = {}
   for k, v in pairs(fields or {}) do
     step[k] = v
   end
-  if known then
+  if i <= catalogue.n then
     step.index = i
   else
-    step.id = id
+    step.id = r.id -- the core makes it again
   end
   return step
 end
 
 -- Appends the steps of a fleet or of one name to `out`; returns how many there are then.
 local function add_fleet(out, n, f)
-  local list, map, chain = fleet.evaluate(f)
+  local list, how, said = fleet.evaluate(f)
   for j = 1, #list do
     n = n + 1
-    out[n] = copy_step(list[j], map and map[list[j]])
+    out[n] = step_of(list[j], how and how[list[j]])
   end
-  if chain then
-    for k, v in pairs(chain) do
+  if said then
+    for k, v in pairs(said) do
       out[k] = v
     end
   end
@@ -307,9 +314,9 @@ local function add_fleet(out, n, f)
 end
 
 local function add_targets(out, n, name, fields)
-  for _, i in ipairs(fleet.resolve(name)) do
+  for _, i in ipairs(catalogue.resolve(name)) do
     n = n + 1
-    out[n] = copy_step(i, fields)
+    out[n] = step_of(i, fields)
   end
   return n
 end
@@ -319,7 +326,7 @@ local function at_step(k, why)
 end
 
 local function add_entry(out, n, entry)
-  if type(entry) == "string" or fleet.is_target(entry) then
+  if type(entry) == "string" or is_target(entry) then
     return add_targets(out, n, entry)
   elseif fleet.is_fleet(entry) then
     return add_fleet(out, n, entry)
@@ -357,44 +364,47 @@ local function add_list(out, list)
   return n
 end
 
--- Steps the client's own wish (strict) or the chain's ceiling rules out.
+local function index_of(step)
+  if type(step) == "number" then
+    return step
+  end
+  return step.index or catalogue.resolve(step.id)[1]
+end
+
+-- Takes out what the client's own wish (strict) or the chain's ceiling rules out.
 local function prune(out, n, req)
   local named = req.strict and fleet.named_by_client()
   local limited = out.max_cost_usd ~= nil
   if not named and not limited then
-    return n
+    return
   end
   local kept = 0
   for j = 1, n do
-    local step = out[j]
-    local id = type(step) == "table" and step.id
-    local i = id and fleet.resolve(id)[1] or type(step) == "table" and step.index or step
-    local word, why
+    local i = index_of(out[j])
+    local r = catalogue.records[i]
     if named and not named[i] then
-      word, why = "strict", "not named by the client"
-    elseif limited and not fleet.priced(i) then
-      word, why = "chain", "price_unknown"
-    end
-    if word then
-      fleet.cut(word, why, i)
+      call.cut("strict", "not named by the client", i)
+    elseif limited and not (r.input and r.output) then
+      call.cut("chain", "price_unknown", i)
     else
       kept = kept + 1
-      out[kept] = step
+      out[kept] = out[j]
     end
   end
   for j = kept + 1, n do
     out[j] = nil
   end
-  return kept
 end
 
 -- A policy's answer as the core takes it.
 local function chain_of(answer, req)
-  local out = {}
+  -- Room for a chain of the usual length and for what is said of it, so that the table does not grow step by step.
+  local out = { false, false, false, false, reason = nil, cuts = nil, notes = nil }
+  out[1], out[2], out[3], out[4] = nil, nil, nil, nil
   local n
   if fleet.is_fleet(answer) then
     n = add_fleet(out, 0, answer)
-  elseif fleet.is_target(answer) then
+  elseif is_target(answer) then
     error("expected a list of targets; put the target into braces: { target }", 0)
   elseif type(answer) == "table" then
     n = add_list(out, answer)
@@ -404,13 +414,10 @@ local function chain_of(answer, req)
     error(("expected a fleet, a list of names and steps, or nil and a refusal, got %s"):format(
       answer == nil and "nil alone" or "a " .. type(answer)), 0)
   end
-  if n > MAX_STEPS then
-    for j = MAX_STEPS + 1, n do
-      out[j] = nil
-    end
-    n = MAX_STEPS
+  for j = MAX_STEPS + 1, n do
+    out[j] = nil
   end
-  prune(out, n, req)
+  prune(out, n < MAX_STEPS and n or MAX_STEPS, req)
   return out
 end
 
@@ -452,8 +459,8 @@ local function answered(policy, answer, second, req)
   if not ok then
     error(("%s: %s"):format(policy.path, (tidy(out, policy.paths))), 0)
   end
-  out.cuts = fleet.cuts()
-  out.notes = fleet.notes()
+  out.cuts = call.cuts()
+  out.notes = call.notes()
   return out
 end
 
@@ -484,7 +491,7 @@ local function rest_of(rest)
     if type(step) == "number" then
       i = step
     else
-      i = step.index or fleet.resolve(step.id)[1]
+      i = step.index or catalogue.resolve(step.id)[1]
       local fields
       for k, v in pairs(step) do
         if k ~= "index" and k ~= "id" then
@@ -522,7 +529,7 @@ function M.on_failure(name, req, what, rest)
   if answer == nil and second == nil then
     return nil
   end
-  if type(answer) == "table" and not fleet.is_fleet(answer) and not fleet.is_target(answer) and answer.retry_in_ms ~= nil then
+  if type(answer) == "table" and not fleet.is_fleet(answer) and not is_target(answer) and answer.retry_in_ms ~= nil then
     local ms = answer.retry_in_ms
     if type(ms) ~= "number" or not (ms >= 0 and ms < 86400000) then
       error("retry_in_ms: expected milliseconds, a number not below 0, got " .. tostring(ms), 0)
@@ -532,11 +539,14 @@ function M.on_failure(name, req, what, rest)
   return answered(policy, answer, second, req)
 end
 
---- Sets live figures of targets; see perilune.fleet.
-M.update = fleet.update
+--- Sets live figures of targets; see perilune.catalogue.
+M.update = catalogue.update
 
 --- Whether decisions name every target that was left out, which costs looking at all of them.
-M.explain = fleet.explain
+---@param on boolean
+function M.explain(on)
+  call.explain = on and true or false
+end
 
 --- Names of the failure classes in the core's order.
 M.failure_classes = failure.classes

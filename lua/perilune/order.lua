@@ -116,12 +116,21 @@ function M.plane(items, x, y)
   return plane
 end
 
+---@class perilune.Scratch tables a walk fills and the next one uses again
+
+--- Room for one walk at a time.
+---@return perilune.Scratch
+function M.scratch()
+  return { seen = {}, waiting = {}, costs = {}, walk = 0 }
+end
+
 --- Calls take(item, cost) for the items in ascending cost a*x + b*y until it returns true.
 ---@param plane perilune.Plane
 ---@param a number not negative; a and b not both 0
 ---@param b number
 ---@param take fun(item: integer, cost: number): boolean|nil
-function M.walk(plane, a, b, take)
+---@param scratch perilune.Scratch one for each walk that may run inside another
+function M.walk(plane, a, b, take, scratch)
   local d = 1
   while d < #DIRECTIONS - 1 do
     local far = DIRECTIONS[d + 1]
@@ -139,7 +148,10 @@ function M.walk(plane, a, b, take)
   local list1, list2, values1, values2 = plane.lists[d], plane.lists[d + 1], plane.values[d], plane.values[d + 1]
   local xs, ys, members = plane.xs, plane.ys, plane.members
   local n = #list1
-  local seen, waiting, costs = {}, {}, {} -- waiting: classes seen and not yet given, ascending from `head` to `tail`
+  -- waiting: classes seen and not yet given, ascending from `head` to `tail`. seen[class] == walk: met in this walk.
+  local seen, waiting, costs = scratch.seen, scratch.waiting, scratch.costs
+  local walk = scratch.walk + 1
+  scratch.walk = walk
   local head, tail = 1, 0
   for at = 1, n do
     for which = 1, 2 do
@@ -149,8 +161,8 @@ function M.walk(plane, a, b, take)
       else
         class = list2[at]
       end
-      if not seen[class] then
-        seen[class] = true
+      if seen[class] ~= walk then
+        seen[class] = walk
         local cost = a * xs[class] + b * ys[class]
         tail = tail + 1
         local j = tail

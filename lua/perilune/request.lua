@@ -1,6 +1,6 @@
 --- What a policy reads as `req`: a plain table the core makes for each call, with defaults, random(), clock() and messages for
 --- misspelt fields behind it.
-local fleet = require "perilune.fleet"
+local call = require "perilune.call"
 local near = require "perilune.near"
 
 local M = {}
@@ -111,17 +111,20 @@ end
 
 local function random(a, b, c)
   if type(a) == "table" then -- req:random()
-    return fleet.random(b, c)
+    return call.random(b, c)
   end
-  return fleet.random(a, b)
+  return call.random(a, b)
 end
 
 local lazy -- the core's own __index, for fields it pushes only when they are read
+local params -- of the policy that is asked
 
 local Request = {
   __metatable = false,
   __index = function(req, key)
-    if key == "random" then
+    if key == "params" then
+      return params
+    elseif key == "random" then
       return random
     elseif key == "clock" then
       return clock_of(rawget(req, "now") or 0)
@@ -145,10 +148,10 @@ local Request = {
 
 --- Puts what the library gives behind the core's table.
 ---@param req table
----@param params table
-function M.dress(req, params)
+---@param of_policy table
+function M.dress(req, of_policy)
   local meta = getmetatable(req)
-  req.params = params
+  params = of_policy
   if meta ~= false then -- false: dressed before
     lazy = meta and meta.__index or ABSENT
     setmetatable(req, Request)

@@ -116,6 +116,9 @@ local function policy_ipairs(t)
   return real_ipairs(t)
 end
 
+--- pairs and ipairs that see into proxies and fleets, as scripts have them.
+M.pairs, M.ipairs = policy_pairs, policy_ipairs
+
 local function policy_next(t, k)
   if type(t) == "table" and hidden[t] then
     return next(hidden[t], k)

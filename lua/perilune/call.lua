@@ -1,0 +1,201 @@
+--- The call a policy state is in: one request with its figures, its random numbers, and what is written down about it for the trace.
+local catalogue = require "perilune.catalogue"
+local hash = require "perilune.hash"
+local near = require "perilune.near"
+
+---@class perilune.Call
+---@field number integer counts calls
+---@field request table
+---@field t_in number expected tokens
+---@field t_out number
+---@field latency_limit number|false the client's own
+---@field explain boolean cuts name each target, which makes every word look at all of them
+---@field cut_total integer
+local M = { number = 0, request = {}, t_in = 0, t_out = 0, latency_limit = false, explain = false, cut_total = 0 }
+
+local type, error, tostring, floor, huge, pairs = type, error, tostring, math.floor, math.huge, pairs
+
+local random -- of this request; made when first asked for
+local notes, n_notes
+local cuts, n_cuts = nil, 0
+local seen_of = {} -- by place in cuts: index -> number of the call in which it was cut. Used again by every request.
+
+--- Begins a request.
+---@param req table
+function M.begin(req)
+  M.number = M.number + 1
+  M.request = req
+  local tokens, limits = req.tokens, req.limits
+  M.t_in = tokens and tokens.input or 0
+  M.t_out = tokens and tokens.output or 0
+  local ms = limits and limits.max_latency_ms
+  M.latency_limit = ms and ms > 0 and ms < huge and ms or false
+  M.cut_total = 0
+  random, notes, n_notes, cuts, n_cuts = nil, nil, 0, nil, 0
+  catalogue.forget_ad_hoc()
+end
+
+----------------------------------------------------------------------------------------------------------------------------
+-- Figures
+
+--- Dollars this request is expected to cost at a target; nil where a price is not known.
+---@param r perilune.Record
+---@return number|nil
+function M.cost(r)
+  local input, output = r.input, r.output
+  if input and output then
+    return (M.t_in * input + M.t_out * output) / 1e6
+  end
+  return nil
+end
+
+--- Milliseconds: until the first token, then the rest of the answer; without a known speed the first token alone.
+---@param r perilune.Record
+---@return number|nil
+function M.latency(r)
+  local first = r.ttft
+  return first and first + M.t_out * (r.ms_per_token or 0)
+end
+
+catalogue.set_figures(M)
+
+--- A random number of this request: from 0 to 1, from 1 to m, or from m to n, as math.random has them.
+---@param m? integer
+---@param n? integer
+---@return number
+function M.random(m, n)
+  if not random then
+    random = hash.random(M.request.seed or 0)
+  end
+  if m == nil then
+    return random()
+  end
+  if n == nil then
+    m, n = 1, m
+  end
+  if type(m) ~= "number" or type(n) ~= "number" or not (m <= n) then
+    error("random: expected no bounds, one, or two in ascending order", 2)
+  end
+  m, n = floor(m), floor(n)
+  return m + floor(random() * (n - m + 1))
+end
+
+----------------------------------------------------------------------------------------------------------------------------
+-- The trace
+
+---@class perilune.Cut what a word left out
+---@field word string
+---@field why string
+---@field count integer
+---@field target? string
+
+-- The place of a word and reason among the cuts, made when there is none.
+local function place(word, why)
+  for k = 1, n_cuts do
+    local c = cuts[k]
+    if c.why == why and c.word == word then
+      return k, c
+    end
+  end
+  local c = { word = word, why = why, count = 0, target = nil }
+  if n_cuts == 0 then
+    cuts = { c, false, false, false }
+    cuts[2], cuts[3], cuts[4] = nil, nil, nil
+  else
+    cuts[n_cuts + 1] = c
+  end
+  n_cuts = n_cuts + 1
+  return n_cuts, c
+end
+
+--- Notes that `word` left out target `i`.
+---@param word string
+---@param why string
+---@param i integer
+function M.cut(word, why, i)
+  local k, c = place(word, why)
+  local seen = seen_of[k]
+  if not seen then
+    seen = {}
+    seen_of[k] = seen
+  end
+  if seen[i] ~= M.number then
+    seen[i] = M.number
+    c.count = c.count + 1
+    M.cut_total = M.cut_total + 1
+  end
+end
+
+--- Notes `n` targets at once, which nobody looked at one by one.
+---@param word string
+---@param why string
+---@param n integer
+function M.cut_many(word, why, n)
+  if n > 0 then
+    local _, c = place(word, why)
+    if c.count < n then
+      M.cut_total = M.cut_total + n - c.count
+      c.count = n
+    end
+  end
+end
+
+--- Notes a name nothing answers to: a line in the trace and not the end of the request, because policies move between installations.
+---@param word string
+---@param name string
+function M.cut_unknown(word, name)
+  place(word, ('unknown name "%s"%s'):format(name, near.hint(name, catalogue.known)))
+end
+
+--- What was left out: an entry a word and reason, or one a target when explaining; nil when nothing was.
+---@return perilune.Cut[]|nil
+function M.cuts()
+  if not M.explain or not cuts then
+    return cuts
+  end
+  local out = {}
+  for k = 1, n_cuts do
+    local c, indices = cuts[k], {}
+    for i, number in pairs(seen_of[k] or {}) do
+      if number == M.number then
+        indices[#indices + 1] = i
+      end
+    end
+    table.sort(indices)
+    for _, i in ipairs(indices) do
+      out[#out + 1] = { target = catalogue.records[i].id, word = c.word, why = c.why, count = 1 }
+    end
+    if #indices == 0 then
+      out[#out + 1] = c
+    end
+  end
+  return out
+end
+
+local NOTES_MAX = 64
+
+--- note(key, value) of policies: into trace and explain.
+---@param key string
+---@param value string|number|boolean|nil
+function M.note(key, value)
+  if type(key) ~= "string" then
+    error(("note(key, value): expected a text as key, got a %s"):format(type(key)), 2)
+  end
+  local kind = type(value)
+  if kind ~= "string" and kind ~= "number" and kind ~= "boolean" and kind ~= "nil" then
+    error(("note(key, value): a value is a text, number or boolean, not a %s"):format(kind), 2)
+  end
+  if n_notes < NOTES_MAX then
+    notes = notes or {}
+    n_notes = n_notes + 1
+    notes[n_notes] = { key:sub(1, 128), tostring(value):sub(1, 1024) }
+  end
+end
+
+--- What was noted, or nil.
+---@return { [1]: string, [2]: string }[]|nil
+function M.notes()
+  return notes
+end
+
+return M

@@ -1,0 +1,345 @@
+--- The catalogue of a policy state: every target with its figures, orders kept ready, and what names mean.
+---
+--- One a state: setup() fills it, and the tables below are the same from then on. They are shared by all requests: scripts see targets
+--- only as read-only proxies, and no list in here is handed out.
+local near = require "perilune.near"
+local order = require "perilune.order"
+local sandbox = require "perilune.sandbox"
+
+local M = {}
+
+local SMALL = 24 -- up to so many targets, looking at all is cheaper than walking orders
+local huge = math.huge
+
+---@class perilune.Record the figures of a target, flat; unknown ones are nil
+---@field id string
+---@field model string
+---@field input? number
+---@field output? number
+---@field context? integer
+---@field max_output? integer
+---@field quality? number
+---@field weight number
+---@field mask integer|nil abilities; nil: not known
+---@field open boolean its breaker is open
+---@field ttft? number
+---@field ms_per_token? number
+
+M.records = {} ---@type perilune.Record[] by index; behind `n` the ad hoc ones of the current request
+M.views = {} -- by index: the proxy policies see
+M.index_of = setmetatable({}, { __mode = "k" }) -- proxy -> index
+M.n = 0
+M.everyone = {} -- 1 .. n, in the order of configuration
+M.named = {} -- target id, model, provider/*, alias -> list of indices
+M.tagged = {} -- tag -> list of indices
+M.chains = {} -- name -> list of names
+M.known = {} -- set of names, for "did you mean"
+M.by_quality = {} -- indices, best first, equal ones by price, unknown last
+M.prices = nil -- order of the targets with known prices; nil in small catalogues
+M.unpriced = {} -- the others
+M.n_open, M.n_measured = 0, 0 -- targets whose breaker is open; targets with a known speed
+M.ability_bit, M.ability_names = {}, {}
+
+local n_ad_hoc = 0
+local data_of = {} -- by index: what the proxy reads from
+local providers = {} -- set of names
+
+----------------------------------------------------------------------------------------------------------------------------
+-- Targets
+
+-- Fields that may be nil; reading any other that is not there is a mistake worth a message.
+local OPTIONAL = {
+  context = true, max_output = true, quality = true, error_rate = true, in_flight = true, headroom = true, ttft_ms = true,
+  tokens_per_s = true, cached_tokens = true,
+}
+local FIELDS = {
+  id = true, provider = true, model = true, price = true, abilities = true, weight = true, tags = true, state = true, cost = true,
+  latency = true,
+}
+for name in pairs(OPTIONAL) do
+  FIELDS[name] = true
+end
+
+local view_meta = {
+  __index = function(_, key)
+    if OPTIONAL[key] then
+      return nil
+    end
+    error(('a target has no field "%s"%s'):format(tostring(key), near.hint(key, FIELDS)), 2)
+  end,
+}
+
+--- A mask of abilities; names get their bits as they are met.
+---@param abilities table<string, boolean>|nil
+---@return integer|nil
+function M.mask(abilities)
+  if not abilities then
+    return nil
+  end
+  local bit_of, mask = M.ability_bit, 0
+  for name, has in pairs(abilities) do
+    if has then
+      if not bit_of[name] then
+        M.ability_names[#M.ability_names + 1] = name
+        bit_of[name] = 2 ^ (#M.ability_names - 1)
+      end
+      mask = mask + bit_of[name]
+    end
+  end
+  return mask
+end
+
+---@class perilune.Target what policies read
+---@field id string "openai/gpt-4o"
+---@field provider string
+---@field model string
+---@field price { input?: number, output?: number, cached?: number, cache_write?: number } dollars per million tokens
+---@field context integer|nil tokens
+---@field max_output integer|nil tokens
+---@field abilities table<string, boolean>
+---@field quality number|nil 0 to 100
+---@field weight number
+---@field tags table<string, boolean>
+---@field state "closed"|"open"|"half_open"
+---@field error_rate number|nil
+---@field in_flight integer|nil
+---@field headroom number|nil
+---@field ttft_ms { p50: number, p95?: number, p99?: number }|nil
+---@field tokens_per_s number|nil
+---@field cost fun(): number|nil dollars this request is expected to cost there
+---@field latency fun(): number|nil milliseconds it is expected to take there
+
+local figures -- perilune.call, which knows the request; set by it
+
+--- Who works out cost and latency for the current request.
+---@param f { cost: fun(r: perilune.Record): number|nil, latency: fun(r: perilune.Record): number|nil }
+function M.set_figures(f)
+  figures = f
+end
+
+local function add(i, t)
+  local price = t.price or {}
+  local r = {
+    id = t.id, model = t.model, context = t.context, max_output = t.max_output, quality = t.quality, weight = t.weight or 1,
+    input = price.input, output = price.output, mask = M.mask(t.abilities), open = false,
+  }
+  M.records[i] = r
+  local data = {
+    id = t.id, provider = t.provider, model = t.model, context = t.context, max_output = t.max_output, quality = t.quality,
+    weight = r.weight, state = "closed",
+    price = sandbox.readonly({ input = price.input, output = price.output, cached = price.cached, cache_write = price.cache_write },
+      "the price of a target"),
+    abilities = sandbox.readonly(t.abilities or {}, "the abilities of a target"),
+    tags = sandbox.readonly(t.tags or {}, "the tags of a target"),
+    cost = function()
+      return figures.cost(r)
+    end,
+    latency = function()
+      return figures.latency(r)
+    end,
+  }
+  data_of[i] = setmetatable(data, view_meta)
+  local view = sandbox.readonly(data, "a target", t.id)
+  M.views[i] = view
+  M.index_of[view] = i
+end
+
+----------------------------------------------------------------------------------------------------------------------------
+-- Setting up
+
+local function append(lists, name, i)
+  local list = lists[name]
+  if not list then
+    list = {}
+    lists[name] = list
+  end
+  list[#list + 1] = i
+end
+
+local function index_aliases(aliases, models)
+  for name, list in pairs(aliases) do
+    M.known[name] = true
+    if not M.named[name] then
+      local indices, seen = {}, {}
+      for _, target in ipairs(list) do
+        for _, i in ipairs(M.named[target] or models[target] or {}) do
+          if not seen[i] then
+            seen[i] = true
+            indices[#indices + 1] = i
+          end
+        end
+      end
+      M.named[name] = indices
+    end
+  end
+end
+
+-- Exact ids before bare models before aliases.
+local function index_names(targets, aliases)
+  local models = {}
+  for i, t in ipairs(targets) do
+    M.named[t.id] = { i }
+    M.known[t.id] = true
+    append(models, t.model, i)
+    append(M.named, t.provider .. "/*", i)
+    providers[t.provider] = true
+    for tag, set in pairs(t.tags or {}) do
+      if set then
+        append(M.tagged, tag, i)
+      end
+    end
+  end
+  for model, list in pairs(models) do
+    local first = model:match "^([^/]+)/"
+    -- "openai/gpt-oss" is a bare model only where no provider is called openai.
+    if not (first and providers[first]) and not M.named[model] then
+      M.named[model] = list
+    end
+    M.known[model] = true
+  end
+  index_aliases(aliases, models)
+end
+
+local function keep_orders()
+  local quality, blend, x, y, priced = {}, {}, {}, {}, {}
+  for i = 1, M.n do
+    local r = M.records[i]
+    M.everyone[i], M.by_quality[i] = i, i
+    quality[i] = r.quality and -r.quality or huge
+    blend[i] = huge
+    if r.input and r.output then
+      x[i], y[i] = r.input, r.output
+      blend[i] = 3 * r.input + r.output
+      priced[#priced + 1] = i
+    else
+      M.unpriced[#M.unpriced + 1] = i
+    end
+  end
+  order.sort(M.by_quality, blend)
+  order.sort(M.by_quality, quality)
+  M.prices = M.n > SMALL and order.plane(priced, x, y) or nil
+end
+
+--- Fills the catalogue. Once a state; again only in specs.
+---@param setup { targets: table[], providers?: string[], chains?: table<string, string[]>, aliases?: table<string, string[]> }
+function M.setup(setup)
+  M.records, M.views, M.everyone, M.by_quality, M.unpriced = {}, {}, {}, {}, {}
+  M.named, M.tagged, M.known, M.chains = {}, {}, {}, setup.chains or {}
+  M.ability_bit, M.ability_names = {}, {}
+  M.n, M.n_open, M.n_measured = #setup.targets, 0, 0
+  data_of, providers, n_ad_hoc = {}, {}, 0
+  for _, name in ipairs(setup.providers or {}) do
+    providers[name] = true
+  end
+  for i, t in ipairs(setup.targets) do
+    add(i, t)
+  end
+  index_names(setup.targets, setup.aliases or {})
+  for name in pairs(M.chains) do
+    M.known[name] = true
+  end
+  keep_orders()
+end
+
+----------------------------------------------------------------------------------------------------------------------------
+-- Live figures
+
+---@class perilune.Update what changed of one target; false makes a figure unknown again
+---@field index integer
+---@field state? "closed"|"open"|"half_open"
+---@field error_rate? number|false
+---@field in_flight? integer|false
+---@field headroom? number|false
+---@field ttft_ms? { p50: number, p95?: number, p99?: number }|false
+---@field tokens_per_s? number|false
+
+local function update_speed(u, r, data)
+  if u.ttft_ms ~= nil then
+    local p50 = u.ttft_ms and u.ttft_ms.p50 or nil
+    M.n_measured = M.n_measured + (p50 and 1 or 0) - (r.ttft and 1 or 0)
+    r.ttft = p50
+    data.ttft_ms = p50 and sandbox.readonly({ p50 = p50, p95 = u.ttft_ms.p95, p99 = u.ttft_ms.p99 }, "a figure of a target") or nil
+  end
+  if u.tokens_per_s ~= nil then
+    local speed = u.tokens_per_s and u.tokens_per_s > 0 and u.tokens_per_s or nil
+    r.tokens_per_s, data.tokens_per_s = speed, speed
+    r.ms_per_token = speed and 1000 / speed
+  end
+end
+
+--- Sets live figures.
+---@param list perilune.Update[]
+function M.update(list)
+  for _, u in ipairs(list) do
+    local r, data = M.records[u.index], data_of[u.index]
+    if u.state ~= nil then
+      local open = u.state == "open"
+      if open ~= r.open then
+        M.n_open = M.n_open + (open and 1 or -1)
+      end
+      r.open, data.state = open, u.state
+    end
+    update_speed(u, r, data)
+    for _, name in ipairs { "error_rate", "in_flight", "headroom" } do
+      if u[name] ~= nil then
+        r[name] = u[name] or nil
+        data[name] = r[name]
+      end
+    end
+  end
+end
+
+----------------------------------------------------------------------------------------------------------------------------
+-- Names
+
+local function ad_hoc(provider, model, id)
+  for i = M.n + 1, M.n + n_ad_hoc do
+    if M.records[i].id == id then
+      return i
+    end
+  end
+  n_ad_hoc = n_ad_hoc + 1
+  add(M.n + n_ad_hoc, { id = id, provider = provider, model = model })
+  return M.n + n_ad_hoc
+end
+
+--- Forgets the ad hoc targets of the request before.
+function M.forget_ad_hoc()
+  for i = M.n + 1, M.n + n_ad_hoc do
+    M.records[i], M.views[i], data_of[i] = nil, nil, nil
+  end
+  n_ad_hoc = 0
+end
+
+--- The indices a name means, or nil: a target, provider/any-id (made for this request), a model, provider/*, an alias. The list is
+--- shared: not to be changed, not to be handed to a script.
+---@param name string
+---@return integer[]|nil
+function M.lookup(name)
+  local list = M.named[name]
+  if list then
+    return list
+  end
+  local provider, model = name:match "^([^/]+)/(.+)$"
+  if provider and providers[provider] and model ~= "*" then
+    return { ad_hoc(provider, model, name) }
+  end
+  return nil
+end
+
+--- As lookup, for a name or a target; raises when nothing answers to it.
+---@param name string|perilune.Target
+---@return integer[]
+function M.resolve(name)
+  local i = M.index_of[name]
+  if i then
+    return { i }
+  end
+  local list = type(name) == "string" and M.lookup(name)
+  if not list then
+    error(('no target or model "%s"%s'):format(tostring(name), near.hint(name, M.known)), 0)
+  end
+  return list
+end
+
+return M
