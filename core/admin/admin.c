@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "route/error.h"
 
-#include <libgen.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -400,14 +400,18 @@ static void name_handle(uv_handle_t *handle, void *arg) {
 /* Where the configuration file is, or would be, so that its appearing is noticed. */
 static void split_config_path(struct admin *a) {
     const char *path = a->options->config.path ? a->options->config.path : "perilune.lua";
-    char full[1024];
-    if (path[0] == '/' || !getcwd(full, sizeof full / 2))
-        full[0] = '\0';
-    snprintf(a->config_dir, sizeof a->config_dir, "%s%s%s", full, *full ? "/" : "", path);
-    char *slash = strrchr(a->config_dir, '/');
-    snprintf(a->config_name, sizeof a->config_name, "%s", slash ? slash + 1 : a->config_dir);
-    if (slash)
-        slash[slash == a->config_dir] = '\0';
+    char folder[PATH_MAX];
+    struct buf full = { 0 };
+    if (path[0] != '/' && getcwd(folder, sizeof folder))
+        buf_printf(&full, "%s/", folder);
+    buf_add(&full, span_of(path));
+    struct span all = buf_span(&full);
+    size_t slash = all.len;
+    while (slash > 0 && all.at[slash - 1] != '/')
+        slash--;
+    span_copy(span_sub(all, slash, all.len), a->config_name, sizeof a->config_name);
+    span_copy(span_sub(all, 0, slash > 1 ? slash - 1 : slash), a->config_dir, sizeof a->config_dir);
+    buf_deinit(&full);
 }
 
 static void close_waiting(struct admin *a) {

@@ -166,7 +166,7 @@ static int serve(struct run *r) {
     r->admin.token = buf_span(&r->token);
     r->admin.on_ready = on_ready;
     r->admin.owner = r;
-    if (pump_global_init(&r->admin.pump) < 0)
+    if (pump_global_init() < 0)
         return CLI_UNREACHABLE;
     int error = admin_run(&r->admin, snapshot_ref(r->snap));
     pump_global_deinit();
