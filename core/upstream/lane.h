@@ -52,7 +52,7 @@ struct lane {
     enum lane_method { LANE_NONE, LANE_GET, LANE_POST, LANE_HEAD, LANE_CUSTOM } method;
     uint32_t connect_ms, total_ms;
     long upload_size;
-    bool progress, fresh;
+    bool fresh;
     unsigned retries;
 
     /* Memory for the next exchange. */

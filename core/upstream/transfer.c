@@ -27,7 +27,8 @@ struct transfer {
     struct lane *lane; /* NULL: ended, or the pump has closed */
     const struct transfer_events *events;
     void *owner;
-    size_t body_len;
+    struct span body; /* the message's */
+    size_t body_at;   /* what curl has taken of a large one */
     uint32_t total_ms;
     uint64_t started_us;
     struct transfer_times times;
@@ -54,20 +55,33 @@ static int on_connected(void *arg, char *remote_ip, char *local_ip, int remote_p
         lane->worn = true;
     t->times.accepted = true;
     t->times.connected = since(t);
-    t->times.sent = t->body_len > BODY_AT_ONCE ? 0 : t->times.connected;
+    t->times.sent = t->body.len < BODY_AT_ONCE ? t->times.connected : 0;
     return CURL_PREREQFUNC_OK;
 }
 
-/* Asked for with large bodies only, to see when they are through. */
-static int on_progress(void *arg, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
-                       curl_off_t up) {
+/* Large bodies are read where they lie, a piece at a time, so that none is read any more once the transfer was freed. */
+static size_t on_read(char *out, size_t size, size_t n, void *arg) {
     struct lane *lane = arg;
     struct transfer *t = lane->transfer;
     if (!t)
-        return 1;
-    if (!t->times.sent && t->times.accepted && (size_t)up >= t->body_len)
+        return CURL_READFUNC_ABORT;
+    size_t left = t->body.len - t->body_at;
+    size_t len = size * n < left ? size * n : left;
+    memcpy(out, t->body.at + t->body_at, len);
+    t->body_at += len;
+    if (len == left && !t->times.sent)
         t->times.sent = since(t);
-    return 0;
+    return len;
+}
+
+/* Back to the start, for another connection. */
+static int on_seek(void *arg, curl_off_t offset, int origin) {
+    struct lane *lane = arg;
+    struct transfer *t = lane->transfer;
+    if (!t || origin != SEEK_SET || offset < 0 || (uint64_t)offset > t->body.len)
+        return CURL_SEEKFUNC_FAIL;
+    t->body_at = (size_t)offset;
+    return CURL_SEEKFUNC_OK;
 }
 
 static size_t on_header(char *at, size_t size, size_t n, void *arg) {
@@ -228,15 +242,16 @@ static void fit(struct lane *lane) {
     lane->on_drop = on_drop;
     curl_easy_setopt(lane->easy, CURLOPT_PREREQFUNCTION, on_connected);
     curl_easy_setopt(lane->easy, CURLOPT_PREREQDATA, lane);
-    curl_easy_setopt(lane->easy, CURLOPT_XFERINFOFUNCTION, on_progress);
-    curl_easy_setopt(lane->easy, CURLOPT_XFERINFODATA, lane);
+    curl_easy_setopt(lane->easy, CURLOPT_READFUNCTION, on_read);
+    curl_easy_setopt(lane->easy, CURLOPT_READDATA, lane);
+    curl_easy_setopt(lane->easy, CURLOPT_SEEKFUNCTION, on_seek);
+    curl_easy_setopt(lane->easy, CURLOPT_SEEKDATA, lane);
     curl_easy_setopt(lane->easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(lane->easy, CURLOPT_HEADERDATA, lane);
     curl_easy_setopt(lane->easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(lane->easy, CURLOPT_WRITEDATA, lane);
 }
 
-/* The body is never copied by us; curl reads it where it lies. */
 static void set_method(struct lane *lane, const struct transfer_message *m) {
     bool post = strcmp(m->method, "POST") == 0;
     enum lane_method method = post                                            ? LANE_POST
@@ -257,7 +272,10 @@ static void set_method(struct lane *lane, const struct transfer_message *m) {
     }
     if (body) {
         curl_easy_setopt(lane->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)m->body.len);
-        curl_easy_setopt(lane->easy, CURLOPT_POSTFIELDS, m->body.len ? m->body.at : "");
+        curl_easy_setopt(lane->easy, CURLOPT_POSTFIELDS,
+                         m->body.len >= BODY_AT_ONCE ? NULL
+                         : m->body.len               ? m->body.at
+                                                     : "");
     }
 }
 
@@ -274,10 +292,6 @@ static void set_limits(struct lane *lane, const struct transfer_message *m) {
     if (upload_size != lane->upload_size)
         curl_easy_setopt(lane->easy, CURLOPT_UPLOAD_BUFFERSIZE, upload_size);
     lane->upload_size = upload_size;
-    bool progress = m->body.len > BODY_AT_ONCE;
-    if (progress != lane->progress)
-        curl_easy_setopt(lane->easy, CURLOPT_NOPROGRESS, progress ? 0L : 1L);
-    lane->progress = progress;
 }
 
 /* One line NUL-terminated behind the last; curl takes "Name:" without a value as "leave that header
@@ -336,7 +350,7 @@ struct transfer *transfer_start(struct pump *pump, const struct transfer_message
     t->lane = lane;
     t->events = events;
     t->owner = owner;
-    t->body_len = message->body.len;
+    t->body = message->body;
     t->total_ms = message->total_ms;
     t->started_us = clock_us();
     lane->transfer = t;

@@ -39,8 +39,7 @@ struct transfer_head {
 /* Microseconds since the start; 0: it did not get there. */
 struct transfer_times {
     uint64_t connected; /* the connection stood, TLS included */
-    uint64_t sent; /* the request was written; one with a body under 64 KB goes out in one piece
-                      when connected */
+    uint64_t sent; /* curl has taken all of the request: with a body under 64 KB that is at once */
     uint64_t first_byte; /* of the answer's head */
     uint64_t done;
     bool reused;    /* an old connection served */

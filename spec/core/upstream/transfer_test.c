@@ -480,6 +480,7 @@ static void keeps_the_limit_it_is_given(void **state) {
 
 /* An old connection that turns out dead is not the caller's trouble; nor does it add up over a handle's life. */
 static void end_the_second(struct server_conn *c) {
+    record(c);
     if (c->requests == 1)
         server_reply(c, "fine");
     else
@@ -488,15 +489,19 @@ static void end_the_second(struct server_conn *c) {
 
 static void tries_once_more_when_an_old_connection_is_dead(void **state) {
     struct stage *s = *state;
+    char *large = pattern(300000);
     s->server.answer = end_the_second;
     for (int i = 0; i < 30; i++) {
-        exchange_post(&s->x, &s->bed, s->server.port, "{\"n\":1}");
+        exchange_post(&s->x, &s->bed, s->server.port, i % 2 ? large : "{\"n\":1}");
         exchange_wait(&s->x);
         if (s->x.why != FAILURE_NONE)
             fail_msg("round %d: %s", i, s->x.text);
         assert_body(&s->x, "fine");
+        if (i % 2)
+            assert_memory_equal(strstr(s->request.at, "\r\n\r\n") + 4, large, 300000);
         exchange_clear(&s->x);
     }
+    free(large);
     memset(&s->x, 0, sizeof s->x);
 }
 
