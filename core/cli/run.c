@@ -20,6 +20,7 @@ struct run {
     struct snapshot *snap;
     struct admin_options admin;
     struct buf token;
+    struct ca *ca;
     struct buf made_key; /* a client key that was made just now, to be printed once */
     int data_fd, admin_fd;
 };
@@ -156,18 +157,20 @@ static void clean_up(struct run *r) {
         snapshot_unref(r->snap);
     if (r->mock)
         mock_stop(r->mock);
+    if (r->ca)
+        ca_free(r->ca);
     buf_deinit(&r->token);
     buf_deinit(&r->made_key);
 }
 
 static int serve(struct run *r) {
+    if (pump_global_init() < 0 || !(r->ca = ca_load(NULL)))
+        return CLI_UNREACHABLE;
     r->admin.config = setup_options(r->call, r->mock ? r->mock_url : NULL);
-    r->admin.pump = (struct pump_options){ .user_agent = "perilune/" PERILUNE_VERSION };
+    r->admin.pump = (struct pump_options){ .ca = r->ca, .user_agent = "perilune/" PERILUNE_VERSION };
     r->admin.token = buf_span(&r->token);
     r->admin.on_ready = on_ready;
     r->admin.owner = r;
-    if (pump_global_init() < 0)
-        return CLI_UNREACHABLE;
     int error = admin_run(&r->admin, snapshot_ref(r->snap));
     pump_global_deinit();
     return error ? CLI_UNREACHABLE : CLI_OK;

@@ -500,6 +500,7 @@ static struct span build(struct attempt *a) {
         .n_params = s->step->n_params,
         .id = s->facts->id,
         .created_s = s->facts->now_ms / 1000,
+        .arena = &a->arena,
         .out = &a->body,
     };
     a->handle = s->adapter ? adapter_open(s->adapter, &setup, &why) : 0;
@@ -507,7 +508,7 @@ static struct span build(struct attempt *a) {
         a->failure.message = arena_copy(&a->arena, span_of(why));
         return SPAN_NONE;
     }
-    a->dropped = arena_copy(&a->arena, setup.dropped);
+    a->dropped = setup.dropped;
     return setup.path;
 }
 

@@ -31,7 +31,8 @@ struct stream_setup {
     struct json_parser *parser;
     struct arena *arena; /* for texts */
     bool keep_usage;     /* the client wants the usage chunk */
-    /* What becomes the `route` member of the last chunk; leaves `out` empty for none. */
+    /* What becomes the `route` member of the last chunk; leaves `out` empty for none. Asked at each
+     * chunk that may be the last, and once more when one is known to be: that answer counts. */
     void (*on_route)(void *owner, struct buf *out);
     void *owner;
 };
@@ -40,11 +41,14 @@ struct stream {
     struct stream_setup setup;
     struct sse sse;
     struct buf out;
+    struct buf
+        last; /* a chunk that is to carry the route if it is the last: what follows will tell */
     enum stream_state state;
-    bool finished;    /* a finish reason came */
-    bool excused;     /* one that needs no content */
+    uint64_t begun,
+        ended;    /* which choices have begun, and which have a finish reason: see wire.h */
+    bool excused; /* one that needs no content */
     bool content;
-    bool routed;      /* the route member has gone out */
+    bool closing; /* the bytes are over: what comes now was not ended by a blank line */
     unsigned events;
     struct wire_usage usage;
     struct span model; /* in the arena; SPAN_NONE until it is known */
@@ -56,7 +60,11 @@ enum { STREAM_HELD_MAX = 256 * 1024, STREAM_EVENT_MAX = 1024 * 1024 };
 
 void stream_init(struct stream *s, const struct stream_setup *setup);
 void stream_deinit(struct stream *s);
+
+/* Some bytes of the provider's. What comes after the end, or after a failure, is not looked at. */
 void stream_feed(struct stream *s, const char *bytes, size_t len);
+
+/* The bytes are over, as a message ends: an exchange that broke is the caller's to judge. */
 void stream_close(struct stream *s);
 
 #endif

@@ -45,6 +45,8 @@ struct wire_seen {
     bool content;      /* text, reasoning, refusal, tool or audio: something for the reader */
     unsigned choices;  /* how many it speaks of */
     unsigned finished; /* how many of them have a finish reason */
+    uint64_t begun; /* which they are: a bit each, by their index (all beyond 63 share the last) */
+    uint64_t ended; /* which of them have a finish reason */
     bool excused; /* one of the reasons is length or content filter: an end without content is then
                      right */
     bool has_usage;

@@ -102,14 +102,24 @@ static void take_failed_finish(struct span reason, struct arena *arena, struct w
         arena_printf(arena, "the provider ended the answer with: %.*s", SPAN_ARGS(reason));
 }
 
-/* Returns false when the choice has not the form of one. An answer's must have a message; in a stream some put that for the delta. */
+/* The bit of a choice; one that does not say which it is is the first. */
+static uint64_t bit_of(struct json_value index) {
+    int64_t n;
+    if (!json_int(index, &n) || n < 0)
+        n = 0;
+    return UINT64_C(1) << (n < 63 ? n : 63);
+}
+
+/* Returns false when the choice has not the form of one. An answer's must have a message; in a
+ * stream some put that for the delta. */
 static bool read_choice(struct json_value choice, bool whole, struct arena *arena,
                         struct wire_seen *seen) {
-    static const struct span names[] = { NAME("delta"), NAME("message"), NAME("finish_reason") };
-    struct json_value at[3];
+    static const struct span names[] = { NAME("delta"), NAME("message"), NAME("finish_reason"),
+                                         NAME("index") };
+    struct json_value at[4];
     if (json_type(choice) != JSON_OBJECT)
         return false;
-    json_pick(choice, names, at, 3);
+    json_pick(choice, names, at, 4);
     struct json_value said = !whole && json_type(at[0]) == JSON_OBJECT ? at[0] : at[1];
     if (whole && json_type(said) != JSON_OBJECT)
         return false;
@@ -117,6 +127,8 @@ static bool read_choice(struct json_value choice, bool whole, struct arena *aren
     seen->choices++;
     seen->content |= has_content(said);
     seen->finished += reason.len > 0;
+    seen->begun |= bit_of(at[3]);
+    seen->ended |= reason.len ? bit_of(at[3]) : 0;
     seen->excused |= is_excuse(reason);
     if (is_failure(reason))
         take_failed_finish(reason, arena, seen);
@@ -196,7 +208,8 @@ static bool is_error_list(struct json_value root) {
     return is_error(at);
 }
 
-/* Parses `text`; true when it is an object of the dialect that is no error, with its members in `at`. */
+/* Parses `text`; true when it is an object of the dialect that is no error, with its members in
+ * `at`. */
 static bool begin(struct json_parser *p, struct span text, struct arena *arena,
                   struct json_value at[ROOT_COUNT], struct wire_seen *seen) {
     struct json_value root;
