@@ -1,6 +1,7 @@
 #include "script/vm.h"
 
 #include "base/log.h"
+#include "script/heap.h"
 #include "script/loader.h"
 #include "script/watchdog.h"
 
@@ -20,20 +21,10 @@ enum {
         5000 /* so many times in one call: fifty million instructions, about half a second */
 };
 
-/* In front of every block Lua has. A ring through all of them, so that a state can be thrown away
- * without asking it. */
-struct block {
-    struct block *before, *after;
-    size_t size;
-    size_t unused; /* keeps what follows aligned to 16 bytes */
-};
-
 struct vm {
     lua_State *L;
     enum vm_kind kind;
-    struct block ring; /* its head, no block itself */
-    size_t used, cap;  /* bytes, heads of blocks included */
-    bool refused;      /* memory, during this call */
+    struct heap heap;
     bool dead;
     /* The call under way. */
     enum vm_result (*body)(lua_State *L, void *arg);
@@ -48,70 +39,10 @@ const char *vm_result_name(enum vm_result r) {
     return names[r];
 }
 
-/* ---- memory ---- */
-
-static void ring_add(struct vm *vm, struct block *b) {
-    b->before = &vm->ring;
-    b->after = vm->ring.after;
-    b->after->before = b;
-    vm->ring.after = b;
-}
-
-static void block_free(struct vm *vm, struct block *b) {
-    b->before->after = b->after;
-    b->after->before = b->before;
-    vm->used -= b->size + sizeof *b;
-    free(b);
-}
-
-static bool is_over_cap(struct vm *vm, size_t more) {
-    if (more <= vm->cap && vm->used <= vm->cap - more)
-        return false;
-    vm->refused = true;
-    return true;
-}
-
-static void *block_new(struct vm *vm, size_t size) {
-    if (is_over_cap(vm, size + sizeof(struct block)))
-        return NULL;
-    struct block *b = malloc(size + sizeof *b);
-    if (!b)
-        abort();
-    b->size = size;
-    vm->used += size + sizeof *b;
-    ring_add(vm, b);
-    return b + 1;
-}
-
-static void *block_resize(struct vm *vm, struct block *b, size_t size) {
-    if (size > b->size && is_over_cap(vm, size - b->size))
-        return NULL;
-    b = realloc(b, size + sizeof *b);
-    if (!b)
-        abort();
-    vm->used = vm->used - b->size + size;
-    b->size = size;
-    b->before->after = b;
-    b->after->before = b;
-    return b + 1;
-}
-
-/* lua_Alloc. No signal leaves it half done: the handler jumps out of libluajit's code only. */
-static void *allocate(void *owner, void *old, size_t old_size, size_t size) {
-    struct vm *vm = owner;
-    struct block *b = old ? (struct block *)old - 1 : NULL;
-    if (size == 0) {
-        if (b)
-            block_free(vm, b);
-        return NULL;
-    }
-    return b ? block_resize(vm, b, size) : block_new(vm, size);
-}
-
 static struct vm *vm_of(lua_State *L) {
-    void *owner;
-    lua_getallocf(L, &owner);
-    return owner;
+    void *heap;
+    lua_getallocf(L, &heap);
+    return (struct vm *)((char *)heap - offsetof(struct vm, heap));
 }
 
 /* ---- making a state ---- */
@@ -208,9 +139,8 @@ struct vm *vm_new(enum vm_kind kind, size_t memory, const char *lua_dir) {
     if (!vm)
         abort();
     vm->kind = kind;
-    vm->cap = SIZE_MAX; /* until it stands */
-    vm->ring.before = vm->ring.after = &vm->ring;
-    vm->L = lua_newstate(allocate, vm);
+    heap_init(&vm->heap, SIZE_MAX); /* no cap until it stands */
+    vm->L = lua_newstate(heap_allocate, &vm->heap);
     if (!vm->L)
         abort();
     lua_atpanic(vm->L, on_panic);
@@ -222,7 +152,7 @@ struct vm *vm_new(enum vm_kind kind, size_t memory, const char *lua_dir) {
     enum vm_result opened = vm_call(vm, NULL, 0, open_state, &opening);
     assert(opened == VM_OK);
     (void)opened;
-    vm->cap = memory;
+    vm->heap.cap = memory;
     return vm;
 }
 
@@ -233,8 +163,7 @@ void vm_free(struct vm *vm) {
      * one. */
     if (vm->kind == VM_TRUSTED)
         lua_close(vm->L);
-    while (vm->ring.after != &vm->ring)
-        block_free(vm, vm->ring.after);
+    heap_deinit(&vm->heap);
     free(vm);
 }
 
@@ -243,7 +172,7 @@ bool vm_dead(const struct vm *vm) {
 }
 
 size_t vm_memory(const struct vm *vm) {
-    return vm->used;
+    return vm->heap.taken;
 }
 
 /* ---- a call ---- */
@@ -271,16 +200,17 @@ static int collect_garbage(lua_State *L) {
 
 /* Past the cap, since making room must not fail for want of it. */
 static void make_room(struct vm *vm) {
-    size_t cap = vm->cap;
-    vm->cap = SIZE_MAX;
+    size_t cap = vm->heap.cap;
+    vm->heap.cap = SIZE_MAX;
     if (lua_cpcall(vm->L, collect_garbage, NULL) != 0)
         lua_settop(vm->L, 1);
-    vm->cap = cap;
+    vm->heap.cap = cap;
 }
 
 /* A refusal counts even if the script caught the error: it works with less than it thinks. */
 static enum vm_result out_of_memory(struct vm *vm) {
-    snprintf(vm->error, sizeof vm->error, "used more than its %zu KB of memory", vm->cap / 1024);
+    snprintf(vm->error, sizeof vm->error, "used more than its %zu KB of memory",
+             vm->heap.cap / 1024);
     if (vm->kind == VM_POLICY)
         vm->dead = true;
     else
@@ -295,7 +225,7 @@ static enum vm_result ended(struct vm *vm, int status) {
     if (vm->kind == VM_TRUSTED && vm->hooks_left == 0)
         lua_sethook(vm->L, on_count, LUA_MASKCOUNT, HOOK_EVERY);
     /* Lua itself refuses, without asking the allocator, what no string can hold. */
-    if (vm->refused || status == LUA_ERRMEM)
+    if (vm->heap.refused || status == LUA_ERRMEM)
         return out_of_memory(vm);
     return status == 0 ? vm->result : VM_RAISED;
 }
@@ -313,7 +243,7 @@ enum vm_result vm_call(struct vm *vm, struct vm_guard *guard, uint32_t deadline_
     assert(!vm->dead && !vm->body);
     vm->body = body;
     vm->arg = arg;
-    vm->refused = false;
+    vm->heap.refused = false;
     vm->hooks_left = HOOK_CALLS;
     vm->error[0] = '\0';
     int status;

@@ -5,11 +5,11 @@
 #include "support/unit.h"
 
 #include "base/ability.h"
-#include "base/clock.h"
 #include "script/embed.h"
 #include "script/policy.h"
 
 #include <math.h>
+#include <time.h>
 
 enum { POLICIES_MAX = 8, FAULTS_MAX = 8, TARGETS = 10 };
 
@@ -444,8 +444,7 @@ static void what_does_not_load_is_left_out(void **state) {
                "return { prepare = function() local s = 'x' while true do s = s .. s end end, "
                "decide = function() end }");
     build(w);
-    assert_int_equal(w->n_faults,
-                     4 + 2); /* the first two are said again by the states after a killed one */
+    assert_int_equal(w->n_faults, 4);
     assert_span(w->faults[0].policy, "syntax");
     assert_span(w->faults[0].path, "policies/syntax.lua");
     assert_int_equal(w->faults[0].line, 2);
@@ -644,10 +643,17 @@ static void policies_share_nothing(void **state) {
 
 /* ---- figures ---- */
 
+/* Of this thread, so that a busy machine does not show in them. */
+static uint64_t processor_us(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 static void bench_policy(struct world *w, const char *name, unsigned rounds) {
     struct arena arena;
     arena_init(&arena, 8192);
-    uint64_t before = clock_us();
+    uint64_t before = processor_us();
     for (unsigned i = 0; i < rounds; i++) {
         w->facts.seed = i;
         enum vm_result result =
@@ -658,7 +664,7 @@ static void bench_policy(struct world *w, const char *name, unsigned rounds) {
         }
         arena_deinit(&arena);
     }
-    printf("  %-10s %6.2f us a decision\n", name, (double)(clock_us() - before) / rounds);
+    printf("  %-10s %6.2f us a decision\n", name, (double)(processor_us() - before) / rounds);
 }
 
 static void bench(size_t n_targets) {
@@ -673,7 +679,7 @@ static void bench(size_t n_targets) {
     add_policy(w, "scan",
                "return function(req, fleet) return fleet:where(function(t) return t.quality < 50 "
                "end):take(3) end");
-    uint64_t before = clock_us();
+    uint64_t before = processor_us();
     for (int i = 0; i < 100; i++) {
         policy_state_free(w->state);
         w->state = NULL;
@@ -684,7 +690,7 @@ static void bench(size_t n_targets) {
                 policy_state_new(w->snap, w->guard, &w->arena, w->faults, &w->n_faults, FAULTS_MAX);
     }
     printf("%zu targets: %.2f ms to build a state\n", n_targets,
-           (double)(clock_us() - before) / 100 / 1e3);
+           (double)(processor_us() - before) / 100 / 1e3);
     for (size_t i = 0; i < w->snap->n_policies; i++)
         bench_policy(w, w->policies[i].name.at, 100000);
     close_world(&fresh);
