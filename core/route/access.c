@@ -37,17 +37,37 @@ static unsigned key_number(const struct config *config, struct span key) {
     return number;
 }
 
-/* The host of "host:port" or "[v6]:port". */
+/* The host of "host:port" or "[v6]:port"; SPAN_NONE when anything else follows the host. */
 static struct span host_of(struct span authority) {
-    if (authority.len && authority.at[0] == '[')
-        return span_sub(authority, 0, span_find(authority, ']') + 1);
-    return span_sub(authority, 0, span_find(authority, ':'));
+    bool v6 = authority.len && authority.at[0] == '[';
+    size_t end = v6 ? span_find(authority, ']') + 1 : span_find(authority, ':');
+    struct span port = span_sub(authority, end + 1, authority.len);
+    uint64_t number;
+    if (end < authority.len &&
+        (authority.at[end] != ':' || (port.len && (!span_uint(port, &number) || number > 65535))))
+        return SPAN_NONE;
+    return span_sub(authority, 0, end);
+}
+
+/* An address of 127.0.0.0/8 as people write it: a name may begin with 127 as well. */
+static bool is_loopback_v4(struct span host) {
+    struct span part;
+    unsigned parts = 0;
+    if (!span_starts(host, SPAN("127.")))
+        return false;
+    while (span_split(&host, '.', &part)) {
+        uint64_t number;
+        if (part.len > 3 || !span_uint(part, &number) || number > 255)
+            return false;
+        parts++;
+    }
+    return parts == 4;
 }
 
 static bool host_is_here(struct span authority) {
     struct span host = host_of(authority);
     return span_eq_nocase(host, SPAN("localhost")) || span_eq(host, SPAN("[::1]")) ||
-           (span_starts(host, SPAN("127.")) && host.len <= 15);
+           is_loopback_v4(host);
 }
 
 static bool origin_is_here(struct span origin) {
