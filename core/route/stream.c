@@ -207,6 +207,7 @@ static void put_made(struct stream *s, struct span made) {
     struct sse sse;
     sse_init(&sse, SIZE_MAX);
     sse_feed(&sse, made.at, made.len, on_made, s);
+    sse_end(&sse, on_made, s);
     sse_deinit(&sse);
 }
 
