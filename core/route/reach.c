@@ -1,6 +1,13 @@
 #include "route/reach.h"
 
-enum { NAMES_MAX = 64, FALLBACK_STEPS = 3, NEAR = 3 };
+#include "base/utf8.h"
+
+enum {
+    NAMES_MAX = 64,
+    FALLBACK_STEPS = 3,
+    NEAR = 3,
+    SHOWN_MAX = 200 /* bytes of a client's name that are said back to it */
+};
 
 struct step reach_step(const struct target *target) {
     return (struct step){ .target = target, .retries = -1, .max_cost = NANOUSD_NONE };
@@ -30,7 +37,9 @@ static struct span policy_in_model(struct span model) {
 static bool no_policy(const struct snapshot *snap, struct span name, bool by_header,
                       struct arena *arena, struct api_error *error) {
     struct span near = SPAN_NONE;
-    unsigned best = 4;
+    unsigned best = 4; /* three typing errors, and never a name that has nothing of the other */
+    if (best > name.len)
+        best = (unsigned)name.len;
     for (size_t i = 0; i < snap->n_policies; i++) {
         unsigned distance = span_distance(name, snap->policies[i].name);
         if (distance < best)
@@ -39,8 +48,8 @@ static bool no_policy(const struct snapshot *snap, struct span name, bool by_hea
     struct span hint =
         near.at ? arena_printf(arena, " Did you mean %.*s?", SPAN_ARGS(near)) : SPAN("");
     *error = api_error(by_header ? ERROR_INVALID_REQUEST : ERROR_MODEL_NOT_FOUND,
-                       arena_printf(arena, "There is no policy named '%.*s'.%.*s", SPAN_ARGS(name),
-                                    SPAN_ARGS(hint)));
+                       arena_printf(arena, "There is no policy named '%.*s'.%.*s",
+                                    SPAN_ARGS(utf8_cut(name, SHOWN_MAX)), SPAN_ARGS(hint)));
     error->param = by_header ? SPAN("x-route-policy") : SPAN("model");
     return false;
 }
@@ -72,8 +81,8 @@ static bool is_auto(struct span name) {
     return span_eq(name, SPAN("auto"));
 }
 
-static bool name_known(const struct snapshot *snap, struct span name, struct arena *arena,
-                       struct api_error *error) {
+static bool name_known(const struct snapshot *snap, struct span name, struct span param,
+                       struct arena *arena, struct api_error *error) {
     const struct target *one;
     if (is_auto(name) || snapshot_chain(snap, name) || snapshot_resolve(snap, name, arena, &one, 1))
         return true;
@@ -84,9 +93,9 @@ static bool name_known(const struct snapshot *snap, struct span name, struct are
         buf_printf(&list, "%s%.*s", i ? ", " : " Near names: ", SPAN_ARGS(near[i]));
     *error = api_error(ERROR_MODEL_NOT_FOUND,
                        arena_printf(arena, "The model '%.*s' does not exist here.%.*s",
-                                    SPAN_ARGS(span_sub(name, 0, 200)), (int)list.len,
+                                    SPAN_ARGS(utf8_cut(name, SHOWN_MAX)), (int)list.len,
                                     list.at ? list.at : ""));
-    error->param = SPAN("model");
+    error->param = param;
     buf_deinit(&list);
     return false;
 }
@@ -94,9 +103,9 @@ static bool name_known(const struct snapshot *snap, struct span name, struct are
 bool reach_names(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
                  struct api_error *error) {
     for (size_t i = 0; i < facts->n_models; i++)
-        if (!name_known(snap, facts->models[i], arena, error))
+        if (!name_known(snap, facts->models[i], SPAN("models"), arena, error))
             return false;
-    return name_known(snap, facts->model, arena, error);
+    return name_known(snap, facts->model, SPAN("model"), arena, error);
 }
 
 /* Targets without repeats, in order. */
@@ -185,10 +194,12 @@ void reach_fallback(const struct snapshot *snap, const struct facts *facts, stru
 
 void reach_enforce(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
                    struct chain *chain) {
-    if (!facts->strict)
+    if (!facts->strict || !chain->n_steps)
         return;
     struct list named = { .n = 0 };
     add_requested(&named, snap, facts, arena, false);
+    if (named.n == 0) /* a configured chain may be all there is of a name */
+        add_requested(&named, snap, facts, arena, true);
     if (named.n == 0)
         return;
     size_t kept = 0;

@@ -26,7 +26,9 @@ bool reach_names(const struct snapshot *snap, const struct facts *facts, struct 
 void reach_fallback(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
                     struct chain *chain);
 
-/* Keeps a strict request to the models it names: other steps go, and where none is left, the named targets are the chain. */
+/* Keeps a strict request to the models it names (for the name of a configured chain: to its
+ * targets): other steps go, and where none is left, the named targets are the chain. An empty chain
+ * stays empty: that was an answer. */
 void reach_enforce(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
                    struct chain *chain);
 
