@@ -13,7 +13,10 @@ static const struct endpoint endpoints[] = {
     { ENDPOINT_READY, SPAN_INIT("/ready"), { 0 }, GET_METHODS, DIALECT_NONE, true },
     { ENDPOINT_ROOT, SPAN_INIT("/"), { 0 }, GET_METHODS, DIALECT_NONE, true },
 };
-enum { ENDPOINTS = sizeof endpoints / sizeof *endpoints };
+enum {
+    ENDPOINTS = sizeof endpoints / sizeof *endpoints,
+    PATH_LIKE_OURS = 64 /* a longer one is no typing error of any of these */
+};
 
 static const struct endpoint unknown = { .kind = ENDPOINT_UNKNOWN };
 
@@ -63,6 +66,8 @@ static bool list_has(struct span list, struct span method) {
 
 static struct span nearest(struct span path) {
     struct span best = SPAN_NONE;
+    if (path.len > PATH_LIKE_OURS)
+        return best;
     unsigned best_distance = (unsigned)path.len / 2 + 1;
     for (size_t i = 0; i < ENDPOINTS; i++) {
         if (endpoints[i].kind == ENDPOINT_ROOT)

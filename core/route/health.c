@@ -56,10 +56,10 @@ void health_began(struct health_figure *f) {
 
 /* An eighth of the newest: ten answers forget most of what was. Two workers may overwrite each other's update; a figure can bear it. */
 static void average(atomic_uint *figure, uint32_t ms) {
-    unsigned old = atomic_load_explicit(figure, memory_order_relaxed);
-    unsigned sample = ms ? ms : 1;
-    unsigned now = old ? (old * 7 + sample + 4) / 8 : sample;
-    atomic_store_explicit(figure, now, memory_order_relaxed);
+    uint64_t old = atomic_load_explicit(figure, memory_order_relaxed);
+    uint64_t sample = ms ? ms : 1;
+    uint64_t now = old ? (old * 7 + sample + 4) / 8 : sample;
+    atomic_store_explicit(figure, (unsigned)now, memory_order_relaxed);
 }
 
 void health_ended(struct health_figure *f, enum failure why, uint32_t first_ms, uint32_t total_ms) {
@@ -71,7 +71,8 @@ void health_ended(struct health_figure *f, enum failure why, uint32_t first_ms, 
     if (why == FAILURE_NONE) {
         atomic_fetch_add_explicit(&f->answered, 1, memory_order_relaxed);
         average(&f->total_ms, total_ms);
-        average(&f->first_ms, first_ms);
+        if (first_ms)
+            average(&f->first_ms, first_ms);
     } else if (!(neutral & FAILURE_BIT(why))) {
         atomic_fetch_add_explicit(&f->failed, 1, memory_order_relaxed);
     }

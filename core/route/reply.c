@@ -31,11 +31,12 @@ void reply_cors(struct reply *r, const struct config *config, const struct http_
     if (!config->n_cors_origins)
         return;
     struct span origin = http_header(m, SPAN("origin"));
+    /* Also for a page that may not: what a cache keeps of this reply is not for every page. */
+    reply_add(r, SPAN("vary"), SPAN("origin"));
     for (size_t i = 0; origin.at && i < config->n_cors_origins; i++) {
         if (!span_eq(origin, config->cors_origins[i]))
             continue;
         reply_add(r, SPAN("access-control-allow-origin"), origin);
-        reply_add(r, SPAN("vary"), SPAN("origin"));
         reply_add(r, SPAN("access-control-expose-headers"),
                   SPAN("x-request-id, x-routed-model, x-routed-provider, x-route-policy, "
                        "x-route-attempts, x-route-cost-usd, x-route-dropped, "

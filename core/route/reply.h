@@ -26,7 +26,7 @@ void reply_init(struct reply *r, struct arena *arena);
  * is cut at 1 KB. Both texts are borrowed until the reply is sent. */
 void reply_add(struct reply *r, struct span name, struct span value);
 
-/* access-control-* for a page whose origin is configured; nothing otherwise. */
+/* access-control-* for a page whose origin is configured, and `vary` where any is. */
 void reply_cors(struct reply *r, const struct config *config, const struct http_message *m);
 
 /* retry-after, x-should-retry. `tried`: attempts were made, so that the client's library should not multiply them. */

@@ -28,14 +28,19 @@ nanousd trace_cost(const struct target *target, int64_t input, int64_t output, i
     __int128 sum = (__int128)(input - cached) * p->input + (__int128)output * p->output;
     if (cached)
         sum += (__int128)cached * p->cached;
-    return (nanousd)((sum + 999999) / 1000000);
+    sum = (sum + 999999) / 1000000;
+    return sum < INT64_MAX ? (nanousd)sum : INT64_MAX;
+}
+
+static nanousd sum_of(nanousd a, nanousd b) {
+    return a > INT64_MAX - b ? INT64_MAX : a + b;
 }
 
 nanousd trace_total_cost(const struct trace *t) {
     nanousd sum = 0;
     for (const struct trace_attempt *a = t->attempts; a; a = a->next) {
         if (a->cost >= 0)
-            sum += a->cost;
+            sum = sum_of(sum, a->cost);
         else if (a->tried && a->failure == FAILURE_NONE)
             return -1;
     }
