@@ -43,6 +43,7 @@ struct conn {
     bool minor0;    /* the request is HTTP/1.0 */
     bool replied;   /* to the message whose head is being shown */
     bool started;   /* a streamed reply is under way */
+    bool raw;       /* bytes were written as they are */
     bool chunked;   /* in chunks */
     bool drop;      /* without a body, whatever is written */
     bool forced;    /* conn_close_all(force): on_gone is owed */
@@ -114,7 +115,7 @@ static void forget_later(struct conn *gone) {
 static void end_reply(struct conn *c) {
     c->user = NULL;
     c->user_data = NULL;
-    c->started = c->chunked = c->drop = false;
+    c->started = c->raw = c->chunked = c->drop = false;
     buf_deinit(&c->head);
 }
 
@@ -271,7 +272,7 @@ static void on_end(void *owner, int status) {
 
 static void on_drain(void *owner) {
     struct conn *c = owner;
-    if (c->state == ANSWERING && c->started && c->user && c->user->on_drain)
+    if (c->state == ANSWERING && (c->started || c->raw) && c->user && c->user->on_drain)
         c->user->on_drain(c->user_data);
 }
 
@@ -440,7 +441,7 @@ bool conn_write(struct conn *c, struct span bytes) {
 }
 
 void conn_finish(struct conn *c) {
-    assert(c->state == ANSWERING && c->started);
+    assert(c->state == ANSWERING && (c->started || c->raw));
     struct span parts[2] = { { 0 }, SPAN("0\r\n\r\n") };
     write_parts(c, parts, c->chunked && !c->drop ? 2 : 1);
     next_message(c);
@@ -462,9 +463,8 @@ void conn_abort(struct conn *c) {
 }
 
 bool conn_raw(struct conn *c, struct span bytes) {
-    assert(c->state == ANSWERING && !c->chunked && c->head.len == 0);
-    c->started = true;
-    c->drop = false;
+    assert(c->state == ANSWERING && !c->started);
+    c->raw = true;
     if (bytes.len)
         c->io->write(c->io, &bytes, 1);
     return c->io->queued(c->io) <= IO_HIGH_WATER;

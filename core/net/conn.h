@@ -98,9 +98,9 @@ void conn_finish(struct conn *c);
  * only the close would end the reply). */
 void conn_abort(struct conn *c);
 
-/* Bytes as they are, instead of conn_start() and conn_write(): the caller writes head and framing
- * itself, right or wrong. For the scripted upstream, whose business is to misbehave. Ended by
- * conn_finish(), conn_abort() or conn_reset(). */
+/* Bytes as they are: in front of a reply (103), or instead of one, head and framing included, right or
+ * wrong. For the scripted upstream, whose business is to misbehave. Where no conn_start() or conn_reply()
+ * follows, the end is conn_finish(), conn_abort() or conn_reset(). Returns as conn_write() does. */
 bool conn_raw(struct conn *c, struct span bytes);
 
 /* Ends the connection by RST, whatever was written. */
