@@ -94,6 +94,7 @@ struct policy_source {
 /* Settings, with the defaults filled in. Lists are empty where nothing was set. */
 struct config {
     struct span path;          /* of the file; SPAN_NONE: none was read */
+    bool mock_only; /* neither a file nor a provider key was found: the mock is all there is */
     struct span listen, admin; /* "127.0.0.1:4100", "127.0.0.1:4101" */
     unsigned workers;
     struct span data_dir;

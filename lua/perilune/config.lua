@@ -70,10 +70,12 @@ M.settings = SETTINGS
 ---@class perilune.ConfigHost
 ---@field env fun(name: string): string|nil
 ---@field file fun(path: string): string|nil, string|nil
----@field provider_files { name: string, path: string, text: string }[] a later one of the same name wins
+---@field provider_files perilune.ProviderFile[]|fun(dir: string): perilune.ProviderFile[] a later one of the same name wins; a function is given the folder that is configured
 ---@field mock_url? string
 ---@field now? number
----@field policies? string[] names of the policies there are; nil: not checked
+---@field policies? string[]|fun(dir: string): string[] names of the policies there are; nil: not checked
+
+---@alias perilune.ProviderFile { name: string, path: string, text: string }
 
 ---@class perilune.ConfigFinding
 ---@field path string
@@ -307,6 +309,18 @@ local function beside(path, dir)
   return base .. "/" .. dir
 end
 
+local function policies_dir(config, path)
+  return beside(path, config.policies and config.policies.dir or "policies")
+end
+
+-- What the host gives as a list, or as a function of the folder to look into.
+local function listed(given, dir)
+  if type(given) == "function" then
+    return given(dir)
+  end
+  return given
+end
+
 local function data_dir(config, env)
   if config.data_dir then
     return config.data_dir
@@ -345,7 +359,7 @@ local function normalise(config, path, host)
     admin = config.admin or "127.0.0.1:4101",
     workers = config.workers or 0, -- 0: as many as there are cores
     data_dir = data_dir(config, host.env),
-    policies_dir = beside(path, policies.dir or "policies"),
+    policies_dir = policies_dir(config, path),
     providers_dir = beside(path, config.providers_dir or "providers"),
     lua_dir = beside(path, config.lua_dir or "lua"),
     default_policy = policies.default or "auto",
@@ -412,12 +426,12 @@ local function check_names(setting, list, known, names, add)
   end
 end
 
-local function check_policies(config, host, add)
-  if not host.policies then
+local function check_policies(config, names, add)
+  if not names then
     return
   end
   local there = { auto = true }
-  for _, name in ipairs(host.policies) do
+  for _, name in ipairs(names) do
     there[name] = true
   end
   local function one(setting, name)
@@ -463,8 +477,8 @@ function M.read(text, path, host)
     end
   end
   config.has_file = text ~= nil
-  local files, order = read_provider_files(host.provider_files or {}, findings)
-  check_policies(config, host, add)
+  local files, order = read_provider_files(listed(host.provider_files, beside(path, config.providers_dir or "providers")) or {}, findings)
+  check_policies(config, listed(host.policies, policies_dir(config, path)), add)
   check_params(config, add)
   if failed(findings) then
     return nil, findings
