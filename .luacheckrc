@@ -6,8 +6,8 @@ exclude_files = { "**/node_modules/**", "build*/**" }
 -- What the sandbox leaves a policy (lua/perilune/sandbox.lua).
 stds.policy = {
   read_globals = {
-    "assert", "error", "getmetatable", "ipairs", "next", "note", "pairs", "pcall", "print", "rawequal", "rawget", "require",
-    "select", "setmetatable", "tonumber", "tostring", "type", "unpack", "xpcall", "_VERSION",
+    "assert", "error", "getmetatable", "ipairs", "next", "note", "pairs", "pcall", "rawequal", "require",
+    "select", "setmetatable", "tonumber", "tostring", "type", "unpack", "xpcall",
     bit = { other_fields = true }, coroutine = { other_fields = true }, math = { other_fields = true },
     string = { other_fields = true }, table = { other_fields = true },
   },
