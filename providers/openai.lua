@@ -14,6 +14,8 @@ return {
     headers = { ["OpenAI-Organization"] = "OPENAI_ORG_ID", ["OpenAI-Project"] = "OPENAI_PROJECT_ID" },
   },
   prices = { source = "pi-ai 1.5.2 provider data", date = "2026-11-10" },
+  -- Its source marks the qualities of these as estimates: o1, o3, o3-mini, o4-mini, gpt-4o, gpt-4o-mini, gpt-4.1, gpt-5-nano, gpt-5.2,
+  -- gpt-5.3-codex. Those of reasoning models hold for high effort.
   quality = { source = "Artificial Analysis Intelligence Index", date = "2026-08-22" },
 
   -- Models not listed here (`models = { "..." }` in the configuration) are taken to be able to do what most are.
@@ -22,15 +24,15 @@ return {
   models = {
     {
       name = "gpt-4o", price = { input = 2.5, output = 10, cached = 1.25 },
-      context = 128000, max_output = 16384, abilities = "tools images json_schema files", quality = 11.1, -- estimated by its source
+      context = 128000, max_output = 16384, abilities = "tools images json_schema files", quality = 11.1,
     },
     {
       name = "gpt-4o-mini", price = { input = 0.15, output = 0.6, cached = 0.075 },
-      context = 128000, max_output = 16384, abilities = "tools images json_schema files", quality = 6.7, -- estimated by its source
+      context = 128000, max_output = 16384, abilities = "tools images json_schema files", quality = 6.7,
     },
     {
       name = "gpt-4.1", price = { input = 2, output = 8, cached = 0.5 },
-      context = 1047576, max_output = 32768, abilities = "tools images json_schema files", quality = 19.6, -- estimated by its source
+      context = 1047576, max_output = 32768, abilities = "tools images json_schema files", quality = 19.6,
     },
     {
       name = "gpt-4.1-mini", price = { input = 0.4, output = 1.6, cached = 0.1 },
@@ -42,19 +44,19 @@ return {
     },
     {
       name = "o3", price = { input = 2, output = 8, cached = 0.5 },
-      context = 200000, max_output = 100000, abilities = "tools images json_schema reasoning files", quality = 31.1, -- estimated by its source
+      context = 200000, max_output = 100000, abilities = "tools images json_schema reasoning files", quality = 31.1,
     },
     {
       name = "o4-mini", price = { input = 1.1, output = 4.4, cached = 0.275 },
-      context = 200000, max_output = 100000, abilities = "tools images json_schema reasoning files", quality = 26.1, -- estimated by its source
+      context = 200000, max_output = 100000, abilities = "tools images json_schema reasoning files", quality = 26.1,
     },
     {
       name = "o3-mini", price = { input = 1.1, output = 4.4, cached = 0.55 },
-      context = 200000, max_output = 100000, abilities = "tools json_schema reasoning", quality = 19.2, -- estimated by its source
+      context = 200000, max_output = 100000, abilities = "tools json_schema reasoning", quality = 19.2,
     },
     {
       name = "o1", price = { input = 15, output = 60, cached = 7.5 },
-      context = 200000, max_output = 100000, abilities = "tools images json_schema reasoning files", quality = 23.9, -- estimated by its source
+      context = 200000, max_output = 100000, abilities = "tools images json_schema reasoning files", quality = 23.9,
     },
     {
       name = "gpt-5", price = { input = 1.25, output = 10, cached = 0.125 },
@@ -66,7 +68,7 @@ return {
     },
     {
       name = "gpt-5-nano", price = { input = 0.05, output = 0.4, cached = 0.005 },
-      context = 400000, max_output = 128000, abilities = "tools images json_schema reasoning files", quality = 20.1, -- estimated by its source
+      context = 400000, max_output = 128000, abilities = "tools images json_schema reasoning files", quality = 20.1,
     },
     {
       name = "gpt-5.1", price = { input = 1.25, output = 10, cached = 0.125 },
@@ -74,11 +76,11 @@ return {
     },
     {
       name = "gpt-5.2", price = { input = 1.75, output = 14, cached = 0.175 },
-      context = 400000, max_output = 128000, abilities = "tools images json_schema reasoning files", quality = 43.3, -- estimated by its source
+      context = 400000, max_output = 128000, abilities = "tools images json_schema reasoning files", quality = 43.3,
     },
     {
       name = "gpt-5.3-codex", price = { input = 1.75, output = 14, cached = 0.175 },
-      context = 400000, max_output = 128000, abilities = "tools images json_schema reasoning files", quality = 45.5, -- estimated by its source
+      context = 400000, max_output = 128000, abilities = "tools images json_schema reasoning files", quality = 45.5,
     },
     {
       name = "gpt-5.4", price = { input = 2.5, output = 15, cached = 0.25 },

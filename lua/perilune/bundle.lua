@@ -103,9 +103,11 @@ function M.collect(name, files)
       if not seen[r.name] then
         local lib = find(files, r.name)
         if not lib then
+          local found = near.nearest(r.name, libraries(files))
           return {
-            path = path, line = r.line, message = ('require "%s": there is no policies/lib/%s.lua and no such policy'):format(r.name, r.name),
-            hint = near.nearest(r.name, libraries(files)) and ('did you mean "%s"?'):format(near.nearest(r.name, libraries(files))) or nil,
+            path = path, line = r.line,
+            message = ('require "%s": there is no policies/lib/%s.lua and no such policy'):format(r.name, r.name),
+            hint = found and ('did you mean "%s"?'):format(found),
           }
         end
         seen[r.name] = true

@@ -17,8 +17,10 @@ local type, error, tostring, floor, huge, pairs = type, error, tostring, math.fl
 
 local random -- of this request; made when first asked for
 local notes, n_notes
-local cuts, n_cuts = nil, 0
-local seen_of = {} -- by place in cuts: index -> number of the call in which it was cut. Used again by every request.
+-- Cuts of this request. The list, its entries and their sets are used again by the next one.
+local cuts, n_cuts = {}, 0
+local entries = {}
+local seen_of = {} -- by place in cuts: index -> number of the call in which it was cut
 
 --- Begins a request.
 ---@param req table
@@ -31,7 +33,11 @@ function M.begin(req)
   local ms = limits and limits.max_latency_ms
   M.latency_limit = ms and ms > 0 and ms < huge and ms or false
   M.cut_total = 0
-  random, notes, n_notes, cuts, n_cuts = nil, nil, 0, nil, 0
+  random, notes, n_notes = nil, nil, 0
+  for k = n_cuts, 1, -1 do
+    cuts[k] = nil
+  end
+  n_cuts = 0
   catalogue.forget_ad_hoc()
 end
 
@@ -73,7 +79,7 @@ function M.random(m, n)
   if n == nil then
     m, n = 1, m
   end
-  if type(m) ~= "number" or type(n) ~= "number" or not (m <= n) then
+  if type(m) ~= "number" or type(n) ~= "number" or m > n or m ~= m or n ~= n then
     error("random: expected no bounds, one, or two in ascending order", 2)
   end
   m, n = floor(m), floor(n)
@@ -97,14 +103,14 @@ local function place(word, why)
       return k, c
     end
   end
-  local c = { word = word, why = why, count = 0, target = nil }
-  if n_cuts == 0 then
-    cuts = { c, false, false, false }
-    cuts[2], cuts[3], cuts[4] = nil, nil, nil
-  else
-    cuts[n_cuts + 1] = c
-  end
   n_cuts = n_cuts + 1
+  local c = entries[n_cuts]
+  if not c then
+    c = { word = word, why = why, count = 0 }
+    entries[n_cuts] = c
+  end
+  c.word, c.why, c.count = word, why, 0
+  cuts[n_cuts] = c
   return n_cuts, c
 end
 
@@ -147,10 +153,12 @@ function M.cut_unknown(word, name)
   place(word, ('unknown name "%s"%s'):format(name, near.hint(name, catalogue.known)))
 end
 
---- What was left out: an entry a word and reason, or one a target when explaining; nil when nothing was.
+--- What was left out: an entry a word and reason, or one a target when explaining; nil when nothing was. Good until the next request.
 ---@return perilune.Cut[]|nil
 function M.cuts()
-  if not M.explain or not cuts then
+  if n_cuts == 0 then
+    return nil
+  elseif not M.explain then
     return cuts
   end
   local out = {}

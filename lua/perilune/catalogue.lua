@@ -39,6 +39,7 @@ M.prices = nil -- order of the targets with known prices; nil in small catalogue
 M.unpriced = {} -- the others
 M.n_open, M.n_measured = 0, 0 -- targets whose breaker is open; targets with a known speed
 M.ability_bit, M.ability_names = {}, {}
+M.lacks = {} -- by mask of abilities: how a reason names them
 
 local n_ad_hoc = 0
 local data_of = {} -- by index: what the proxy reads from
@@ -225,7 +226,7 @@ end
 function M.setup(setup)
   M.records, M.views, M.everyone, M.by_quality, M.unpriced = {}, {}, {}, {}, {}
   M.named, M.tagged, M.known, M.chains = {}, {}, {}, setup.chains or {}
-  M.ability_bit, M.ability_names = {}, {}
+  M.ability_bit, M.ability_names, M.lacks = {}, {}, {}
   M.n, M.n_open, M.n_measured = #setup.targets, 0, 0
   data_of, providers, n_ad_hoc = {}, {}, 0
   for _, name in ipairs(setup.providers or {}) do

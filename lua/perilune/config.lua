@@ -466,7 +466,8 @@ end
 ---@param text string|nil nil: there is no file
 ---@param path string|nil
 ---@param host perilune.ConfigHost
----@return table|nil config { config, providers, targets, chains, aliases, mock_only }, perilune.ConfigFinding[] findings warnings, or what is wrong
+---@return table|nil config { config, providers, targets, chains, aliases, mock_only }
+---@return perilune.ConfigFinding[] findings warnings, or what is wrong
 function M.read(text, path, host)
   local findings, add = collector(path or "perilune.lua", text)
   local config = {}
@@ -477,7 +478,8 @@ function M.read(text, path, host)
     end
   end
   config.has_file = text ~= nil
-  local files, order = read_provider_files(listed(host.provider_files, beside(path, config.providers_dir or "providers")) or {}, findings)
+  local provider_files = listed(host.provider_files, beside(path, config.providers_dir or "providers"))
+  local files, order = read_provider_files(provider_files or {}, findings)
   check_policies(config, listed(host.policies, policies_dir(config, path)), add)
   check_params(config, add)
   if failed(findings) then
@@ -486,7 +488,8 @@ function M.read(text, path, host)
   local list, mock_only = wanted(config, files, order, host, add)
   local providers, targets, aliases = build_providers(list, files, host, add)
   if #providers == 0 and not failed(findings) then
-    add(text and "providers" or nil, "no provider is configured", "set one of " .. variables(files, order) .. ', or providers = { ... } in perilune.lua')
+    add(text and "providers" or nil, "no provider is configured",
+      ("set one of %s, or providers = { ... } in perilune.lua"):format(variables(files, order)))
   end
   if failed(findings) then
     return nil, findings

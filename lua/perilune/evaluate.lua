@@ -16,7 +16,7 @@ local error, type, setmetatable, rawget = error, type, setmetatable, rawget
 local floor, huge = math.floor, math.huge
 local insert, remove = table.insert, table.remove
 local merge = steps.merge
-local cost_of, latency_of, cut = call.cost, call.latency, call.cut
+local latency_of, cut = call.latency, call.cut
 
 local FEW = 64 -- up to so many wanted, the best are kept by insertion; more are sorted whole
 local EMPTY = {}
@@ -39,8 +39,8 @@ local function blank()
     is_fleet = true, call = 0, op = "base", up = false,
     said = false, -- what chain{} said
     behind = false, -- open targets go last
-    word = false, test = false, why = false, narrow = false, tag = false, -- op "test"
-    key = false, -- op "sort"
+    word = false, test = false, asks = false, why = false, narrow = false, tag = false, -- op "test"
+    key = false, figure = false, -- op "sort"
     fields = false, -- op "with"
     found = false, how = false, -- op "list": indices (false: none), step fields by index
     a = false, b = false, -- op "join"
@@ -78,17 +78,26 @@ function M.filter(up, word, test)
     return up
   end
   local f = node("test", up, up.said, up.behind)
-  f.word, f.test, f.why, f.narrow, f.tag = word, test, false, false, false
+  f.word, f.test, f.asks, f.why, f.narrow, f.tag = word, test, false, false, false, false
   return f
 end
 
---- An ordering: `key` is "cost", "quality", "latency" or a function of record and index; ascending, nil last.
-function M.sorted(up, key)
+--- A filter of a script's own: asks(target) says whether it stays, `why` is the reason when not.
+function M.asking(up, word, asks, why)
+  local f = M.filter(up, word, false)
+  if f ~= up then
+    f.asks, f.why = asks, why
+  end
+  return f
+end
+
+--- An ordering: `key` is "cost", "quality", "latency", or "by" with a script's own function of a target; ascending, nil last.
+function M.sorted(up, key, by)
   if is_empty(up) then
     return up
   end
   local f = node("sort", up, up.said, up.behind)
-  f.key = key
+  f.key, f.figure = key, by or false
   return f
 end
 
@@ -118,12 +127,13 @@ end
 
 --- Raises unless `fleet` is one of this request.
 function M.check(word, fleet)
+  if type(fleet) == "table" and rawget(fleet, "call") == call.number then
+    return
+  end
   if type(fleet) ~= "table" or not rawget(fleet, "is_fleet") then
     error(("%s is a word of a fleet: write fleet:%s, with a colon"):format(word, word), 3)
   end
-  if fleet.call ~= call.number then
-    error(("%s: this fleet belongs to an earlier request; policies keep nothing between requests"):format(word), 3)
-  end
+  error(("%s: this fleet belongs to an earlier request; policies keep nothing between requests"):format(word), 3)
 end
 
 ----------------------------------------------------------------------------------------------------------------------------
@@ -135,7 +145,7 @@ local function scratch_of(d)
   local s = scratches[d]
   if not s then
     s = order.scratch()
-    s.tests, s.keys = {}, {}
+    s.tests, s.keys, s.passing = {}, {}, {}
     scratches[d] = s
   end
   return s
@@ -148,7 +158,12 @@ end
 local function passes(r, i, tests, nt)
   for k = nt, 1, -1 do
     local t = tests[k]
-    local why = t.test(r, i)
+    local why
+    if t.asks then
+      why = not t.asks(catalogue.views[i]) and t.why
+    else
+      why = t.test(r, i)
+    end
     if why then
       if t.word then
         cut(t.word, why, i)
@@ -157,6 +172,35 @@ local function passes(r, i, tests, nt)
     end
   end
   return true
+end
+
+-- All of a source that pass, in order: one filter after the other over all, which is faster than all filters over each. The list is
+-- the source itself or scratch.
+local function filtered(source, tests, nt, scratch)
+  local records, views = catalogue.records, catalogue.views
+  local out, n = scratch.passing, #source
+  for k = nt, 1, -1 do
+    local t = tests[k]
+    local word, test, asks, why = t.word, t.test, t.asks, t.why
+    local m = 0
+    for j = 1, n do
+      local i = source[j]
+      local left_out
+      if asks then
+        left_out = not asks(views[i]) and why
+      else
+        left_out = test(records[i], i)
+      end
+      if not left_out then
+        m = m + 1
+        out[m] = i
+      elseif word then
+        cut(word, left_out, i)
+      end
+    end
+    source, n = out, m
+  end
+  return source, n
 end
 
 local RANK_LATE, RANK_OPEN = 2, 3
@@ -189,49 +233,70 @@ local function by_rank(list, behind, timed)
   return out
 end
 
--- The best `want` of a source, few enough to keep sorted by insertion.
-local function best_few(source, tests, nt, key, want, keys)
-  local records = catalogue.records
-  local list, m = { false, false, false, false }, 0
-  for j = 1, #source do
-    local i = source[j]
-    local r = records[i]
-    if nt == 0 or passes(r, i, tests, nt) then
-      local k = key(r, i) or huge
-      if m < want then
-        m = m + 1
-      elseif m == 0 or k >= keys[m] then
-        k = nil
+local function number_or_unknown(v, i)
+  if v ~= nil and type(v) ~= "number" then
+    error(("by: expected a number or nil for %s, got a %s"):format(catalogue.records[i].id, type(v)), 0)
+  end
+  return v == v and v or huge -- what is not a number is not known
+end
+
+-- Keys of `n` targets into keys[1 .. n].
+local function fill_keys(list, n, kind, by, keys)
+  local records, views = catalogue.records, catalogue.views
+  if kind == "cost" then
+    local t_in, t_out = call.t_in, call.t_out
+    for j = 1, n do
+      local r = records[list[j]]
+      local input, output = r.input, r.output
+      keys[j] = input and output and t_in * input + t_out * output or huge
+    end
+  elseif kind == "quality" then
+    for j = 1, n do
+      local q = records[list[j]].quality
+      keys[j] = q and -q or huge
+    end
+  elseif kind == "latency" then
+    for j = 1, n do
+      keys[j] = latency_of(records[list[j]]) or huge
+    end
+  else
+    for j = 1, n do
+      local v = by(views[list[j]])
+      keys[j] = type(v) == "number" and v == v and v or number_or_unknown(v, list[j])
+    end
+  end
+end
+
+-- The best `want` of n by their keys, few enough to keep sorted by insertion. Stable.
+local function best_few(list, n, keys, want)
+  local best, m = { false, false, false, false }, 0
+  -- The keys of the best stand at the front of `keys`: there are never more of them than were read.
+  for j = 1, want > 0 and n or 0 do
+    local i, k = list[j], keys[j]
+    if m < want or k < keys[m] then
+      local at = m < want and m + 1 or m
+      m = at
+      while at > 1 and keys[at - 1] > k do
+        keys[at], best[at] = keys[at - 1], best[at - 1]
+        at = at - 1
       end
-      if k then
-        local at = m
-        while at > 1 and keys[at - 1] > k do
-          keys[at], list[at] = keys[at - 1], list[at - 1]
-          at = at - 1
-        end
-        keys[at], list[at] = k, i
-      end
+      keys[at], best[at] = k, i
     end
   end
   for at = m + 1, 4 do
-    list[at] = nil
+    best[at] = nil
   end
-  return list
+  return best
 end
 
-local function all_sorted(source, tests, nt, key)
-  local records = catalogue.records
-  local list, keys, m = {}, {}, 0
-  for j = 1, #source do
-    local i = source[j]
-    if passes(records[i], i, tests, nt) then
-      m = m + 1
-      list[m] = i
-      keys[i] = key(records[i], i) or huge
-    end
+local function all_sorted(list, n, keys)
+  local out, of = {}, {}
+  for j = 1, n do
+    out[j] = list[j]
+    of[list[j]] = keys[j]
   end
-  order.sort(list, keys)
-  return list, keys
+  order.sort(out, of)
+  return out, of
 end
 
 -- One of those within a tenth of the fastest goes first, by chance: the requests of one moment do not all pick the same.
@@ -327,16 +392,8 @@ local function walk_prices(take, scratch)
   end
 end
 
-local KEYS = {
-  cost = cost_of,
-  quality = function(r)
-    return r.quality and -r.quality
-  end,
-  latency = latency_of,
-}
-
 -- `whole`: the source is all of the catalogue.
-local function select(source, whole, tests, nt, kind, want, behind, scratch)
+local function select(source, whole, tests, nt, kind, by, want, behind, scratch)
   if kind == "latency" and catalogue.n_measured == 0 then
     kind = nil -- nobody was measured: the order stays
   end
@@ -358,13 +415,15 @@ local function select(source, whole, tests, nt, kind, want, behind, scratch)
     end
     return finish()
   end
-  local key = KEYS[kind] or kind
+  local passing, n = filtered(source, tests, nt, scratch)
+  local keys = scratch.keys
+  fill_keys(passing, n, kind, by, keys)
   if want <= FEW and not ranked and kind ~= "latency" then
-    return best_few(source, tests, nt, key, want, scratch.keys)
+    return best_few(passing, n, keys, want)
   end
-  local list, keys = all_sorted(source, tests, nt, key)
+  local list, of = all_sorted(passing, n, keys)
   if kind == "latency" then
-    list = spread(list, keys)
+    list = spread(list, of)
   end
   return ranked and by_rank(list, behind, timed) or list
 end
@@ -440,7 +499,7 @@ end
 
 -- Gathers filters, step fields and one ordering down to the fleet they stand on.
 local function gather(f, tests)
-  local nt, kind, fields = 0, nil, false
+  local nt, kind, by, fields = 0, nil, nil, false
   local at, op = f, f.op
   while true do
     if op == "test" then
@@ -449,9 +508,9 @@ local function gather(f, tests)
     elseif op == "with" then
       fields = merge(at.fields, fields)
     elseif op == "sort" and not kind then
-      kind = at.key
+      kind, by = at.key, at.figure
     else
-      return at, nt, kind, fields
+      return at, nt, kind, by, fields
     end
     at = at.up
     op = at.op
@@ -460,7 +519,7 @@ end
 
 local function eval_gathered(f, want, scratch)
   local tests = scratch.tests
-  local at, nt, kind, fields = gather(f, tests)
+  local at, nt, kind, by, fields = gather(f, tests)
   local source, how, whole = catalogue.everyone, false, at.op == "base"
   if whole then
     local other
@@ -475,7 +534,7 @@ local function eval_gathered(f, want, scratch)
   else
     source, how = eval(at, huge)
   end
-  local list = select(source, whole, tests, nt, kind, call.explain and huge or want, f.behind, scratch)
+  local list = select(source, whole, tests, nt, kind, by, call.explain and huge or want, f.behind, scratch)
   if fields then
     local merged = {}
     for j = 1, #list do

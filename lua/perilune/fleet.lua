@@ -29,30 +29,39 @@ M.words = words
 ----------------------------------------------------------------------------------------------------------------------------
 -- able
 
-local need -- mask of abilities this request uses; nil until able() asks
-local money, money_why -- the tightest ceiling on this request
+-- What this request needs; `need` is nil until able() asks.
+local need -- mask of abilities
+local tokens, t_out -- all of them, and those of the answer
+local money, money_why -- the tightest ceiling
 
-local function lacks(r)
-  local missing = {}
+-- "lacks tools, images" of a mask of missing abilities.
+local function lacks(missing)
+  local names = {}
   for j, name in ipairs(catalogue.ability_names) do
-    local bit = 2 ^ (j - 1)
-    if band(need, bit) ~= 0 and band(r.mask, bit) == 0 then
-      missing[#missing + 1] = name
+    if band(missing, 2 ^ (j - 1)) ~= 0 then
+      names[#names + 1] = name
     end
   end
-  return "lacks " .. table.concat(missing, ", ")
+  return "lacks " .. table.concat(names, ", ")
 end
 
 local function able_test(r)
   local context, max_output = r.context, r.max_output
-  if context and call.t_in + call.t_out > context then
+  if context and tokens > context then
     return "context"
   end
-  if max_output and call.t_out > max_output then
+  if max_output and t_out > max_output then
     return "max_output"
   end
-  if need ~= 0 and r.mask and band(r.mask, need) ~= need then
-    return lacks(r)
+  local mask = r.mask
+  if need ~= 0 and mask and band(mask, need) ~= need then
+    local missing = need - band(mask, need)
+    local why = catalogue.lacks[missing]
+    if not why then
+      why = lacks(missing)
+      catalogue.lacks[missing] = why -- kept: targets that lack something mostly lack the same
+    end
+    return why
   end
   if money < huge then
     local cost = cost_of(r)
@@ -69,6 +78,8 @@ local function read_needs()
   local req = call.request
   local limits, budget, uses = req.limits, rawget(req, "budget"), req.uses
   need = uses and next(uses) and catalogue.mask(uses) or 0
+  t_out = call.t_out
+  tokens = call.t_in + t_out
   money, money_why = huge, "max_cost_usd"
   if limits and limits.max_cost_usd then
     money = limits.max_cost_usd
@@ -176,14 +187,7 @@ function words.where(fleet, f, why)
   if why ~= nil and type(why) ~= "string" then
     error(("where: expected a text as the reason, got a %s"):format(type(why)), 2)
   end
-  why = why or "where"
-  local views = catalogue.views
-  return filter(fleet, "where", function(_, i)
-    if f(views[i]) then
-      return nil
-    end
-    return why
-  end)
+  return evaluate.asking(fleet, "where", f, why or "where")
 end
 
 -- What at_least{} and at_most{} compare.
@@ -294,14 +298,7 @@ function words.by(fleet, f)
   if type(f) ~= "function" then
     error(("by: expected a function of a target, got a %s"):format(type(f)), 2)
   end
-  local views = catalogue.views
-  return sorted(fleet, function(_, i)
-    local v = f(views[i])
-    if v ~= nil and type(v) ~= "number" then
-      error(("by: expected a number or nil for %s, got a %s"):format(views[i].id, type(v)), 0)
-    end
-    return v == v and v or nil -- not a number is not known
-  end)
+  return sorted(fleet, "by", f)
 end
 
 --- The cheapest for this request first; those predicted to be over the client's latency limit behind them, unknown prices last.
@@ -469,6 +466,8 @@ local function client_names()
   return nil
 end
 
+local NONE = {}
+
 local function add_new(list, seen, found)
   for j = 1, found and #found or 0 do
     local i = found[j]
@@ -493,8 +492,11 @@ end
 ---@return perilune.Fleet
 function words.requested(fleet)
   check("requested", fleet)
+  local names = client_names()
+  if not names then
+    return evaluate.list(NONE, false, fleet.said)
+  end
   local list, seen = {}, {}
-  local names = client_names() or {}
   for _, name in ipairs(names) do
     add_new(list, seen, catalogue.lookup(name))
   end

@@ -132,7 +132,7 @@ local function requirer(source, env_of)
     end
     local lib = by_name[name]
     if not lib then
-      error(('require: no policies/lib/%s.lua and no shipped policy "%s"%s'):format(tostring(name), tostring(name), near.hint(name, by_name)), 2)
+      error(('require: no policies/lib/%s.lua and no shipped policy of that name%s'):format(tostring(name), near.hint(name, by_name)), 2)
     end
     if loading[name] then
       error(('require: "%s" requires itself'):format(name), 2)
@@ -164,7 +164,8 @@ local function shape(value)
   for name, v in pairs(value) do
     local expected = POLICY_FIELDS[name]
     if not expected then
-      error(('a policy has no field "%s"%s (the fields are %s)'):format(tostring(name), near.hint(name, POLICY_FIELDS), near.names(POLICY_FIELDS)), 0)
+      error(('a policy has no field "%s"%s (the fields are %s)'):format(tostring(name), near.hint(name, POLICY_FIELDS),
+        near.names(POLICY_FIELDS)), 0)
     elseif type(v) ~= expected then
       error(("%s: expected a %s, got a %s"):format(name, expected, type(v)), 0)
     end
@@ -398,9 +399,8 @@ end
 
 -- A policy's answer as the core takes it.
 local function chain_of(answer, req)
-  -- Room for a chain of the usual length and for what is said of it, so that the table does not grow step by step.
-  local out = { false, false, false, false, reason = nil, cuts = nil, notes = nil }
-  out[1], out[2], out[3], out[4] = nil, nil, nil, nil
+  -- Room for what is said of the chain, so that the table does not grow field by field.
+  local out = { nil, nil, nil, nil, reason = nil, cuts = nil, notes = nil }
   local n
   if fleet.is_fleet(answer) then
     n = add_fleet(out, 0, answer)
@@ -464,23 +464,21 @@ local function answered(policy, answer, second, req)
   return out
 end
 
-local function run(policy, req, f, ...)
-  local ok, answer, second = pcall(f, ...)
-  if not ok then
-    rethrow(answer, policy)
-  end
-  return answered(policy, answer, second, req)
-end
-
---- Asks a policy. Raises when the policy does, or answers with nonsense.
+--- Asks a policy. Raises when the policy does, or answers with nonsense. What it returns is good until the next call.
+---
+--- `req` may have an __index of the core's own for what is dear to push (headers, text, system); all else is in it.
 ---@param name string
 ---@param req table
 ---@return table decision
 function M.decide(name, req)
-  local policy = policy_of(name)
+  local policy = policies[name] or policy_of(name)
   local all = fleet.begin(req)
   request.dress(req, policy.params)
-  return run(policy, req, policy.decide, req, all, policy.prepared)
+  local ok, answer, second = pcall(policy.decide, req, all, policy.prepared)
+  if not ok then
+    rethrow(answer, policy)
+  end
+  return answered(policy, answer, second, req)
 end
 
 -- The rest of a chain, as the core has it: indices, or step tables with index or id.

@@ -4,7 +4,8 @@
 --- keys, large integers and the difference between [] and {}. It is handed on as a *raw slice*: the bytes of its value.
 local M = {}
 
-local byte, find, sub, match, format, char, concat = string.byte, string.find, string.sub, string.match, string.format, string.char, table.concat
+local byte, find, sub, match, format, char = string.byte, string.find, string.sub, string.match, string.format, string.char
+local concat = table.concat
 local type, pairs, tostring, tonumber, error = type, pairs, tostring, tonumber, error
 local floor, huge = math.floor, math.huge
 
@@ -367,7 +368,7 @@ end
 ---@field raw perilune.Raw|nil nil takes the member out
 
 -- One member replaced, or taken out with the comma that belongs to it.
-local function apply(s, list, k, raw)
+local function apply(list, k, raw)
   local m = list[k]
   if raw then
     return m.value_from, m.to, raw
@@ -390,7 +391,7 @@ local function spliced(s, edits)
       end
     end
     if found then
-      local from, to, with = apply(s, list, found, edit.raw)
+      local from, to, with = apply(list, found, edit.raw)
       s = sub(s, 1, from - 1) .. with .. sub(s, to)
       list = read_members(s)
     elseif edit.raw then

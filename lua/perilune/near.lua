@@ -9,12 +9,12 @@ local function distance(a, b, limit)
   if la - lb > limit or lb - la > limit then
     return limit + 1
   end
-  local before, prev, row = nil, {}, nil
+  local before, prev = nil, {}
   for j = 0, lb do
     prev[j] = j
   end
   for i = 1, la do
-    row = { [0] = i }
+    local row = { [0] = i }
     local best = i
     local ca = a:byte(i)
     for j = 1, lb do

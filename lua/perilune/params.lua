@@ -30,7 +30,8 @@ local function checked(where, param, v)
   end
   if param.type == "number" then
     if v ~= v or (param.min and v < param.min) or (param.max and v > param.max) then
-      error(("%s: expected a number from %s to %s, got %s"):format(where, tostring(param.min or "any"), tostring(param.max or "any"), tostring(v)), 0)
+      error(("%s: expected a number from %s to %s, got %s"):format(where, tostring(param.min or "any"), tostring(param.max or "any"),
+        tostring(v)), 0)
     end
   end
   if param.choices then

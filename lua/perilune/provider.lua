@@ -23,7 +23,8 @@ local function abilities(v, path, add)
       set[name] = true
     else
       local found = near.nearest(name, ABILITY_BIT)
-      add(path, ("no ability \"%s\" (the abilities are %s)"):format(tostring(name), near.names(M.abilities)), found and ('did you mean "%s"?'):format(found))
+      add(path, ('no ability "%s" (the abilities are %s)'):format(tostring(name), near.names(M.abilities)),
+        found and ('did you mean "%s"?'):format(found))
     end
   end
   if type(v) == "string" then

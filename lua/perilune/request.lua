@@ -84,7 +84,8 @@ local function offset_of(zone)
   end
   hours, minutes = tonumber(hours), minutes == "" and 0 or tonumber(minutes)
   if not sign or hours > 14 or minutes > 59 then
-    error(('clock: expected "UTC" or an offset like "+02:00", got %s'):format(type(zone) == "string" and '"' .. zone .. '"' or "a " .. type(zone)), 3)
+    local got = type(zone) == "string" and ('"%s"'):format(zone) or "a " .. type(zone)
+    error(('clock: expected "UTC" or an offset like "+02:00", got %s'):format(got), 3)
   end
   return (sign == "-" and -1 or 1) * (hours * 3600 + minutes * 60)
 end

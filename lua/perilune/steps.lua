@@ -27,7 +27,7 @@ local function milliseconds(field, v)
 end
 
 local function dollars(field, v)
-  if type(v) ~= "number" or not (v >= 0) then
+  if type(v) ~= "number" or v ~= v or v < 0 then
     fail(field, "dollars, a number not below 0", v)
   end
   if v == huge then

@@ -1,0 +1,44 @@
+local hash = require "perilune.hash"
+
+describe("hash.text", function()
+  it("is the same for the same and differs for nearly the same", function()
+    assert.equal(hash.text "session-1", hash.text "session-1")
+    assert.are_not.equal(hash.text "session-1", hash.text "session-2")
+    assert.are_not.equal(hash.text("a", 1), hash.text("a", 2))
+  end)
+
+  it("spreads evenly", function()
+    local bins = {}
+    for i = 1, 10000 do
+      local bin = math.floor(hash.fraction(hash.text("user-" .. i)) * 10)
+      bins[bin] = (bins[bin] or 0) + 1
+    end
+    for bin = 0, 9 do
+      assert(bins[bin] > 850 and bins[bin] < 1150, ("bin %d has %d"):format(bin, bins[bin]))
+    end
+  end)
+
+  it("gives fractions over 0 and under 1", function()
+    assert(hash.fraction(-1) < 1)
+    assert(hash.fraction(0) > 0)
+  end)
+end)
+
+describe("hash.random", function()
+  it("repeats for a seed", function()
+    local a, b = hash.random(123456789012345), hash.random(123456789012345)
+    for _ = 1, 100 do
+      assert.equal(a(), b())
+    end
+  end)
+
+  it("differs between seeds next to each other, from the first number on", function()
+    local sum = 0
+    for seed = 1, 1000 do
+      local v = hash.random(seed)()
+      assert(v >= 0 and v < 1)
+      sum = sum + v
+    end
+    assert(sum > 460 and sum < 540, sum)
+  end)
+end)
