@@ -29,7 +29,7 @@ struct endpoint {
     struct span upstream; /* behind a provider's base URL: "/chat/completions" */
     struct span methods;  /* for `allow`: "POST, OPTIONS" */
     enum dialect dialect;
-    bool open;            /* needs no client key */
+    bool open; /* needs no client key */
 };
 
 struct endpoint_match {

@@ -150,11 +150,14 @@ static bool failed(struct stream *s, struct wire_error error) {
     return broken(s, wire_classify(p->rules, p->n_rules, 200, &error), SPAN_NONE);
 }
 
-/* An event nobody understands. The last one, when nothing ended it, was cut off. */
+/* An event nobody understands. The last one, when nothing ended it, was cut off: behind the finish
+ * that was the end mark, or usage at most. */
 static bool malformed(struct stream *s, struct span message) {
-    if (s->closing)
-        return broken(s, FAILURE_CUT_STREAM, SPAN("The stream broke off within an event."));
-    return broken(s, FAILURE_BAD_RESPONSE, message);
+    if (!s->closing)
+        return broken(s, FAILURE_BAD_RESPONSE, message);
+    if (finished(s))
+        return end(s);
+    return broken(s, FAILURE_CUT_STREAM, SPAN("The stream broke off within an event."));
 }
 
 /* --- the two ways --- */

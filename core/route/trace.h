@@ -16,21 +16,22 @@ struct trace_attempt {
     struct trace_attempt *next;
     const struct target *target;
     bool tried;
-    bool over_threshold;  /* run although predicted too slow */
-    enum failure failure; /* FAILURE_NONE: it answered, or is under way */
-    int status;           /* HTTP status of the provider; 0: none came */
+    bool over_threshold;                   /* run although predicted too slow */
+    enum failure failure;                  /* FAILURE_NONE: it answered, or is under way */
+    int status;                            /* HTTP status of the provider; 0: none came */
     uint64_t began_us, first_us, ended_us; /* clock_us(); 0: not reached */
-    struct span upstream_id; /* the provider's own request id */
-    struct span message;     /* what the provider said; bounded */
+    struct span upstream_id;               /* the provider's own request id */
+    struct span message;                   /* what the provider said; bounded */
     int64_t input_tokens, output_tokens, cached_tokens, reasoning_tokens; /* -1: not said */
-    nanousd cost;            /* -1: unknown */
+    nanousd cost;                                                         /* -1: unknown */
 };
 
 struct trace {
     struct span id;
-    struct span policy;       /* "tier@3f9c2a1b"; "fallback" when the configured chain had to answer */
-    struct span policy_error; /* "timeout: policies/tier.lua took over 5 ms"; SPAN_NONE without one */
-    struct span reason;       /* the policy's own word for it */
+    struct span policy; /* "tier@3f9c2a1b"; "fallback" when the configured chain had to answer */
+    struct span
+        policy_error;   /* "timeout: policies/tier.lua took over 5 ms"; SPAN_NONE without one */
+    struct span reason; /* the policy's own word for it */
     const struct cut *cuts;
     size_t n_cuts;
     const struct pair *notes;

@@ -1,0 +1,806 @@
+/* stream_test.c - every way a provider's stream can go, fed whole, byte by byte and cut at every
+ * position: what the client gets, how it ends and what was learnt must not depend on it. */
+#include "route/stream.h"
+
+#include "support/unit.h"
+
+/* One stream as a provider sends it, and how it is read. */
+struct fixture {
+    struct span text;
+    bool keep_usage;
+    bool routes;  /* somebody wants the route member */
+    bool adapted; /* through the adapter below */
+    bool open;    /* the connection stays open behind the text: no stream_close() */
+};
+
+/* What became of it. */
+struct result {
+    struct buf out;
+    enum stream_state state;
+    enum failure why;
+    struct wire_usage usage;
+    char model[64], message[256], code[64];
+};
+
+static struct json_parser *parser;
+static bool wants_route;
+static struct stream *under_test;
+
+static const struct provider_key keys[] = { { { "sk-secret-of-ours", 17 }, 1 } };
+static const struct failure_rule rules[] = {
+    { .code = { "slow_down", 9 }, .class = FAILURE_RATE_LIMITED },
+};
+static const struct provider provider = {
+    .name = { "p", 1 }, .keys = keys, .n_keys = 1, .rules = rules, .n_rules = 1
+};
+static const struct target target = { .id = { "p/our-name", 10 },
+                                      .model = { "our-name", 8 },
+                                      .provider = &provider };
+
+/* --- an adapter for these tests: each event becomes one in our dialect -------------------------- */
+
+/* Understands "hello" (content), "two" (two events), "over" (finish), "sorry" (an error), "rest"
+ * (content that comes out only at the end); all else is nonsense to it. */
+static char kept_back[32];
+
+int adapter_feed(struct adapter *a, int handle, struct span event, struct span data,
+                 struct buf *out, struct adapter_seen *seen, const char **why) {
+    assert_ptr_equal(a, &kept_back);
+    assert_int_equal(handle, 7);
+    *seen = (struct adapter_seen){
+        .input_tokens = -1, .output_tokens = -1, .cached_tokens = -1, .reasoning_tokens = -1
+    };
+    *why = "no such word";
+    if (span_eq(data, SPAN("hello"))) {
+        seen->content = true;
+        seen->model = SPAN("made");
+        buf_add(out, SPAN("data: {\"hello\":1}\n\n"));
+    } else if (span_eq(data, SPAN("two"))) {
+        seen->content = true;
+        buf_add(out, SPAN("data: {\"two\":1}\n\nevent: x\ndata: {\"two\":2}\n\n"));
+    } else if (span_eq(data, SPAN("over"))) {
+        seen->finished = true;
+        seen->output_tokens = 5;
+        buf_add(out, SPAN("event: x\ndata: {\"over\":1}\n\n"));
+    } else if (span_eq(data, SPAN("rest"))) {
+        seen->content = true;
+        strcpy(kept_back, "data: {\"rest\":1}\n\n");
+    } else if (span_eq(data, SPAN("sorry"))) {
+        seen->error = true;
+        seen->message = SPAN("no, said sk-secret-of-ours");
+    } else {
+        return -1;
+    }
+    return 0;
+}
+
+/* The library's own adapter writes the end mark here: it must not come twice. */
+int adapter_finish(struct adapter *a, int handle, struct buf *out, struct adapter_seen *seen,
+                   const char **why) {
+    if (strcmp(kept_back, "broken") == 0) {
+        *why = "can not end";
+        return -1;
+    }
+    buf_add(out, span_of(kept_back));
+    buf_add(out, SPAN("data: [DONE]\n\n"));
+    *seen = (struct adapter_seen){ .finished = true, .output_tokens = -1 };
+    return 0;
+}
+
+/* --- running a fixture -------------------------------------------------------------------------- */
+
+static void on_route(void *owner, struct buf *out) {
+    assert_ptr_equal(owner, &wants_route);
+    if (wants_route)
+        buf_printf(out, "{\"output\":%d}", (int)under_test->usage.output);
+}
+
+static void take(struct result *r, struct stream *s) {
+    buf_add(&r->out, buf_span(&s->out));
+    buf_clear(&s->out);
+}
+
+/* `a`, then `b`, byte by byte if `step` is 1; what is ready is taken as an attempt takes it. */
+static void run(const struct fixture *f, size_t cut, size_t step, struct result *r) {
+    struct stream s;
+    struct arena arena;
+    arena_init(&arena, 512);
+    *r = (struct result){ .out = { 0 } };
+    wants_route = f->routes;
+    under_test = &s;
+    struct stream_setup setup = { .wire = wire_of(DIALECT_OPENAI_CHAT),
+                                  .adapter = f->adapted ? (struct adapter *)&kept_back : NULL,
+                                  .handle = 7,
+                                  .target = &target,
+                                  .parser = parser,
+                                  .arena = &arena,
+                                  .keep_usage = f->keep_usage,
+                                  .on_route = on_route,
+                                  .owner = &wants_route };
+    if (strcmp(kept_back, "broken"))
+        kept_back[0] = '\0';
+    stream_init(&s, &setup);
+    for (size_t at = 0; at < f->text.len;) {
+        size_t end = at < cut ? cut : at + step;
+        if (end > f->text.len)
+            end = f->text.len;
+        /* In memory of its own, so that reading beyond it is found out. */
+        char *part = malloc(end - at);
+        memcpy(part, f->text.at + at, end - at);
+        stream_feed(&s, part, end - at);
+        free(part);
+        at = end;
+        if (s.state == STREAM_FLOWING)
+            take(r, &s);
+    }
+    if (!f->open)
+        stream_close(&s);
+    take(r, &s);
+    r->state = s.state;
+    r->why = s.why;
+    r->usage = s.usage;
+    span_copy(s.model, r->model, sizeof r->model);
+    span_copy(s.error.message, r->message, sizeof r->message);
+    span_copy(s.error.code, r->code, sizeof r->code);
+    stream_feed(&s, "data: {}\n\n", 10);
+    if (r->state == STREAM_ENDED || r->state == STREAM_FAILED)
+        assert_int_equal(s.out.len, 0);
+    stream_deinit(&s);
+    arena_deinit(&arena);
+}
+
+static void assert_same(const struct result *a, const struct result *b, size_t cut) {
+    if (!span_eq(buf_span(&a->out), buf_span(&b->out)) || a->state != b->state ||
+        a->why != b->why || strcmp(a->message, b->message)) {
+        print_error("cut at %zu: state %d, %s, \"%s\", out:\n%.*s\n", cut, b->state,
+                    failure_name(b->why), b->message, SPAN_ARGS(buf_span(&b->out)));
+        fail();
+    }
+    assert_memory_equal(&a->usage, &b->usage, sizeof a->usage);
+    assert_string_equal(a->model, b->model);
+    assert_string_equal(a->code, b->code);
+}
+
+/* The result of feeding it whole, after every other way has given the same. */
+static struct result play(struct fixture f) {
+    struct result whole, other;
+    run(&f, f.text.len, f.text.len, &whole);
+    for (size_t cut = 0; cut < f.text.len; cut++) {
+        run(&f, cut, f.text.len, &other);
+        assert_same(&whole, &other, cut);
+        buf_deinit(&other.out);
+    }
+    for (size_t step = 1; step <= 3; step++) {
+        run(&f, 0, step, &other);
+        assert_same(&whole, &other, step);
+        buf_deinit(&other.out);
+    }
+    return whole;
+}
+
+static struct result play_text(const char *text) {
+    return play((struct fixture){ .text = span_of(text) });
+}
+
+static void check_result(struct result r, enum stream_state state, enum failure why,
+                         const char *out, const char *file, int line) {
+    if (r.state != state || r.why != why) {
+        print_error("state %d, %s, \"%s\"\n", r.state, failure_name(r.why), r.message);
+        _fail(file, line);
+    }
+    check_span(r.out.len ? buf_span(&r.out) : SPAN(""), out, file, line);
+    buf_deinit(&r.out);
+}
+
+#define assert_ends(r, out) check_result((r), STREAM_ENDED, FAILURE_NONE, (out), __FILE__, __LINE__)
+#define assert_fails(r, why, out) check_result((r), STREAM_FAILED, (why), (out), __FILE__, __LINE__)
+
+/* --- pieces ------------------------------------------------------------------------------------- */
+
+#define EVENT(json) "data: " json "\n\n"
+#define HEAD "\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,"
+#define CHUNK_OF(index, delta, finish)                                                             \
+    "{" HEAD "\"model\":\"m-1\",\"choices\":[{\"index\":" index ",\"delta\":" delta                \
+    ",\"finish_reason\":" finish "}]}"
+#define CHUNK(delta, finish) EVENT(CHUNK_OF("0", delta, finish))
+#define NTH(index, delta, finish) EVENT(CHUNK_OF(index, delta, finish))
+#define ROLE CHUNK("{\"role\":\"assistant\",\"content\":\"\"}", "null")
+#define TEXT(text) CHUNK("{\"content\":\"" text "\"}", "null")
+#define STOP_JSON CHUNK_OF("0", "{}", "\"stop\"")
+#define STOP EVENT(STOP_JSON)
+#define USAGE_JSON                                                                                 \
+    "{" HEAD "\"model\":\"m-1\",\"choices\":[],\"usage\":{\"prompt_tokens\":9,"                    \
+    "\"completion_tokens\":2,\"total_tokens\":11}}"
+#define USAGE EVENT(USAGE_JSON)
+#define DONE "data: [DONE]\n\n"
+
+/* --- streams that end well ---------------------------------------------------------------------- */
+
+static void a_good_stream_passes_untouched(void **state) {
+    struct result r = play_text(ROLE TEXT("Hel") TEXT("lo \xc3\xa9") STOP DONE);
+    assert_string_equal(r.model, "m-1");
+    assert_int_equal(r.usage.output, -1);
+    assert_ends(r, ROLE TEXT("Hel") TEXT("lo \xc3\xa9") STOP);
+}
+
+static void nothing_is_for_the_client_before_content(void **state) {
+    struct fixture f = { .text = SPAN(": hello\n\n" ROLE CHUNK("{}", "null")), .open = true };
+    struct result r = play(f);
+    check_result(r, STREAM_HELD, FAILURE_NONE, ROLE CHUNK("{}", "null"), __FILE__, __LINE__);
+}
+
+static void each_event_goes_at_once(void **state) {
+    const char *const texts[] = { ROLE TEXT("a"), ROLE TEXT("a") TEXT("b"), ROLE TEXT("a") STOP,
+                                  ROLE TEXT("a") STOP ": x\n\n" };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct fixture f = { .text = span_of(texts[i]), .open = true };
+        check_result(play(f), STREAM_FLOWING, FAILURE_NONE, texts[i], __FILE__, __LINE__);
+    }
+}
+
+static void every_kind_of_content_opens_the_stream(void **state) {
+    static const char *const deltas[] = {
+        CHUNK("{\"reasoning_content\":\"hm\"}", "null"),
+        CHUNK("{\"reasoning\":\"hm\"}", "null"),
+        CHUNK("{\"refusal\":\"no\"}", "null"),
+        CHUNK("{\"audio\":{\"data\":\"AA==\"}}", "null"),
+        CHUNK("{\"tool_calls\":[{\"index\":0,\"id\":\"t\",\"function\":{\"name\":\"f\"}}]}",
+              "null"),
+    };
+    for (size_t i = 0; i < sizeof deltas / sizeof *deltas; i++) {
+        struct fixture f = { .text = span_of(deltas[i]), .open = true };
+        check_result(play(f), STREAM_FLOWING, FAILURE_NONE, deltas[i], __FILE__, __LINE__);
+    }
+}
+
+static void tools_parallel(void **state) {
+    static const char text[] = CHUNK("{\"role\":\"assistant\",\"content\":null}", "null")
+        CHUNK("{\"tool_calls\":[{\"index\":0,\"id\":\"call_1\",\"type\":\"function\","
+              "\"function\":{\"name\":\"f\",\"arguments\":\"\"}}]}",
+              "null") CHUNK("{\"tool_calls\":[{\"index\":1,\"id\":\"call_2\",\"type\":\"function\","
+                            "\"function\":{\"name\":\"g\",\"arguments\":\"\"}}]}",
+                            "null")
+            CHUNK("{\"tool_calls\":[{\"index\":1,\"function\":{\"arguments\":\"{\\\"b\\\":2}\"}},"
+                  "{\"index\":0,\"function\":{\"arguments\":\"{}\"}}]}",
+                  "null") CHUNK("{}", "\"tool_calls\"");
+    struct fixture f = { .text = SPAN_NONE };
+    struct buf whole = { 0 };
+    buf_add(&whole, span_of(text));
+    buf_add(&whole, SPAN(DONE));
+    f.text = buf_span(&whole);
+    assert_ends(play(f), text);
+    buf_deinit(&whole);
+}
+
+static void usage_is_kept_for_a_client_that_asked(void **state) {
+    struct fixture f = { .text = SPAN(ROLE TEXT("a") STOP USAGE DONE), .keep_usage = true };
+    struct result r = play(f);
+    assert_int_equal(r.usage.input, 9);
+    assert_int_equal(r.usage.output, 2);
+    assert_ends(r, ROLE TEXT("a") STOP USAGE);
+}
+
+static void usage_is_dropped_but_noted_for_one_that_did_not(void **state) {
+    struct result r = play_text(ROLE TEXT("a") STOP USAGE DONE);
+    assert_int_equal(r.usage.input, 9);
+    assert_int_equal(r.usage.output, 2);
+    assert_ends(r, ROLE TEXT("a") STOP);
+}
+
+static void no_usage_is_no_fault(void **state) {
+    struct fixture f = { .text = SPAN(ROLE TEXT("a") STOP DONE), .keep_usage = true };
+    struct result r = play(f);
+    assert_int_equal(r.usage.input, -1);
+    assert_ends(r, ROLE TEXT("a") STOP);
+}
+
+#define STOP_WITH_USAGE                                                                            \
+    EVENT("{" HEAD "\"model\":\"m-1\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":"   \
+          "\"stop\"}],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":2}}")
+
+static void usage_in_the_finish_chunk_stays_there(void **state) {
+    for (int keep = 0; keep < 2; keep++) {
+        struct fixture f = { .text = SPAN(TEXT("a") STOP_WITH_USAGE DONE), .keep_usage = keep };
+        struct result r = play(f);
+        assert_int_equal(r.usage.output, 2);
+        assert_ends(r, TEXT("a") STOP_WITH_USAGE);
+    }
+}
+
+static void azures_first_chunk_without_choices_is_no_usage_chunk(void **state) {
+    static const char azure[] =
+        EVENT("{\"id\":\"\",\"model\":\"m-1\",\"choices\":[],\"prompt_filter_results\":[]}");
+    struct buf text = { 0 };
+    buf_printf(&text, "%s%s", azure, TEXT("a") STOP DONE);
+    struct fixture f = { .text = buf_span(&text) };
+    struct result r = play(f);
+    buf_clear(&text);
+    buf_printf(&text, "%s%s%c", azure, TEXT("a") STOP, 0);
+    assert_ends(r, text.at);
+    buf_deinit(&text);
+}
+
+static void an_end_without_the_mark_is_an_end(void **state) {
+    assert_ends(play_text(ROLE TEXT("a") STOP), ROLE TEXT("a") STOP);
+}
+
+static void a_last_event_without_its_blank_line_counts(void **state) {
+    assert_ends(play_text(TEXT("a") "data: " STOP_JSON), TEXT("a") STOP);
+    assert_ends(play_text(TEXT("a") "data: " STOP_JSON "\n"), TEXT("a") STOP);
+    assert_ends(play_text(TEXT("a") STOP "data: [DONE]"), TEXT("a") STOP);
+}
+
+static void nothing_counts_behind_the_end_mark(void **state) {
+    assert_ends(
+        play_text(TEXT("a") STOP DONE TEXT("b") "data: {\"error\":{\"message\":\"x\"}}\n\n"),
+        TEXT("a") STOP);
+}
+
+static void comments_pass_once_there_is_content(void **state) {
+    assert_ends(play_text(": OPENROUTER PROCESSING\n\n" ROLE
+                          ": a\n\n" TEXT("a") ": b\n\n"
+                                              "event: ping\n\n" STOP ": c\n\n" DONE),
+                ROLE TEXT("a") ": b\n\n" STOP ": c\n\n");
+}
+
+static void events_that_say_nothing_do_not_reach_the_client(void **state) {
+    assert_ends(play_text("data:\n\n" ROLE "data: \n\n" TEXT("a") "data\n\ndata:  \n\n" STOP DONE),
+                ROLE TEXT("a") STOP);
+}
+
+static void all_line_ends_are_lines_ends(void **state) {
+    static const char crlf[] =
+        "data: {\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"a\"}}]}"
+        "\r\n\r\n"
+        "data: {\"model\":\"m\",\"choices\":[{\"finish_reason\":\"stop\"}]}"
+        "\r\n\r\ndata: [DONE]\r\n\r\n";
+    static const char cr[] = "data: {\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"a\"}}]}"
+                             "\r\r"
+                             "data: {\"model\":\"m\",\"choices\":[{\"finish_reason\":\"stop\"}]}"
+                             "\r\rdata: [DONE]\r\r";
+    char kept[512];
+    span_copy(span_sub(span_of(crlf), 0, strlen(crlf) - 16), kept, sizeof kept);
+    assert_ends(play_text(crlf), kept);
+    span_copy(span_sub(span_of(cr), 0, strlen(cr) - 14), kept, sizeof kept);
+    assert_ends(play_text(cr), kept);
+}
+
+static void a_byte_order_mark_and_no_space_do_no_harm(void **state) {
+    static const char one[] = "data:" CHUNK_OF("0", "{\"content\":\"a\"}", "\"stop\"") "\n\n";
+    char text[512];
+    snprintf(text, sizeof text, "\xef\xbb\xbf%s", one);
+    assert_ends(play_text(text), one);
+}
+
+static void a_stream_in_one_chunk(void **state) {
+    static const char one[] = CHUNK("{\"role\":\"assistant\",\"content\":\"all\"}", "\"stop\"");
+    assert_ends(play_text(one), one);
+}
+
+static void length_and_filter_excuse_an_empty_answer(void **state) {
+    assert_ends(play_text(ROLE CHUNK("{}", "\"length\"") DONE), ROLE CHUNK("{}", "\"length\""));
+    assert_ends(play_text(ROLE CHUNK("{}", "\"content_filter\"") DONE),
+                ROLE CHUNK("{}", "\"content_filter\""));
+}
+
+/* --- who answers -------------------------------------------------------------------------------- */
+
+#define NAMELESS(model, rest) EVENT("{" model "\"choices\":[{\"index\":0," rest "}]}")
+#define SAYS "\"delta\":{\"content\":\"a\"}"
+#define ENDS "\"delta\":{},\"finish_reason\":\"stop\""
+
+static void a_chunk_that_names_nobody_gets_a_name(void **state) {
+    static const char *const absent[] = { "", "\"model\":null,", "\"model\":\"\"," };
+    for (size_t i = 0; i < sizeof absent / sizeof *absent; i++) {
+        char text[512];
+        snprintf(text, sizeof text, "data: {%s%s\n\n", absent[i],
+                 "\"choices\":[{\"index\":0," SAYS "}]}");
+        struct fixture f = { .text = span_of(text), .open = true };
+        check_result(play(f), STREAM_FLOWING, FAILURE_NONE,
+                     i == 0 ? EVENT("{\"choices\":[{\"index\":0," SAYS "}],\"model\":\"our-name\"}")
+                            : NAMELESS("\"model\":\"our-name\",", SAYS),
+                     __FILE__, __LINE__);
+    }
+}
+
+static void the_name_that_was_said_once_stays(void **state) {
+    struct result r = play_text(NAMELESS("\"model\":\"m-2\",", SAYS) NAMELESS("", ENDS) DONE);
+    assert_string_equal(r.model, "m-2");
+    assert_ends(r, NAMELESS("\"model\":\"m-2\",", SAYS)
+                       EVENT("{\"choices\":[{\"index\":0," ENDS "}],\"model\":\"m-2\"}"));
+}
+
+static void a_chunk_over_several_lines_stays_one_event(void **state) {
+    assert_ends(play_text("data: {\ndata: \"choices\":[{\"index\":0," SAYS "}]}\n\n" STOP),
+                "data: {\ndata: \"choices\":[{\"index\":0," SAYS
+                "}],\"model\":\"our-name\"}\n\n" STOP);
+}
+
+static void a_name_that_stands_twice_is_left_alone(void **state) {
+    static const char twice[] = EVENT("{\"model\":\"\",\"model\":\"\",\"choices\":[{" SAYS "}]}");
+    struct fixture f = { .text = span_of(twice), .open = true };
+    check_result(play(f), STREAM_FLOWING, FAILURE_NONE, twice, __FILE__, __LINE__);
+}
+
+/* --- the route member --------------------------------------------------------------------------- */
+
+#define ROUTED(json, output) "data: " json ",\"route\":{\"output\":" output "}}\n\n"
+#define STOP_OPEN                                                                                  \
+    "{" HEAD "\"model\":\"m-1\",\"choices\":[{\"index\":0,\"delta\":{},"                           \
+    "\"finish_reason\":\"stop\"}]"
+#define USAGE_OPEN                                                                                 \
+    "{" HEAD "\"model\":\"m-1\",\"choices\":[],\"usage\":{\"prompt_tokens\":9,"                    \
+    "\"completion_tokens\":2,\"total_tokens\":11}"
+
+static void route_goes_with_the_usage_chunk(void **state) {
+    struct fixture f = { .text = SPAN(ROLE TEXT("a") STOP USAGE DONE),
+                         .keep_usage = true,
+                         .routes = true };
+    assert_ends(play(f), ROLE TEXT("a") STOP ROUTED(USAGE_OPEN, "2"));
+}
+
+static void without_a_usage_chunk_route_goes_with_the_finish(void **state) {
+    struct fixture f = { .text = SPAN(ROLE TEXT("a") STOP DONE),
+                         .keep_usage = true,
+                         .routes = true };
+    assert_ends(play(f), ROLE TEXT("a") ROUTED(STOP_OPEN, "-1"));
+    f.text = SPAN(ROLE TEXT("a") STOP); /* nor an end mark */
+    assert_ends(play(f), ROLE TEXT("a") ROUTED(STOP_OPEN, "-1"));
+}
+
+static void usage_the_client_does_not_get_is_in_its_route(void **state) {
+    struct fixture f = { .text = SPAN(ROLE TEXT("a") STOP USAGE DONE), .routes = true };
+    assert_ends(play(f), ROLE TEXT("a") ROUTED(STOP_OPEN, "2"));
+}
+
+static void usage_in_the_finish_chunk_is_beside_the_route(void **state) {
+    struct fixture f = { .text = SPAN(TEXT("a") STOP_WITH_USAGE DONE),
+                         .keep_usage = true,
+                         .routes = true };
+    assert_ends(play(f),
+                TEXT("a") EVENT("{" HEAD "\"model\":\"m-1\",\"choices\":[{\"index\":0,\"delta\":{},"
+                                "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":9,"
+                                "\"completion_tokens\":2},\"route\":{\"output\":2}}"));
+}
+
+static void early_usage_chunks_get_no_route(void **state) {
+    struct fixture f = { .text = SPAN(TEXT("a") USAGE TEXT("b") STOP USAGE DONE),
+                         .keep_usage = true,
+                         .routes = true };
+    assert_ends(play(f), TEXT("a") USAGE TEXT("b") STOP ROUTED(USAGE_OPEN, "2"));
+}
+
+static void a_route_of_the_providers_is_replaced(void **state) {
+    struct fixture f = { .text = SPAN(TEXT("a") EVENT(
+                             "{\"route\":9,\"model\":\"m\",\"choices\":[{" ENDS "}]}") DONE),
+                         .routes = true };
+    assert_ends(play(f),
+                TEXT("a")
+                    EVENT("{\"route\":{\"output\":-1},\"model\":\"m\",\"choices\":[{" ENDS "}]}"));
+}
+
+static void route_and_model_go_in_together(void **state) {
+    struct fixture f = { .text =
+                             SPAN(TEXT("a") "event: e\r\ndata: {\"choices\":[{" ENDS "}]}\r\n\r\n"),
+                         .routes = true };
+    assert_ends(play(f),
+                TEXT("a") "event: e\n" EVENT("{\"choices\":[{" ENDS
+                                             "}],\"model\":\"m-1\",\"route\":{\"output\":-1}}"));
+}
+
+static void comments_do_not_wait_with_the_last_chunk(void **state) {
+    struct fixture f = { .text = SPAN(TEXT("a") STOP ": c\n\n" DONE), .routes = true };
+    assert_ends(play(f), TEXT("a") ": c\n\n" ROUTED(STOP_OPEN, "-1"));
+}
+
+static void a_finish_before_a_failure_has_no_route(void **state) {
+    struct fixture f = { .text = SPAN(TEXT("a") STOP EVENT("{\"error\":{\"message\":\"x\"}}")),
+                         .routes = true };
+    assert_fails(play(f), FAILURE_SERVER_ERROR, TEXT("a") STOP);
+}
+
+/* --- several choices ---------------------------------------------------------------------------- */
+
+#define SAID(index) NTH(index, "{\"content\":\"a\"}", "null")
+#define OVER(index) NTH(index, "{}", "\"stop\"")
+
+static void route_waits_for_the_last_of_several_choices(void **state) {
+    struct fixture f = { .text = SPAN(SAID("0") SAID("1") OVER("0") SAID("1") OVER("1") DONE),
+                         .routes = true };
+    assert_ends(play(f), SAID("0") SAID("1") OVER("0") SAID("1")
+                             ROUTED("{" HEAD "\"model\":\"m-1\",\"choices\":[{\"index\":1,"
+                                    "\"delta\":{},\"finish_reason\":\"stop\"}]",
+                                    "-1"));
+}
+
+static void choices_one_after_the_other(void **state) {
+    struct fixture f = { .text = SPAN(SAID("0") OVER("0") SAID("1") OVER("1") DONE),
+                         .routes = true };
+    assert_ends(play(f), SAID("0") OVER("0") SAID("1")
+                             ROUTED("{" HEAD "\"model\":\"m-1\",\"choices\":[{\"index\":1,"
+                                    "\"delta\":{},\"finish_reason\":\"stop\"}]",
+                                    "-1"));
+}
+
+static void a_choice_without_its_finish_is_cut(void **state) {
+    assert_fails(play_text(SAID("0") SAID("1") OVER("0") DONE), FAILURE_CUT_STREAM,
+                 SAID("0") SAID("1") OVER("0"));
+    assert_ends(play_text(SAID("1") OVER("1") DONE), SAID("1") OVER("1"));
+    assert_ends(play_text(SAID("70") SAID("99") OVER("99") DONE), SAID("70") SAID("99") OVER("99"));
+}
+
+static void one_empty_choice_of_several_is_no_fault(void **state) {
+    static const char text[] = NTH("0", "{\"role\":\"assistant\"}", "null")
+        NTH("1", "{\"role\":\"assistant\"}", "null") OVER("0") SAID("1") OVER("1");
+    assert_ends(play_text(text), text);
+}
+
+/* --- streams that fail -------------------------------------------------------------------------- */
+
+static void an_error_before_content(void **state) {
+    struct result r = play_text(ROLE EVENT("{\"error\":{\"message\":\"Slow, sk-secret-of-ours!\","
+                                           "\"code\":\"slow_down\",\"type\":\"t\"}}") DONE);
+    assert_string_equal(r.message, "Slow, ***!");
+    assert_string_equal(r.code, "slow_down");
+    assert_fails(r, FAILURE_RATE_LIMITED, ROLE);
+    assert_fails(play_text("event: error\ndata: {\"message\":\"broke\"}\n\n"), FAILURE_SERVER_ERROR,
+                 "");
+}
+
+static void an_error_after_content(void **state) {
+    struct result r = play_text(ROLE TEXT("a") EVENT("{\"error\":{\"message\":\"overloaded\","
+                                                     "\"code\":503}}"));
+    assert_string_equal(r.message, "overloaded");
+    assert_fails(r, FAILURE_OVERLOADED, ROLE TEXT("a"));
+}
+
+static void a_finish_that_is_a_failure(void **state) {
+    assert_fails(play_text(TEXT("a") CHUNK("{}", "\"error\"") DONE), FAILURE_SERVER_ERROR,
+                 TEXT("a"));
+}
+
+static void html(void **state) {
+    assert_fails(play_text("<!DOCTYPE html>\n<html><title>502 Bad Gateway</title>\n\n</html>\n"),
+                 FAILURE_BAD_RESPONSE, "");
+    assert_fails(play_text("data: <html>oops</html>\n\n"), FAILURE_BAD_RESPONSE, "");
+}
+
+static void malformed(void **state) {
+    static const char *const broken[] = {
+        "data: {\"choices\":[\n\n",
+        "data: 42\n\n",
+        "data: {\"choices\":{}}\n\n",
+        "data: {\"choices\":[1]}\n\n",
+        "data: {\"choices\":[{\"delta\":{\"content\":\"\xff\"}}]}\n\n",
+    };
+    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
+        assert_fails(play_text(broken[i]), FAILURE_BAD_RESPONSE, "");
+        char text[1024];
+        snprintf(text, sizeof text, "%s%s", TEXT("a"), broken[i]);
+        assert_fails(play_text(text), FAILURE_BAD_RESPONSE, TEXT("a"));
+    }
+}
+
+static void no_finish(void **state) {
+    assert_fails(play_text(ROLE TEXT("a")), FAILURE_CUT_STREAM, ROLE TEXT("a"));
+    assert_fails(play_text(ROLE TEXT("a") DONE), FAILURE_CUT_STREAM, ROLE TEXT("a"));
+    assert_fails(play_text(ROLE TEXT("a") USAGE DONE), FAILURE_CUT_STREAM, ROLE TEXT("a"));
+    assert_fails(play_text(DONE), FAILURE_CUT_STREAM, "");
+}
+
+static void finish_without_content(void **state) {
+    assert_fails(play_text(ROLE STOP DONE), FAILURE_BAD_RESPONSE, ROLE STOP);
+    assert_fails(play_text(STOP USAGE), FAILURE_BAD_RESPONSE, STOP);
+    assert_fails(play_text(CHUNK("{\"content\":\"\",\"tool_calls\":[]}", "\"tool_calls\"")),
+                 FAILURE_BAD_RESPONSE,
+                 CHUNK("{\"content\":\"\",\"tool_calls\":[]}", "\"tool_calls\""));
+    struct fixture f = { .text = SPAN(ROLE STOP DONE), .routes = true };
+    assert_fails(play(f), FAILURE_BAD_RESPONSE, ROLE STOP);
+}
+
+/* Ended after any number of bytes: what came whole goes out, and nothing is made up. */
+static void cut_mid_event(void **state) {
+    const struct span text = SPAN(ROLE TEXT("a") STOP DONE);
+    const size_t role = strlen("data: "), content = strlen(ROLE TEXT("a")) - 2;
+    const size_t finish = strlen(ROLE TEXT("a") STOP) - 2;
+    for (size_t len = 0; len < text.len; len++) {
+        struct fixture f = { .text = span_sub(text, 0, len) };
+        struct result r = play(f);
+        const char *out = len >= finish             ? ROLE TEXT("a") STOP
+                          : len >= content          ? ROLE TEXT("a")
+                          : len >= strlen(ROLE) - 2 ? ROLE
+                                                    : "";
+        if (len >= finish)
+            assert_ends(r, out);
+        else
+            assert_fails(r, len <= role ? FAILURE_BAD_RESPONSE : FAILURE_CUT_STREAM, out);
+    }
+}
+
+static void nothing_at_all(void **state) {
+    assert_fails(play_text(""), FAILURE_BAD_RESPONSE, "");
+    assert_fails(play_text(": only\n\n: comments\n\n"), FAILURE_BAD_RESPONSE, "");
+    assert_fails(play_text("data:\n\n"), FAILURE_BAD_RESPONSE, "");
+}
+
+static void filled(struct buf *b, size_t len) {
+    memset(buf_reserve(b, len), 'x', len);
+    b->len += len;
+}
+
+/* Too long to be cut everywhere: by steps of different sizes. */
+static void assert_fails_in_steps(struct span text, const char *message) {
+    static const size_t steps[] = { 4096, 65536, 1000003, SIZE_MAX / 2 };
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        struct fixture f = { .text = text };
+        struct result r;
+        run(&f, 0, steps[i], &r);
+        assert_string_equal(r.message, message);
+        assert_fails(r, FAILURE_BAD_RESPONSE, TEXT("a"));
+    }
+}
+
+static void oversize(void **state) {
+    struct buf text = { 0 };
+    buf_add(&text, SPAN(TEXT("a") "data: {\"choices\":[],\"x\":\""));
+    filled(&text, STREAM_EVENT_MAX);
+    assert_fails_in_steps(buf_span(&text), "An event was too large.");
+    buf_add(&text, SPAN("\"}\n\n" STOP));
+    assert_fails_in_steps(buf_span(&text), "An event was too large.");
+    buf_deinit(&text);
+}
+
+static void the_largest_event_passes(void **state) {
+    struct buf text = { 0 };
+    buf_add(&text, SPAN("data: {\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\""));
+    filled(&text, STREAM_EVENT_MAX - text.len - strlen("\"}}]}\n\n"));
+    buf_add(&text, SPAN("\"}}]}\n\n"));
+    assert_int_equal(text.len, STREAM_EVENT_MAX);
+    struct fixture f = { .text = buf_span(&text), .open = true };
+    struct result r;
+    run(&f, 0, 10000, &r);
+    assert_int_equal(r.state, STREAM_FLOWING);
+    assert_true(span_eq(buf_span(&r.out), buf_span(&text)));
+    buf_deinit(&r.out);
+    buf_deinit(&text);
+}
+
+static void what_is_held_is_bounded(void **state) {
+    struct buf text = { 0 };
+    while (text.len <= STREAM_HELD_MAX)
+        buf_add(&text, SPAN(ROLE));
+    for (size_t step = 1; step < 1000000; step *= 7) {
+        struct fixture f = { .text = buf_span(&text), .open = true };
+        struct result r;
+        run(&f, 0, step, &r);
+        assert_string_equal(r.message, "Too much came before the first content.");
+        assert_int_equal(r.state, STREAM_FAILED);
+        assert_int_equal(r.why, FAILURE_BAD_RESPONSE);
+        buf_deinit(&r.out);
+    }
+    text.len -= strlen(ROLE);
+    buf_add(&text, SPAN(TEXT("a") STOP));
+    struct fixture f = { .text = buf_span(&text) };
+    struct result r;
+    run(&f, 0, 5000, &r);
+    assert_int_equal(r.state, STREAM_ENDED);
+    assert_int_equal(r.out.len, text.len);
+    buf_deinit(&r.out);
+    buf_deinit(&text);
+}
+
+/* --- through an adapter ------------------------------------------------------------------------- */
+
+static struct result play_adapted(const char *text, bool routes) {
+    return play((struct fixture){ .text = span_of(text), .adapted = true, .routes = routes });
+}
+
+static void an_adapter_makes_the_events(void **state) {
+    struct result r = play_adapted("data: hello\n\ndata: two\n\ndata: over\n\n", false);
+    assert_string_equal(r.model, "made");
+    assert_int_equal(r.usage.output, 5);
+    assert_ends(r, "data: {\"hello\":1}\n\ndata: {\"two\":1}\n\nevent: x\ndata: {\"two\":2}\n\n"
+                   "event: x\ndata: {\"over\":1}\n\n");
+}
+
+static void what_an_adapter_kept_back_comes_at_the_end_however_that_is_told(void **state) {
+    static const char out[] = "event: x\ndata: {\"over\":1}\n\ndata: {\"rest\":1}\n\n";
+    assert_ends(play_adapted("data: rest\n\ndata: over\n\n", false), out);
+    assert_ends(play_adapted("data: rest\n\ndata: over\n\n" DONE, false), out);
+}
+
+static void the_route_goes_with_the_last_event_an_adapter_made(void **state) {
+    assert_ends(play_adapted("data: hello\n\ndata: over\n\n" DONE, true),
+                "data: {\"hello\":1}\n\nevent: x\ndata: {\"over\":1,\"route\":{\"output\":5}}\n\n");
+    assert_ends(play_adapted("data: rest\n\ndata: over\n\n", true),
+                "event: x\ndata: {\"over\":1}\n\ndata: {\"rest\":1,\"route\":{\"output\":5}}\n\n");
+}
+
+static void an_adapter_that_fails_ends_its_stream(void **state) {
+    struct result r = play_adapted("data: hello\n\ndata: what\n\ndata: over\n\n", false);
+    assert_string_equal(r.message, "no such word");
+    assert_fails(r, FAILURE_BAD_RESPONSE, "data: {\"hello\":1}\n\n");
+    r = play_adapted("data: hello\n\ndata: sorry\n\n", false);
+    assert_string_equal(r.message, "no, said ***");
+    assert_fails(r, FAILURE_SERVER_ERROR, "data: {\"hello\":1}\n\n");
+    assert_fails(play_adapted("data: hello\n\ndata: ove", false), FAILURE_CUT_STREAM,
+                 "data: {\"hello\":1}\n\n");
+    assert_fails(play_adapted("data: hello\n\n" DONE, false), FAILURE_CUT_STREAM,
+                 "data: {\"hello\":1}\n\n");
+    assert_fails(play_adapted("data: over\n\n", false), FAILURE_BAD_RESPONSE,
+                 "event: x\ndata: {\"over\":1}\n\n");
+    strcpy(kept_back, "broken");
+    r = play_adapted("data: hello\n\ndata: over\n\n" DONE, false);
+    assert_string_equal(r.message, "can not end");
+    assert_fails(r, FAILURE_BAD_RESPONSE,
+                 "data: {\"hello\":1}\n\nevent: x\ndata: {\"over\":1}\n\n");
+    kept_back[0] = '\0';
+}
+
+static int set_up(void **state) {
+    parser = json_parser_new();
+    return 0;
+}
+
+static int tear_down(void **state) {
+    json_parser_free(parser);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_good_stream_passes_untouched),
+        cmocka_unit_test(nothing_is_for_the_client_before_content),
+        cmocka_unit_test(each_event_goes_at_once),
+        cmocka_unit_test(every_kind_of_content_opens_the_stream),
+        cmocka_unit_test(tools_parallel),
+        cmocka_unit_test(usage_is_kept_for_a_client_that_asked),
+        cmocka_unit_test(usage_is_dropped_but_noted_for_one_that_did_not),
+        cmocka_unit_test(no_usage_is_no_fault),
+        cmocka_unit_test(usage_in_the_finish_chunk_stays_there),
+        cmocka_unit_test(azures_first_chunk_without_choices_is_no_usage_chunk),
+        cmocka_unit_test(an_end_without_the_mark_is_an_end),
+        cmocka_unit_test(a_last_event_without_its_blank_line_counts),
+        cmocka_unit_test(nothing_counts_behind_the_end_mark),
+        cmocka_unit_test(comments_pass_once_there_is_content),
+        cmocka_unit_test(events_that_say_nothing_do_not_reach_the_client),
+        cmocka_unit_test(all_line_ends_are_lines_ends),
+        cmocka_unit_test(a_byte_order_mark_and_no_space_do_no_harm),
+        cmocka_unit_test(a_stream_in_one_chunk),
+        cmocka_unit_test(length_and_filter_excuse_an_empty_answer),
+        cmocka_unit_test(a_chunk_that_names_nobody_gets_a_name),
+        cmocka_unit_test(the_name_that_was_said_once_stays),
+        cmocka_unit_test(a_chunk_over_several_lines_stays_one_event),
+        cmocka_unit_test(a_name_that_stands_twice_is_left_alone),
+        cmocka_unit_test(route_goes_with_the_usage_chunk),
+        cmocka_unit_test(without_a_usage_chunk_route_goes_with_the_finish),
+        cmocka_unit_test(usage_the_client_does_not_get_is_in_its_route),
+        cmocka_unit_test(usage_in_the_finish_chunk_is_beside_the_route),
+        cmocka_unit_test(early_usage_chunks_get_no_route),
+        cmocka_unit_test(a_route_of_the_providers_is_replaced),
+        cmocka_unit_test(route_and_model_go_in_together),
+        cmocka_unit_test(comments_do_not_wait_with_the_last_chunk),
+        cmocka_unit_test(a_finish_before_a_failure_has_no_route),
+        cmocka_unit_test(route_waits_for_the_last_of_several_choices),
+        cmocka_unit_test(choices_one_after_the_other),
+        cmocka_unit_test(a_choice_without_its_finish_is_cut),
+        cmocka_unit_test(one_empty_choice_of_several_is_no_fault),
+        cmocka_unit_test(an_error_before_content),
+        cmocka_unit_test(an_error_after_content),
+        cmocka_unit_test(a_finish_that_is_a_failure),
+        cmocka_unit_test(html),
+        cmocka_unit_test(malformed),
+        cmocka_unit_test(no_finish),
+        cmocka_unit_test(finish_without_content),
+        cmocka_unit_test(cut_mid_event),
+        cmocka_unit_test(nothing_at_all),
+        cmocka_unit_test(oversize),
+        cmocka_unit_test(the_largest_event_passes),
+        cmocka_unit_test(what_is_held_is_bounded),
+        cmocka_unit_test(an_adapter_makes_the_events),
+        cmocka_unit_test(what_an_adapter_kept_back_comes_at_the_end_however_that_is_told),
+        cmocka_unit_test(the_route_goes_with_the_last_event_an_adapter_made),
+        cmocka_unit_test(an_adapter_that_fails_ends_its_stream),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
