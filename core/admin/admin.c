@@ -1,6 +1,6 @@
 #include "admin/admin.h"
 
-#include "admin/watch.h"
+#include "admin/watcher.h"
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/log.h"
@@ -28,7 +28,7 @@ struct admin {
     struct engine engine;
     uv_async_t want;
     uv_signal_t signals[SIGNALS];
-    struct watch watch;
+    struct watcher watch;
     struct conn_server server;
     struct listener *listener;
     struct waiting *waiting;
@@ -52,13 +52,13 @@ static void log_findings(const struct config_findings *findings) {
 
 static void set_watch(struct admin *a) {
     const struct config *c = &a->engine.snap->config;
-    const struct watch_root roots[] = {
+    const struct watcher_root roots[] = {
         { a->config_dir, false, a->config_name },
         { c->policies_dir.at, true, NULL },
         { c->providers_dir.at, true, NULL },
         { c->lua_dir.at, true, NULL },
     };
-    struct watch_root there[5];
+    struct watcher_root there[5];
     size_t n = 0;
     for (size_t i = 0; i < 4; i++)
         if (roots[i].path && *roots[i].path)
@@ -70,10 +70,11 @@ static void set_watch(struct admin *a) {
         char *slash = strrchr(parent, '/');
         if (slash && slash != parent) {
             *slash = '\0';
-            there[n++] = (struct watch_root){ parent, false, strrchr(c->policies_dir.at, '/') + 1 };
+            there[n++] =
+                (struct watcher_root){ parent, false, strrchr(c->policies_dir.at, '/') + 1 };
         }
     }
-    watch_set(&a->watch, there, n);
+    watcher_set(&a->watch, there, n);
 }
 
 /* False when nothing has changed because the configuration is wrong. */
@@ -367,7 +368,7 @@ static void stop(struct admin *a) {
              a->engine.snap->config.drain_ms / 1000);
     for (size_t i = 0; i < SIGNALS; i++)
         uv_close((uv_handle_t *)&a->signals[i], NULL);
-    watch_close(&a->watch);
+    watcher_close(&a->watch);
     if (a->listener)
         listener_close(a->listener);
     a->listener = NULL;
@@ -436,7 +437,7 @@ int admin_run(const struct admin_options *options, struct snapshot *snap) {
     uv_async_init(&a->loop, &a->want, on_want);
     a->want.data = a;
     init_signals(a);
-    watch_init(&a->watch, &a->loop, on_files, a);
+    watcher_init(&a->watch, &a->loop, on_files, a);
     int error = engine_init(&a->engine, &options->pump, on_engine_wants, a);
     if (error == 0)
         error = engine_start(&a->engine, snap, &options->data_address);

@@ -4,7 +4,7 @@ local tree = require "support.tree"
 -- Modules that only make sense driven through the real binary, and the spec that does.
 local DRIVEN_BY = {
   ["core/admin/admin"] = "spec/gateway/reload_spec.lua",
-  ["core/admin/watch"] = "spec/gateway/reload_spec.lua",
+  ["core/admin/watcher"] = "spec/gateway/reload_spec.lua",
   ["core/cli/ask"] = "spec/gateway/cli_spec.lua",
   ["core/cli/check"] = "spec/gateway/cli_spec.lua",
   ["core/cli/help"] = "spec/gateway/cli_spec.lua",

@@ -1,4 +1,4 @@
-#include "admin/watch.h"
+#include "admin/watcher.h"
 
 #include "base/log.h"
 
@@ -7,32 +7,33 @@
 #include <sys/stat.h>
 
 static void on_quiet(uv_timer_t *timer) {
-    struct watch *w = timer->data;
+    struct watcher *w = timer->data;
     w->first_ms = 0;
     w->on_change(w->owner);
 }
 
 static void on_event(uv_fs_event_t *event, const char *name, int events, int status) {
-    struct watch_folder *f = event->data;
-    struct watch *w = f->watch;
+    struct watcher_folder *f = event->data;
+    struct watcher *w = f->watch;
     uint64_t now = uv_now(w->loop);
     if (f->only && name && strcmp(f->only, name) != 0)
         return;
     if (!w->first_ms)
         w->first_ms = now;
-    uint64_t left = w->first_ms + WATCH_LONGEST_MS > now ? w->first_ms + WATCH_LONGEST_MS - now : 0;
-    uv_timer_start(&w->quiet, on_quiet, left < WATCH_QUIET_MS ? left : WATCH_QUIET_MS, 0);
+    uint64_t left =
+        w->first_ms + WATCHER_LONGEST_MS > now ? w->first_ms + WATCHER_LONGEST_MS - now : 0;
+    uv_timer_start(&w->quiet, on_quiet, left < WATCHER_QUIET_MS ? left : WATCHER_QUIET_MS, 0);
 }
 
-void watch_init(struct watch *w, uv_loop_t *loop, void (*on_change)(void *owner), void *owner) {
-    *w = (struct watch){ .loop = loop, .on_change = on_change, .owner = owner };
+void watcher_init(struct watcher *w, uv_loop_t *loop, void (*on_change)(void *owner), void *owner) {
+    *w = (struct watcher){ .loop = loop, .on_change = on_change, .owner = owner };
     uv_timer_init(loop, &w->quiet);
     w->quiet.data = w;
 }
 
-static struct watch_folder *find(struct watch *w, const char *path, const char *only) {
-    for (size_t i = 0; i < WATCH_FOLDERS; i++) {
-        struct watch_folder *f = &w->folders[i];
+static struct watcher_folder *find(struct watcher *w, const char *path, const char *only) {
+    for (size_t i = 0; i < WATCHER_FOLDERS; i++) {
+        struct watcher_folder *f = &w->folders[i];
         if (f->used && strcmp(f->path, path) == 0 && (f->only == only || !f->only))
             return f;
     }
@@ -40,15 +41,15 @@ static struct watch_folder *find(struct watch *w, const char *path, const char *
 }
 
 /* A slot whose handle is closed. */
-static struct watch_folder *unused(struct watch *w) {
-    for (size_t i = 0; i < WATCH_FOLDERS; i++)
+static struct watcher_folder *unused(struct watcher *w) {
+    for (size_t i = 0; i < WATCHER_FOLDERS; i++)
         if (!w->folders[i].used)
             return &w->folders[i];
     return NULL;
 }
 
-static void want(struct watch *w, const char *path, const char *only) {
-    struct watch_folder *f = find(w, path, only);
+static void want(struct watcher *w, const char *path, const char *only) {
+    struct watcher_folder *f = find(w, path, only);
     if (f) {
         f->wanted = true;
         return;
@@ -58,7 +59,7 @@ static void want(struct watch *w, const char *path, const char *only) {
         log_warn("too many folders to watch: %s is not; use `perilune reload`", path);
         return;
     }
-    *f = (struct watch_folder){ .watch = w, .used = true, .wanted = true, .only = only };
+    *f = (struct watcher_folder){ .watch = w, .used = true, .wanted = true, .only = only };
     snprintf(f->path, sizeof f->path, "%s", path);
     uv_fs_event_init(w->loop, &f->event);
     f->event.data = f;
@@ -72,7 +73,7 @@ static bool is_folder(const char *path) {
     return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
 }
 
-static void want_deep(struct watch *w, const char *path, const char *only, unsigned levels) {
+static void want_deep(struct watcher *w, const char *path, const char *only, unsigned levels) {
     char below[1024];
     struct dirent *entry;
     DIR *dir;
@@ -88,28 +89,28 @@ static void want_deep(struct watch *w, const char *path, const char *only, unsig
 }
 
 static void on_closed(uv_handle_t *handle) {
-    ((struct watch_folder *)handle->data)->used = false;
+    ((struct watcher_folder *)handle->data)->used = false;
 }
 
-static void drop(struct watch_folder *f) {
+static void drop(struct watcher_folder *f) {
     if (f->used && !uv_is_closing((uv_handle_t *)&f->event))
         uv_close((uv_handle_t *)&f->event, on_closed);
 }
 
-void watch_set(struct watch *w, const struct watch_root *roots, size_t n) {
+void watcher_set(struct watcher *w, const struct watcher_root *roots, size_t n) {
     enum { LEVELS = 4 };
-    for (size_t i = 0; i < WATCH_FOLDERS; i++)
+    for (size_t i = 0; i < WATCHER_FOLDERS; i++)
         w->folders[i].wanted = false;
     for (size_t i = 0; i < n; i++)
         if (is_folder(roots[i].path))
             want_deep(w, roots[i].path, roots[i].only, roots[i].deep ? LEVELS : 0);
-    for (size_t i = 0; i < WATCH_FOLDERS; i++)
+    for (size_t i = 0; i < WATCHER_FOLDERS; i++)
         if (!w->folders[i].wanted)
             drop(&w->folders[i]);
 }
 
-void watch_close(struct watch *w) {
-    for (size_t i = 0; i < WATCH_FOLDERS; i++)
+void watcher_close(struct watcher *w) {
+    for (size_t i = 0; i < WATCHER_FOLDERS; i++)
         drop(&w->folders[i]);
     uv_close((uv_handle_t *)&w->quiet, NULL);
 }
