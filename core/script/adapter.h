@@ -30,19 +30,20 @@ struct adapter_setup {
     bool stream;
     const struct pair *params; /* overrides of the step: name, raw JSON */
     size_t n_params;
-    struct span id;     /* for answers that need one of ours */
-    uint64_t created_s; /* Unix time, likewise */
+    struct span id;      /* for answers that need one of ours */
+    uint64_t created_s;  /* Unix time, likewise */
     struct arena *arena; /* for the texts that come out */
     struct buf *out;     /* out: the upstream body */
     struct span path;    /* out: behind the base URL, "/chat/completions" */
-    struct span dropped; /* out: comma-separated, what the target could not do; SPAN_NONE: nothing */
+    struct span
+        dropped; /* out: comma-separated, what the target could not do; SPAN_NONE: nothing */
 };
 
 /* What one event or answer was, for fail-over, the record and the trace. */
 struct adapter_seen {
-    bool content;  /* it held content for the client */
-    bool finished; /* it held a finish reason, or the dialect's end mark */
-    bool error;    /* it was an error: `message` */
+    bool content;        /* it held content for the client */
+    bool finished;       /* it held a finish reason, or the dialect's end mark */
+    bool error;          /* it was an error: `message` */
     struct span message; /* texts are good until the next call */
     struct span model;   /* the model that answers, once known */
     int64_t input_tokens, output_tokens, cached_tokens, reasoning_tokens; /* -1: not said */

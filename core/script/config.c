@@ -1,0 +1,422 @@
+#include "script/config.h"
+
+#include "script/files.h"
+#include "script/normal.h"
+#include "script/policy.h"
+#include "script/sources.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { CONFIG_MAX = 4 << 20, SECRET_MAX = 1 << 20, LUA_MEMORY = 64 << 20, FAULTS_MAX = 256 };
+
+/* ---- findings ---- */
+
+void config_findings_init(struct config_findings *f) {
+    *f = (struct config_findings){ 0 };
+    arena_init(&f->arena, 4096);
+}
+
+void config_findings_deinit(struct config_findings *f) {
+    free(f->list);
+    arena_deinit(&f->arena);
+    *f = (struct config_findings){ 0 };
+}
+
+void config_findings_add(struct config_findings *f, struct config_finding finding) {
+    if (f->n == f->cap) {
+        f->cap = f->cap ? 2 * f->cap : 16;
+        f->list = realloc(f->list, f->cap * sizeof *f->list);
+        if (!f->list)
+            abort();
+    }
+    f->list[f->n++] = (struct config_finding){
+        .path = arena_copy(&f->arena, finding.path),
+        .line = finding.line,
+        .setting = arena_copy(&f->arena, finding.setting),
+        .message = arena_copy(&f->arena, finding.message),
+        .hint = arena_copy(&f->arena, finding.hint),
+        .warning = finding.warning,
+    };
+}
+
+/* ---- what reading needs ---- */
+
+struct reading {
+    const struct config_options *options;
+    const struct snapshot *last;
+    struct config_findings *findings;
+    struct arena arena; /* of what is needed only while reading */
+    struct snapshot *snap;
+    struct span path; /* of the file; SPAN_NONE: there is none */
+    struct span text;
+    struct source_file *policies; /* read when the configuration has said where they lie */
+    size_t n_policies;
+    bool ok;
+};
+
+static void add_error(struct reading *r, struct span path, struct span message) {
+    config_findings_add(r->findings, (struct config_finding){ .path = path, .message = message });
+}
+
+/* The file named, or ./perilune.lua when it is there. False when a file that was named can not be read. */
+static bool read_file(struct reading *r) {
+    const char *path = r->options->path ? r->options->path : "perilune.lua";
+    struct buf text = { 0 };
+    int error = files_read(path, CONFIG_MAX, &text);
+    if (error == 0) {
+        r->path = span_of(path);
+        r->text = arena_copy(&r->arena, text.at ? buf_span(&text) : SPAN(""));
+    } else if (r->options->path || error != -ENOENT) {
+        add_error(r, span_of(path),
+                  arena_printf(&r->arena, "it can not be read: %s", strerror(-error)));
+    }
+    buf_deinit(&text);
+    return error == 0 || (!r->options->path && error == -ENOENT);
+}
+
+/* The folder `name` beside the file. */
+static struct span beside(struct reading *r, const char *name) {
+    const char *slash = r->path.at ? strrchr(r->path.at, '/') : NULL;
+    if (!slash)
+        return arena_copy(&r->arena, span_of(name));
+    return arena_printf(&r->arena, "%.*s/%s", (int)(slash - r->path.at), r->path.at, name);
+}
+
+/* ---- what the configuration script may ask for ---- */
+
+static struct reading *reading_of(lua_State *L) {
+    return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+static int host_env(lua_State *L) {
+    lua_pushstring(L, getenv(luaL_checkstring(L, 1)));
+    return 1;
+}
+
+static int host_file(lua_State *L) {
+    struct reading *r = reading_of(L);
+    struct buf bytes = { 0 };
+    int error = files_read(luaL_checkstring(L, 1), SECRET_MAX, &bytes);
+    struct span text = arena_copy(&r->arena, bytes.at ? buf_span(&bytes) : SPAN(""));
+    buf_deinit(&bytes);
+    if (error) {
+        lua_pushnil(L);
+        lua_pushstring(L, strerror(-error));
+        return 2;
+    }
+    lua_pushlstring(L, text.at, text.len);
+    return 1;
+}
+
+static void set_text(lua_State *L, const char *name, struct span text) {
+    if (!text.at)
+        return;
+    lua_pushlstring(L, text.at, text.len);
+    lua_setfield(L, -2, name);
+}
+
+/* Files that can not be read are findings, and left out. */
+static size_t read_sources(struct reading *r, enum sources_kind kind, const char *dir,
+                           struct source_file **files) {
+    size_t n = sources_read(kind, dir, &r->arena, files), kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct source_file *f = &(*files)[i];
+        if (f->error)
+            add_error(r, f->path,
+                      arena_printf(&r->arena, "it can not be read: %s", strerror(-f->error)));
+        else
+            (*files)[kept++] = *f;
+    }
+    return kept;
+}
+
+/* provider_files(dir) */
+static int host_provider_files(lua_State *L) {
+    struct source_file *files;
+    size_t n = read_sources(reading_of(L), SOURCES_PROVIDERS, luaL_checkstring(L, 1), &files);
+    lua_createtable(L, (int)n, 0);
+    for (size_t i = 0; i < n; i++) {
+        lua_createtable(L, 0, 3);
+        set_text(L, "name", files[i].name);
+        set_text(L, "path", files[i].path);
+        set_text(L, "text", files[i].text);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    return 1;
+}
+
+static bool is_library(const struct source_file *file) {
+    return span_starts(file->name, SPAN("lib/"));
+}
+
+/* policies(dir): the names there are. */
+static int host_policies(lua_State *L) {
+    struct reading *r = reading_of(L);
+    int n = 0;
+    r->n_policies = read_sources(r, SOURCES_POLICIES, luaL_checkstring(L, 1), &r->policies);
+    lua_createtable(L, (int)r->n_policies, 0);
+    for (size_t i = 0; i < r->n_policies; i++) {
+        if (is_library(&r->policies[i]))
+            continue;
+        lua_pushlstring(L, r->policies[i].name.at, r->policies[i].name.len);
+        lua_rawseti(L, -2, ++n);
+    }
+    return 1;
+}
+
+static void push_host(lua_State *L, struct reading *r) {
+    static const struct luaL_Reg functions[] = {
+        { "env", host_env },
+        { "file", host_file },
+        { "provider_files", host_provider_files },
+        { "policies", host_policies },
+    };
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+        lua_pushlightuserdata(L, r);
+        lua_pushcclosure(L, functions[i].func, 1);
+        lua_setfield(L, -2, functions[i].name);
+    }
+    set_text(L, "mock_url", span_of(r->options->mock_url));
+}
+
+/* ---- running it ---- */
+
+static struct span field_text(lua_State *L, const char *name, struct arena *arena) {
+    struct span s = SPAN_NONE;
+    lua_getfield(L, -1, name);
+    if (lua_type(L, -1) == LUA_TSTRING)
+        s.at = lua_tolstring(L, -1, &s.len);
+    s = arena_copy(arena, s);
+    lua_pop(L, 1);
+    return s;
+}
+
+/* The finding on top of the stack. */
+static void take_finding(lua_State *L, struct reading *r) {
+    struct config_finding finding = {
+        .path = field_text(L, "path", &r->arena),
+        .setting = field_text(L, "setting", &r->arena),
+        .message = field_text(L, "message", &r->arena),
+        .hint = field_text(L, "hint", &r->arena),
+    };
+    lua_getfield(L, -1, "line");
+    lua_getfield(L, -2, "warning");
+    finding.line = (unsigned)lua_tointeger(L, -2);
+    finding.warning = lua_toboolean(L, -1);
+    lua_pop(L, 2);
+    config_findings_add(r->findings, finding);
+}
+
+static void push_module(lua_State *L, const char *module, const char *function) {
+    lua_getglobal(L, "require");
+    lua_pushstring(L, module);
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, function);
+    lua_remove(L, -2);
+}
+
+static void push_text(lua_State *L, struct span s) {
+    if (s.at)
+        lua_pushlstring(L, s.at, s.len);
+    else
+        lua_pushnil(L);
+}
+
+static enum vm_result run_read(lua_State *L, void *arg) {
+    struct reading *r = arg;
+    push_module(L, "perilune.config", "read");
+    push_text(L, r->text);
+    push_text(L, r->path);
+    push_host(L, r);
+    lua_call(L, 3, 2); /* stack: normalised or nil, findings */
+    for (size_t i = 1; i <= lua_objlen(L, -1); i++) {
+        lua_rawgeti(L, -1, (int)i);
+        take_finding(L, r);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    r->ok = lua_istable(L, -1);
+    if (r->ok)
+        normal_read(L, r->snap);
+    return VM_OK;
+}
+
+/* ---- policies ---- */
+
+static struct policy_source copy_source(const struct policy_source *from, struct arena *arena) {
+    struct policy_source *libs = arena_new_array(arena, struct policy_source, from->n_libs + 1);
+    for (size_t i = 0; i < from->n_libs; i++)
+        libs[i] = copy_source(&from->libs[i], arena);
+    return (struct policy_source){
+        .name = arena_copy(arena, from->name),
+        .version = arena_copy(arena, from->version),
+        .path = arena_copy(arena, from->path),
+        .text = arena_copy(arena, from->text),
+        .libs = libs,
+        .n_libs = from->n_libs,
+    };
+}
+
+/* The source in the table on top of the stack, without its libraries. */
+static struct policy_source take_source(lua_State *L, struct arena *arena) {
+    return (struct policy_source){
+        .name = field_text(L, "name", arena),
+        .path = field_text(L, "path", arena),
+        .text = field_text(L, "text", arena),
+    };
+}
+
+static struct policy_source take_bundle(lua_State *L, struct arena *arena) {
+    struct policy_source source = take_source(L, arena);
+    lua_getfield(L, -1, "libs");
+    source.n_libs = lua_objlen(L, -1);
+    struct policy_source *libs = arena_new_array(arena, struct policy_source, source.n_libs + 1);
+    for (size_t i = 0; i < source.n_libs; i++) {
+        lua_rawgeti(L, -1, (int)i + 1);
+        libs[i] = take_source(L, arena);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    source.libs = libs;
+    source.version = sources_version(&source, arena);
+    return source;
+}
+
+static void push_files(lua_State *L, const struct reading *r) {
+    lua_createtable(L, 0, (int)r->n_policies);
+    for (size_t i = 0; i < r->n_policies; i++) {
+        push_text(L, r->policies[i].name);
+        lua_createtable(L, 0, 2);
+        set_text(L, "path", r->policies[i].path);
+        set_text(L, "text", r->policies[i].text);
+        lua_rawset(L, -3);
+    }
+}
+
+/* The last good version of a policy that is not good any more; false when there is none. */
+static bool put_last(struct reading *r, struct span name, struct policy_source *at) {
+    const struct policy_source *good = r->last ? snapshot_policy(r->last, name) : NULL;
+    if (good)
+        *at = copy_source(good, &r->snap->arena);
+    return good != NULL;
+}
+
+/* Gathers each policy with what it requires. */
+static enum vm_result run_collect(lua_State *L, void *arg) {
+    struct reading *r = arg;
+    struct snapshot *snap = r->snap;
+    struct policy_source *policies =
+        arena_new_array(&snap->arena, struct policy_source, r->n_policies + 1);
+    push_files(L, r);
+    for (size_t i = 0; i < r->n_policies; i++) {
+        if (is_library(&r->policies[i]))
+            continue;
+        push_module(L, "perilune.bundle", "collect");
+        push_text(L, r->policies[i].name);
+        lua_pushvalue(L, -3);
+        lua_call(L, 2, 2); /* stack: files, source or nil, finding */
+        if (lua_isnil(L, -2)) {
+            take_finding(L, r);
+            snap->n_policies += put_last(r, r->policies[i].name, &policies[snap->n_policies]);
+        } else {
+            lua_pop(L, 1);
+            policies[snap->n_policies++] = take_bundle(L, &snap->arena);
+        }
+        lua_settop(L, 1);
+    }
+    snap->policies = policies;
+    return VM_OK;
+}
+
+static const struct policy_fault *fault_of(const struct policy_fault *faults, size_t n,
+                                           struct span policy) {
+    for (size_t i = 0; i < n; i++)
+        if (!faults[i].warning && span_eq(faults[i].policy, policy))
+            return &faults[i];
+    return NULL;
+}
+
+/* Loads all policies once, so that what does not load stays out and its last good version stays in. */
+static void check_policies(struct reading *r, struct vm_guard *guard) {
+    struct snapshot *snap = r->snap;
+    struct policy_fault *faults = arena_new_array(&r->arena, struct policy_fault, FAULTS_MAX);
+    size_t n = 0, kept = 0;
+    policy_state_free(policy_state_new(snap, guard, &r->arena, faults, &n, FAULTS_MAX));
+    for (size_t i = 0; i < n; i++)
+        config_findings_add(r->findings, (struct config_finding){
+                                             .path = faults[i].path,
+                                             .line = faults[i].line,
+                                             .message = faults[i].message,
+                                             .hint = faults[i].hint,
+                                             .warning = faults[i].warning,
+                                         });
+    struct policy_source *good =
+        arena_new_array(&snap->arena, struct policy_source, snap->n_policies + 1);
+    for (size_t i = 0; i < snap->n_policies; i++) {
+        if (!fault_of(faults, n, snap->policies[i].name))
+            good[kept++] = snap->policies[i];
+        else
+            kept += put_last(r, snap->policies[i].name, &good[kept]);
+    }
+    snap->policies = good;
+    snap->n_policies = kept;
+}
+
+/* ---- all of it ---- */
+
+/* Runs `body` in the configuration's own state; what it raises is a finding. */
+static bool run(struct reading *r, struct vm *vm, enum vm_result (*body)(lua_State *L, void *arg)) {
+    if (vm_call(vm, NULL, 0, body, r) == VM_OK)
+        return true;
+    add_error(r, r->path.at ? r->path : SPAN("perilune.lua"), span_of(vm_error(vm)));
+    return false;
+}
+
+static bool read_all(struct reading *r) {
+    if (!read_file(r))
+        return false;
+    struct vm *vm = vm_new(VM_TRUSTED, LUA_MEMORY, beside(r, "lua").at);
+    bool read = run(r, vm, run_read) && r->ok && run(r, vm, run_collect);
+    vm_free(vm);
+    return read;
+}
+
+/* A policy that never ends while it loads is stopped, so reading takes a watchdog of its own. */
+static bool check_all(struct reading *r) {
+    struct vm_watchdog *watchdog = vm_watchdog_new();
+    if (!watchdog) {
+        add_error(r, SPAN_NONE, SPAN("the watchdog of policies does not start; the log says why"));
+        return false;
+    }
+    struct vm_guard *guard = vm_guard_open(watchdog);
+    check_policies(r, guard);
+    vm_guard_close(guard);
+    vm_watchdog_free(watchdog);
+    return true;
+}
+
+struct snapshot *config_load(const struct config_options *options, const struct snapshot *last,
+                             struct config_findings *findings) {
+    struct reading r = {
+        .options = options, .last = last, .findings = findings, .snap = snapshot_new()
+    };
+    arena_init(&r.arena, 65536);
+    if (read_all(&r) && check_all(&r)) {
+        r.snap->generation = last ? last->generation + 1 : 1;
+        snapshot_seal(r.snap);
+    } else {
+        snapshot_unref(r.snap);
+        r.snap = NULL;
+    }
+    arena_deinit(&r.arena);
+    return r.snap;
+}
+
+bool config_is_mock_only(const struct snapshot *snap) {
+    return snap->config.mock_only;
+}

@@ -1,0 +1,249 @@
+#include "script/normal.h"
+
+#include <lauxlib.h>
+#include <math.h>
+#include <unistd.h>
+
+struct reader {
+    lua_State *L;
+    struct arena *arena;
+};
+
+static int wrong(struct reader *r, const char *name, const char *expected) {
+    return luaL_error(r->L, "the configuration's %s is no %s but a %s", name, expected,
+                      luaL_typename(r->L, -1));
+}
+
+/* The readers below look at a field of the table on top of the stack and leave the stack as it was. */
+
+static struct span text_here(struct reader *r, const char *name) {
+    struct span s = SPAN_NONE;
+    if (lua_type(r->L, -1) != LUA_TSTRING)
+        wrong(r, name, "text");
+    s.at = lua_tolstring(r->L, -1, &s.len);
+    return arena_copy(r->arena, s);
+}
+
+static struct span text(struct reader *r, const char *name) {
+    lua_getfield(r->L, -1, name);
+    struct span s = lua_isnil(r->L, -1) ? SPAN_NONE : text_here(r, name);
+    lua_pop(r->L, 1);
+    return s;
+}
+
+/* `absent` where there is none. */
+static double number(struct reader *r, const char *name, double absent) {
+    double value = absent;
+    lua_getfield(r->L, -1, name);
+    if (lua_type(r->L, -1) == LUA_TNUMBER)
+        value = lua_tonumber(r->L, -1);
+    else if (!lua_isnil(r->L, -1))
+        wrong(r, name, "number");
+    lua_pop(r->L, 1);
+    return value;
+}
+
+static uint32_t whole(struct reader *r, const char *name) {
+    double value = number(r, name, 0);
+    if (!(value >= 0 && value <= UINT32_MAX))
+        luaL_error(r->L, "the configuration's %s is out of range", name);
+    return (uint32_t)value;
+}
+
+static size_t size(struct reader *r, const char *name) {
+    double value = number(r, name, 0);
+    if (!(value >= 0 && value <= 1e15))
+        luaL_error(r->L, "the configuration's %s is out of range", name);
+    return (size_t)value;
+}
+
+static bool flag(struct reader *r, const char *name) {
+    lua_getfield(r->L, -1, name);
+    bool value = lua_toboolean(r->L, -1);
+    lua_pop(r->L, 1);
+    return value;
+}
+
+/* Reads each element of the list `name` by `read`, which finds it on top of the stack, into an array of elements of `element` bytes. */
+static void *list(struct reader *r, const char *name, size_t element,
+                  void (*read)(struct reader *r, void *out), size_t *count) {
+    lua_getfield(r->L, -1, name);
+    if (!lua_istable(r->L, -1))
+        wrong(r, name, "list");
+    size_t n = lua_objlen(r->L, -1);
+    char *out = arena_zalloc(r->arena, n + 1, element);
+    for (size_t i = 0; i < n; i++) {
+        lua_rawgeti(r->L, -1, (int)i + 1);
+        read(r, out + i * element);
+        lua_pop(r->L, 1);
+    }
+    lua_pop(r->L, 1);
+    *count = n;
+    return out;
+}
+
+static void read_text(struct reader *r, void *out) {
+    *(struct span *)out = text_here(r, "element of a list");
+}
+
+static void read_pair(struct reader *r, void *out) {
+    *(struct pair *)out = (struct pair){ text(r, "name"), text(r, "value") };
+}
+
+/* ---- settings ---- */
+
+/* Where a folder lies whatever the working directory is later. */
+static struct span absolute(struct reader *r, const char *name) {
+    char here[4096];
+    struct span dir = text(r, name);
+    if (!dir.at || span_starts(dir, SPAN("/")) || !getcwd(here, sizeof here))
+        return dir;
+    return arena_printf(r->arena, "%s/%.*s", here, SPAN_ARGS(dir));
+}
+
+static unsigned workers(struct reader *r) {
+    unsigned wanted = whole(r, "workers");
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return wanted ? wanted : cores > 0 ? (unsigned)cores : 1;
+}
+
+static void read_times(struct reader *r, struct config *c) {
+    c->head_ms = whole(r, "head_ms");
+    c->body_ms = whole(r, "body_ms");
+    c->idle_ms = whole(r, "idle_ms");
+    c->write_ms = whole(r, "write_ms");
+    c->deadline_ms = whole(r, "deadline_ms");
+    c->hold_ms = whole(r, "hold_ms");
+    c->drain_ms = whole(r, "drain_ms");
+}
+
+static void read_limits(struct reader *r, struct config *c) {
+    c->policy_deadline_ms = whole(r, "policy_deadline_ms");
+    c->policy_memory = size(r, "policy_memory");
+    c->quarantine_kills = whole(r, "quarantine_kills");
+    c->quarantine_kills_one = whole(r, "quarantine_kills_one");
+    c->max_body = size(r, "max_body");
+    c->max_bodies = size(r, "max_bodies");
+    c->max_header_bytes = size(r, "max_header_bytes");
+    c->max_headers = whole(r, "max_headers");
+    c->max_connections = whole(r, "max_connections");
+    c->max_in_flight = whole(r, "max_in_flight");
+}
+
+static void read_config(struct reader *r, struct config *c) {
+    c->path = text(r, "path");
+    c->listen = text(r, "listen");
+    c->admin = text(r, "admin");
+    c->workers = workers(r);
+    c->data_dir = absolute(r, "data_dir");
+    c->policies_dir = absolute(r, "policies_dir");
+    c->providers_dir = absolute(r, "providers_dir");
+    c->lua_dir = absolute(r, "lua_dir");
+    c->default_policy = text(r, "default_policy");
+    c->auto_policy = text(r, "auto_policy");
+    c->fallback = list(r, "fallback", sizeof(struct span), read_text, &c->n_fallback);
+    c->routes = list(r, "routes", sizeof(struct pair), read_pair, &c->n_routes);
+    c->tiers = list(r, "tiers", sizeof(struct pair), read_pair, &c->n_tiers);
+    c->policy_params =
+        list(r, "policy_params", sizeof(struct pair), read_pair, &c->n_policy_params);
+    c->client_keys = list(r, "client_keys", sizeof(struct span), read_text, &c->n_client_keys);
+    c->cors_origins = list(r, "cors_origins", sizeof(struct span), read_text, &c->n_cors_origins);
+    read_limits(r, c);
+    read_times(r, c);
+}
+
+/* ---- providers and targets ---- */
+
+static void read_key(struct reader *r, void *out) {
+    *(struct provider_key *)out = (struct provider_key){ text(r, "secret"), whole(r, "weight") };
+}
+
+static void read_rule(struct reader *r, void *out) {
+    *(struct failure_rule *)out = (struct failure_rule){
+        .status_from = (int)whole(r, "status_from"),
+        .status_to = (int)whole(r, "status_to"),
+        .code = text(r, "code"),
+        .text = text(r, "text"),
+        .class = failure_of(text(r, "class")),
+    };
+}
+
+static void read_provider(struct reader *r, void *out) {
+    struct provider *p = out;
+    p->name = text(r, "name");
+    p->base_url = text(r, "base_url");
+    p->dialect = dialect_of(text(r, "dialect"));
+    p->auth = span_eq(text(r, "auth"), SPAN("bearer")) ? AUTH_BEARER : AUTH_NONE;
+    p->keys = list(r, "keys", sizeof(struct provider_key), read_key, &p->n_keys);
+    p->headers = list(r, "headers", sizeof(struct span), read_text, &p->n_headers);
+    p->rules = list(r, "rules", sizeof(struct failure_rule), read_rule, &p->n_rules);
+    p->connect_ms = whole(r, "connect_ms");
+    p->timeout_ms = whole(r, "timeout_ms");
+    p->first_token_ms = whole(r, "first_token_ms");
+    p->idle_ms = whole(r, "idle_ms");
+    p->adapt = flag(r, "adapt");
+}
+
+static struct price read_price(struct reader *r) {
+    lua_getfield(r->L, -1, "price");
+    if (!lua_istable(r->L, -1))
+        wrong(r, "price", "table");
+    struct price price = {
+        (int64_t)number(r, "input", PRICE_UNKNOWN),
+        (int64_t)number(r, "output", PRICE_UNKNOWN),
+        (int64_t)number(r, "cached", PRICE_UNKNOWN),
+        (int64_t)number(r, "cache_write", PRICE_UNKNOWN),
+    };
+    lua_pop(r->L, 1);
+    return price;
+}
+
+/* `index` holds the provider's place, from 1, until all are read. */
+static void read_target(struct reader *r, void *out) {
+    struct target *t = out;
+    t->index = whole(r, "provider");
+    t->id = text(r, "id");
+    t->model = text(r, "model");
+    t->upstream = text(r, "upstream");
+    t->price = read_price(r);
+    t->context = whole(r, "context");
+    t->max_output = whole(r, "max_output");
+    t->abilities = whole(r, "abilities");
+    t->quality = number(r, "quality", NAN);
+    t->weight = number(r, "weight", 1);
+    t->tags = list(r, "tags", sizeof(struct span), read_text, &t->n_tags);
+}
+
+static void read_chain(struct reader *r, void *out) {
+    struct named_chain *c = out;
+    c->name = text(r, "name");
+    c->targets = list(r, "targets", sizeof(struct span), read_text, &c->n_targets);
+}
+
+static void link_targets(lua_State *L, struct snapshot *snap) {
+    for (size_t i = 0; i < snap->n_targets; i++) {
+        struct target *t = &snap->targets[i];
+        if (t->index < 1 || t->index > snap->n_providers)
+            luaL_error(L, "the configuration's target %s has no provider", t->id.at);
+        t->provider = &snap->providers[t->index - 1];
+        t->index = (unsigned)i;
+    }
+}
+
+void normal_read(lua_State *L, struct snapshot *snap) {
+    struct reader r = { L, &snap->arena };
+    luaL_checkstack(L, 20, "configuration");
+    lua_getfield(L, -1, "config");
+    read_config(&r, &snap->config);
+    lua_pop(L, 1);
+    struct provider *providers =
+        list(&r, "providers", sizeof *providers, read_provider, &snap->n_providers);
+    for (size_t i = 0; i < snap->n_providers; i++)
+        providers[i].index = (unsigned)i;
+    snap->providers = providers;
+    snap->targets = list(&r, "targets", sizeof(struct target), read_target, &snap->n_targets);
+    link_targets(L, snap);
+    snap->chains = list(&r, "chains", sizeof(struct named_chain), read_chain, &snap->n_chains);
+    snap->aliases = list(&r, "aliases", sizeof(struct named_chain), read_chain, &snap->n_aliases);
+    snap->config.mock_only = flag(&r, "mock_only");
+}
