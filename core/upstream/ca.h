@@ -15,15 +15,17 @@
 
 struct ca;
 
-/* Reads a PEM bundle: `file`, else the one SSL_CERT_FILE of the environment names, else the
- * system's. NULL with the reason logged when a named bundle can not be read; a system without any
- * gives an empty store and a warning: no TLS upstream is trusted then. */
+/* Reads a PEM bundle: `file`, else the one SSL_CERT_FILE of the environment names, else the system's.
+ * NULL with the reason logged when a named bundle can not be read. The system's is read by a thread of
+ * its own, because that takes longer than the rest of a start; a system without any gives an empty
+ * store and a warning: no TLS upstream is trusted then. */
 struct ca *ca_load(const char *file);
 
 /* Contexts that hold the store keep it alive. */
 void ca_free(struct ca *ca);
 
-/* Lets a TLS context (an SSL_CTX) trust this store and nothing else. Any thread. */
-void ca_apply(const struct ca *ca, void *ssl_ctx);
+/* Lets a TLS context (an SSL_CTX) trust this store and nothing else. Any thread. Waits for the store if
+ * it is still being read. */
+void ca_apply(struct ca *ca, void *ssl_ctx);
 
 #endif

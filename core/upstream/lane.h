@@ -49,6 +49,8 @@ struct lane {
     bool worn; /* not to be used again */
 
     /* What the easy handle was last told, so that it is told only what changed. */
+    char *url_text;
+    CURLU *url; /* the same, parsed */
     enum lane_method { LANE_NONE, LANE_GET, LANE_POST, LANE_HEAD, LANE_CUSTOM } method;
     uint32_t connect_ms, total_ms;
     long upload_size;

@@ -44,10 +44,11 @@ struct lane_list {
 
 struct pump {
     uv_loop_t *loop;
-    const struct ca *ca;
+    struct ca *ca;
     char *user_agent;
     char *no_proxy; /* NULL: no proxy is configured */
     CURLSH *share;  /* names and TLS sessions */
+    uint32_t idle_ms;
     struct watches watches;
     uv_timer_t timer;
     uint64_t timer_ms; /* what it is armed for */
@@ -165,6 +166,8 @@ static struct lane *lane_new(struct pump *p) {
 static void lane_free(struct lane *lane) {
     list_remove(&lane->pump->lists[lane->state], lane);
     curl_easy_cleanup(lane->easy);
+    curl_url_cleanup(lane->url);
+    free(lane->url_text);
     buf_deinit(&lane->text);
     free(lane->lines);
     head_deinit(&lane->head);
@@ -275,7 +278,7 @@ static void detach(struct lane *lane) {
     curl_multi_remove_handle(m->curl, lane->easy);
     lane->multi = NULL;
     if (--m->active == 0 && m != p->multis[0])
-        arm_timer(p, m->close_ms = uv_now(p->loop) + MULTI_IDLE_MS);
+        arm_timer(p, m->close_ms = uv_now(p->loop) + p->idle_ms);
 }
 
 static void end_lane(struct lane *lane, CURLcode result) {
@@ -490,6 +493,7 @@ struct pump *pump_new(uv_loop_t *loop, const struct pump_options *options) {
         abort();
     p->loop = loop;
     p->ca = options->ca;
+    p->idle_ms = options->idle_ms ? options->idle_ms : MULTI_IDLE_MS;
     p->user_agent = strdup(options->user_agent);
     p->share = curl_share_init();
     if (!p->user_agent || !p->share)

@@ -22,8 +22,9 @@
 struct pump;
 
 struct pump_options {
-    const struct ca *ca;    /* outlives the pump; shared by all of them */
+    struct ca *ca;          /* outlives the pump; shared by all of them */
     const char *user_agent; /* "perilune/0.1.0"; copied */
+    uint32_t idle_ms;       /* after a peak: how long spare connections are kept; 0: 30 s */
 };
 
 /* What curl needs once a process: 0, or negative with the reason logged (also when this curl would

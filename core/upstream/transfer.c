@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <openssl/x509.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -252,6 +253,21 @@ static void fit(struct lane *lane) {
     curl_easy_setopt(lane->easy, CURLOPT_WRITEDATA, lane);
 }
 
+/* curl would parse the URL and print it again for every exchange; one that is the last one's is taken as it was parsed. */
+static void set_url(struct lane *lane, const char *text) {
+    if (lane->url && strcmp(lane->url_text, text) == 0)
+        return;
+    if (!lane->url && !(lane->url = curl_url()))
+        abort();
+    free(lane->url_text);
+    lane->url_text = strdup(text);
+    if (!lane->url_text)
+        abort();
+    bool sound = curl_url_set(lane->url, CURLUPART_URL, text, 0) == CURLUE_OK;
+    curl_easy_setopt(lane->easy, CURLOPT_CURLU, sound ? lane->url : NULL);
+    curl_easy_setopt(lane->easy, CURLOPT_URL, sound ? text : ""); /* curl refuses the empty one */
+}
+
 static void set_method(struct lane *lane, const struct transfer_message *m) {
     bool post = strcmp(m->method, "POST") == 0;
     enum lane_method method = post                                            ? LANE_POST
@@ -310,14 +326,12 @@ static void add_line(struct buf *text, struct span line) {
     buf_add_char(text, 0);
 }
 
-/* Lines that go with every request: the answer is passed on as it comes, so it must not be
- * compressed for us, and waiting for a leave to send a large body costs a second with servers that
- * never give it. */
-static const char *const COMMON_LINES[] = { "Accept-Encoding: identity", "Expect:" };
-enum { N_COMMON_LINES = sizeof COMMON_LINES / sizeof *COMMON_LINES };
+/* Lines of ours behind those we are given. The answer is passed on as it comes, so it must not be compressed for us; and waiting
+ * for a leave to send a large body costs a second with servers that never give it. */
+static const char *const OWN_LINES[] = { "Accept-Encoding: identity", "Expect:" };
 
 static void set_headers(struct lane *lane, const struct transfer_message *m) {
-    size_t n = m->n_headers + N_COMMON_LINES;
+    size_t n = m->n_headers + (m->body.len < BODY_AT_ONCE ? 1 : 2);
     size_t size = 0;
     for (size_t i = 0; i < m->n_headers; i++)
         size += m->headers[i].len + 1;
@@ -334,7 +348,7 @@ static void set_headers(struct lane *lane, const struct transfer_message *m) {
             lane->lines[i].data = at + lane->text.len;
             add_line(&lane->text, m->headers[i]);
         } else {
-            lane->lines[i].data = (char *)COMMON_LINES[i - m->n_headers]; /* curl only reads it */
+            lane->lines[i].data = (char *)OWN_LINES[i - m->n_headers]; /* curl only reads it */
         }
         lane->lines[i].next = i + 1 < n ? &lane->lines[i + 1] : NULL;
     }
@@ -355,7 +369,7 @@ struct transfer *transfer_start(struct pump *pump, const struct transfer_message
     t->started_us = clock_us();
     lane->transfer = t;
     head_begin(&lane->head, message->max_header_bytes);
-    curl_easy_setopt(lane->easy, CURLOPT_URL, message->url);
+    set_url(lane, message->url);
     set_method(lane, message);
     set_headers(lane, message);
     set_limits(lane, message);

@@ -44,7 +44,7 @@ struct transfer_times {
     uint64_t done;
     bool reused;    /* an old connection served */
     bool accepted;  /* some of the request may have reached the upstream. (When an old connection
-                       turns out dead before any  answer, curl has already tried once more on
+                       turns out dead before any answer, curl has already tried once more on
                        another.) */
     uint64_t bytes; /* of body received */
 };

@@ -227,6 +227,29 @@ static void starts_in_turns_that_stay_short(void **state) {
     assert_short_turns(s);
 }
 
+static bool one_handle(void *arg) {
+    struct stage *s = arg;
+    struct pump_figures f = pump_figures(s->bed.pump);
+    return f.multis == 1 && f.connections == 100;
+}
+
+static void gives_spare_connections_back_after_a_peak(void **state) {
+    struct stage *s = *state;
+    pump_close(s->bed.pump, NULL, NULL);
+    s->bed.pump =
+        pump_new(&s->bed.loop,
+                 &(struct pump_options){ .ca = s->bed.ca, .user_agent = "spec", .idle_ms = 50 });
+    s->server.answer = hold_answer;
+    for (int i = 0; i < 2; i++) {
+        s->server.requests = 0;
+        start_many(s, 350, "127.0.0.1", s->server.port);
+        bed_until(&s->bed, all_over, s);
+        assert_all_fine(s);
+        assert_int_equal(pump_figures(s->bed.pump).multis, 4);
+        bed_until(&s->bed, one_handle, s);
+    }
+}
+
 /* --- sockets --- */
 
 static bool none_open(void *arg) {
@@ -515,6 +538,7 @@ int main(void) {
         ON_STAGE(carries_a_thousand_at_once),
         ON_STAGE(fills_the_first_handle_first),
         ON_STAGE(starts_in_turns_that_stay_short),
+        ON_STAGE(gives_spare_connections_back_after_a_peak),
         ON_STAGE(sleeps_while_idle_connections_close),
         ON_STAGE(tries_the_next_address),
         ON_STAGE(keeps_no_socket_of_a_failed_connection),
