@@ -1,16 +1,8 @@
 /* Every stream of bytes is fed whole, byte by byte and cut in two at every place: the result is the
  * same. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/unit.h"
 
 #include "net/http1.h"
-
-#include <stdio.h>
-#include <stdlib.h>
 
 #define HOST "Host: a\r\n"
 

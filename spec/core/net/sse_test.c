@@ -1,15 +1,8 @@
 /* Every stream is fed whole, byte by byte and cut in two at every place: the events are the same.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "support/unit.h"
 
 #include "net/sse.h"
-
-#include <stdlib.h>
 
 struct seen {
     struct buf text;
