@@ -35,6 +35,7 @@ M.tagged = {} -- tag -> list of indices
 M.chains = {} -- name -> list of names
 M.known = {} -- set of names, for "did you mean"
 M.by_quality = {} -- indices, best first, equal ones by price, unknown last
+M.quality_rank = {} -- by index: its place there
 M.prices = nil -- order of the targets with known prices; nil in small catalogues
 M.unpriced = {} -- the others
 M.n_open, M.n_measured = 0, 0 -- targets whose breaker is open; targets with a known speed
@@ -218,6 +219,9 @@ local function keep_orders()
   end
   order.sort(M.by_quality, blend)
   order.sort(M.by_quality, quality)
+  for place, i in ipairs(M.by_quality) do
+    M.quality_rank[i] = place
+  end
   M.prices = M.n > SMALL and order.plane(priced, x, y) or nil
 end
 
@@ -225,6 +229,7 @@ end
 ---@param setup { targets: table[], providers?: string[], chains?: table<string, string[]>, aliases?: table<string, string[]> }
 function M.setup(setup)
   M.records, M.views, M.everyone, M.by_quality, M.unpriced = {}, {}, {}, {}, {}
+  M.quality_rank = {}
   M.named, M.tagged, M.known, M.chains = {}, {}, {}, setup.chains or {}
   M.ability_bit, M.ability_names, M.lacks = {}, {}, {}
   M.n, M.n_open, M.n_measured = #setup.targets, 0, 0

@@ -251,9 +251,9 @@ local function fill_keys(list, n, kind, by, keys)
       keys[j] = input and output and t_in * input + t_out * output or huge
     end
   elseif kind == "quality" then
+    local rank = catalogue.quality_rank
     for j = 1, n do
-      local q = records[list[j]].quality
-      keys[j] = q and -q or huge
+      keys[j] = rank[list[j]] or huge
     end
   elseif kind == "latency" then
     for j = 1, n do

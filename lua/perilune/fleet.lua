@@ -7,7 +7,6 @@ local evaluate = require "perilune.evaluate"
 local hash = require "perilune.hash"
 local near = require "perilune.near"
 local order = require "perilune.order"
-local sandbox = require "perilune.sandbox"
 local steps = require "perilune.steps"
 
 local M = {}
@@ -42,6 +41,7 @@ local function lacks(missing)
       names[#names + 1] = name
     end
   end
+  sort(names)
   return "lacks " .. table.concat(names, ", ")
 end
 
@@ -113,17 +113,15 @@ local function names_of(word, arg)
   if type(arg) == "string" or catalogue.index_of[arg] then
     return { arg }
   end
-  if type(arg) ~= "table" or sandbox.is_readonly(arg) and not arg[1] then
+  if type(arg) ~= "table" then
     error(('%s: expected a list of names like { "gpt-4o", "openai/*" }, got a %s'):format(word, type(arg)), 3)
   end
-  local names = {}
-  for k, name in sandbox.pairs(arg) do
+  for k, name in pairs(arg) do
     if type(k) ~= "number" or (type(name) ~= "string" and not catalogue.index_of[name]) then
       error(("%s: expected a list of names, got a %s at [%s]"):format(word, type(name), tostring(k)), 3)
     end
-    names[k] = name
   end
-  return names
+  return arg
 end
 
 local function indices_of(word, names)
@@ -361,8 +359,8 @@ local function check_arms(arms)
   if type(arms) ~= "table" or not arms[1] then
     error('split: expected arms like { { "gpt-4o", 90 }, { "claude-sonnet-4-6", 10 } }', 3)
   end
-  local total, list = 0, {}
-  for k, arm in sandbox.ipairs(arms) do
+  local total = 0
+  for k, arm in ipairs(arms) do
     local name, weight = type(arm) == "table" and arm[1], type(arm) == "table" and arm[2]
     if type(name) ~= "string" then
       error(("split: arm %d: expected { name, weight }"):format(k), 3)
@@ -371,12 +369,11 @@ local function check_arms(arms)
       error(('split: arm "%s": expected a weight not below 0'):format(name), 3)
     end
     total = total + weight
-    list[k] = arm
   end
   if total <= 0 then
     error("split: all weights are 0", 3)
   end
-  return list
+  return arms
 end
 
 -- What a split sticks to: the one who asks, as closely as is known.

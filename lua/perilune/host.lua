@@ -18,7 +18,7 @@ local steps = require "perilune.steps"
 
 local M = {}
 
-local type, error, pairs, ipairs, tostring, pcall = type, error, pairs, ipairs, tostring, pcall
+local type, error, pairs, ipairs, tostring, pcall, rawget = type, error, pairs, ipairs, tostring, pcall, rawget
 
 local policies = {} -- by name: { decide, on_failure, prepare, prepared, params, refuses, paths }
 local set_params = {} -- by policy: what the configuration set
@@ -223,7 +223,7 @@ function M.load(source)
       on_failure = value.on_failure,
       prepare = value.prepare,
       refuses = value.on_error == "refuse",
-      params = sandbox.freeze(params.values(declared, set_params[source.name]), "req.params"),
+      params = params.handout(params.values(declared, set_params[source.name])),
       path = source.path,
       paths = paths,
     }
@@ -244,7 +244,8 @@ local function policy_of(name)
 end
 
 local function rethrow(why, policy)
-  error((tidy(why, policy.paths)), 0)
+  local message, path = tidy(why, policy.paths)
+  error(path and message or ("%s: %s"):format(policy.path, message), 0)
 end
 
 --- Runs the policy's prepare(), once the catalogue and all policies are there. Raises what it raises.
@@ -256,7 +257,7 @@ function M.prepare(name)
     if not ok then
       rethrow(result, policy)
     end
-    policy.prepared = sandbox.freeze(result, "what prepare() returned")
+    policy.prepared = result
   end
 end
 
@@ -374,7 +375,7 @@ end
 
 -- Takes out what the client's own wish (strict) or the chain's ceiling rules out.
 local function prune(out, n, req)
-  local named = req.strict and fleet.named_by_client()
+  local named = rawget(req, "strict") and fleet.named_by_client()
   local limited = out.max_cost_usd ~= nil
   if not named and not limited then
     return
@@ -457,7 +458,7 @@ end
 local function answered(policy, answer, second, req)
   local ok, out = pcall(answer_of, answer, second, req)
   if not ok then
-    error(("%s: %s"):format(policy.path, (tidy(out, policy.paths))), 0)
+    rethrow(out, policy)
   end
   out.cuts = call.cuts()
   out.notes = call.notes()

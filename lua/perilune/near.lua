@@ -57,7 +57,7 @@ function M.nearest(name, known)
       best, best_d = candidate, d
     end
   end
-  if known[1] ~= nil then
+  if rawget(known, 1) ~= nil then
     for _, candidate in ipairs(known) do
       try(candidate)
     end
@@ -83,7 +83,7 @@ end
 ---@return string
 function M.names(known)
   local list = {}
-  if known[1] ~= nil then
+  if rawget(known, 1) ~= nil then
     for i, v in ipairs(known) do
       list[i] = tostring(v)
     end

@@ -1,5 +1,6 @@
 --- A policy's own settings: declared in its file with types and defaults, set in the configuration, read as req.params.
 local near = require "perilune.near"
+local sandbox = require "perilune.sandbox"
 
 local M = {}
 
@@ -93,6 +94,35 @@ function M.values(declared, set)
     end
   end
   return out
+end
+
+local function copy_of(v, depth)
+  if type(v) ~= "table" then
+    return v
+  end
+  if depth > 32 then
+    error("params: nested too deeply", 0)
+  end
+  local out = {}
+  for k, member in pairs(v) do
+    out[k] = copy_of(member, depth + 1)
+  end
+  return out
+end
+
+--- What a request reads as req.params, so that none can change it for the next: a read-only view where all values are plain, and
+--- a function that makes a copy where there are tables among them (a view of a list would have no length).
+---@param values table
+---@return table|fun(): table
+function M.handout(values)
+  for _, v in pairs(values) do
+    if type(v) == "table" then
+      return function()
+        return copy_of(values, 0)
+      end
+    end
+  end
+  return sandbox.readonly(values, "req.params")
 end
 
 return M

@@ -124,6 +124,10 @@ local Request = {
   __metatable = false,
   __index = function(req, key)
     if key == "params" then
+      if type(params) == "function" then
+        rawset(req, "params", params())
+        return rawget(req, "params")
+      end
       return params
     elseif key == "random" then
       return random
@@ -149,7 +153,7 @@ local Request = {
 
 --- Puts what the library gives behind the core's table.
 ---@param req table
----@param of_policy table
+---@param of_policy table|fun(): table see params.handout
 function M.dress(req, of_policy)
   local meta = getmetatable(req)
   params = of_policy

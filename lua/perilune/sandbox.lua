@@ -1,7 +1,7 @@
 --- What a policy can see: an environment made of an allow-list, with nothing in it that reaches out, and nothing shared that can
 --- be written.
 ---
---- Every object that requests share (targets, libraries, what prepare() returned) is a *proxy*: an empty table whose metatable reads
+--- Every object that requests share (targets, libraries) is a *proxy*: an empty table whose metatable reads
 --- from a hidden one and refuses to be written. Functions of the library that write or walk tables raw know about proxies.
 local near = require "perilune.near"
 
@@ -36,40 +36,6 @@ function M.readonly(data, what, tostring_as)
   })
   hidden[proxy] = data
   return proxy
-end
-
---- True for a proxy made by readonly().
-function M.is_readonly(value)
-  return hidden[value] ~= nil
-end
-
-local FREEZE_DEPTH = 32
-
---- A read-only copy of a plain value, all the way down; functions and proxies stay as they are.
----@param value any
----@param what string
----@return any
-function M.freeze(value, what)
-  local done = {}
-  local function copy(v, depth)
-    if type(v) ~= "table" or hidden[v] or rawget(v, "is_fleet") then
-      return v
-    end
-    if done[v] then
-      return done[v]
-    end
-    if depth > FREEZE_DEPTH then
-      error(what .. " is nested too deeply", 0)
-    end
-    local data = {}
-    local proxy = M.readonly(data, what)
-    done[v] = proxy
-    for k, member in next, v do
-      data[k] = copy(member, depth + 1)
-    end
-    return proxy
-  end
-  return copy(value, 0)
 end
 
 -- Walking. A fleet (perilune.fleet) is walked as the list of its targets.
@@ -115,9 +81,6 @@ local function policy_ipairs(t)
   end
   return real_ipairs(t)
 end
-
---- pairs and ipairs that see into proxies and fleets, as scripts have them.
-M.pairs, M.ipairs = policy_pairs, policy_ipairs
 
 local function policy_next(t, k)
   if type(t) == "table" and hidden[t] then
