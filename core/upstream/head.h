@@ -7,7 +7,7 @@
  *               refused.
  *
  *   head_begin(&h, 65536);
- *   switch (head_line(&h, line, len)) { HEAD_MORE ... HEAD_DONE: h.status, h.pairs, h.n ... HEAD_BAD: h.why }
+ *   switch (head_line(&h, line, len))      // HEAD_DONE: h.status, h.pairs, h.n; HEAD_BAD: h.why
  */
 #ifndef PERILUNE_UPSTREAM_HEAD_H
 #define PERILUNE_UPSTREAM_HEAD_H

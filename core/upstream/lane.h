@@ -9,7 +9,8 @@
  *   lane = pump_lane(p, fit);              idle, transfer's to set up
  *   pump_begin(lane);                      runs from the loop, never inside this call
  *   ... curl's callbacks, then on_end(lane, result), which gives it back by pump_release(lane) ...
- *   pump_unpause(lane);                    after a callback returned CURL_WRITEFUNC_PAUSE and set lane->paused
+ *   pump_unpause(lane);                    after a callback set lane->paused and returned
+ *                                          CURL_WRITEFUNC_PAUSE
  *   pump_cancel(lane);                     at any time before on_end; the lane is the pump's again
  */
 #ifndef PERILUNE_UPSTREAM_LANE_H
@@ -67,8 +68,8 @@ struct lane {
 /* An idle lane. `fit` is called once in a lane's life, to set callbacks and options. */
 struct lane *pump_lane(struct pump *p, void (*fit)(struct lane *lane));
 
-/* To run from the loop, or to run once more inside on_end; `transfer` is set, and what it sends stays until the lane ends or is
- * cancelled. */
+/* To run from the loop, or to run once more inside on_end; `transfer` is set, and what it sends
+ * stays until the lane ends or is cancelled. */
 void pump_begin(struct lane *lane);
 
 /* The paused callback is called again, from the loop. Nothing when it is not paused. */

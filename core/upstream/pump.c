@@ -434,8 +434,8 @@ void pump_cancel(struct lane *lane) {
     if (lane->state == LANE_WAITING) {
         pump_release(lane);
     } else if (lane->pump->in_curl) {
-        /* curl can not let go of it now, and may even come to it before the present call ends: its callbacks say no from here on, the
-         * one that gives it the request's body among them. */
+        /* curl can not let go of it now, and may even come to it before the present call ends: its
+         * callbacks say no from here on, the one that gives it the request's body among them. */
         lane_move(lane, LANE_DOOMED);
     } else {
         detach(lane);

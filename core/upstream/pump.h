@@ -9,7 +9,8 @@
  *   pump_global_init();                        once a process, before threads
  *   p = pump_new(loop, &options);
  *   ... transfer_start(p, ...) ...
- *   pump_close(p, on_closed, owner);           cancels what is left; frees itself on the loop, then on_closed
+ *   pump_close(p, on_closed, owner);           cancels what is left; frees itself on the loop,
+ *                                              then on_closed
  */
 #ifndef PERILUNE_UPSTREAM_PUMP_H
 #define PERILUNE_UPSTREAM_PUMP_H

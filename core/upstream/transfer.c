@@ -60,7 +60,8 @@ static int on_connected(void *arg, char *remote_ip, char *local_ip, int remote_p
     return CURL_PREREQFUNC_OK;
 }
 
-/* Large bodies are read where they lie, a piece at a time, so that none is read any more once the transfer was freed. */
+/* Large bodies are read where they lie, a piece at a time, so that none is read any more once the
+ * transfer was freed. */
 static size_t on_read(char *out, size_t size, size_t n, void *arg) {
     struct lane *lane = arg;
     struct transfer *t = lane->transfer;
@@ -202,8 +203,9 @@ static void set_fresh(struct lane *lane, bool fresh) {
     lane->fresh = fresh;
 }
 
-/* curl goes on to another old connection when one was dead before it was used, but only a few times. After an upstream has dropped
- * all of them by resets, which curl does not see in advance, there are more; so the last try is on a new one. */
+/* curl goes on to another old connection when one was dead before it was used, but only a few
+ * times. After an upstream has dropped all of them by resets, which curl does not see in advance,
+ * there are more; so the last try is on a new one. */
 static bool only_met_the_dead(const struct transfer *t, CURLcode result) {
     return t->times.reused && !t->times.first_byte && t->times.done < DEAD_SOON_US &&
            (result == CURLE_SEND_ERROR || result == CURLE_RECV_ERROR ||
@@ -253,7 +255,8 @@ static void fit(struct lane *lane) {
     curl_easy_setopt(lane->easy, CURLOPT_WRITEDATA, lane);
 }
 
-/* curl would parse the URL and print it again for every exchange; one that is the last one's is taken as it was parsed. */
+/* curl would parse the URL and print it again for every exchange; one that is the last one's is
+ * taken as it was parsed. */
 static void set_url(struct lane *lane, const char *text) {
     if (lane->url && strcmp(lane->url_text, text) == 0)
         return;
@@ -326,8 +329,9 @@ static void add_line(struct buf *text, struct span line) {
     buf_add_char(text, 0);
 }
 
-/* Lines of ours behind those we are given. The answer is passed on as it comes, so it must not be compressed for us; and waiting
- * for a leave to send a large body costs a second with servers that never give it. */
+/* Lines of ours behind those we are given. The answer is passed on as it comes, so it must not be
+ * compressed for us; and waiting for a leave to send a large body costs a second with servers that
+ * never give it. */
 static const char *const OWN_LINES[] = { "Accept-Encoding: identity", "Expect:" };
 
 static void set_headers(struct lane *lane, const struct transfer_message *m) {

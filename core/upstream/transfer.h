@@ -1,13 +1,15 @@
 /* transfer.h - one upstream HTTP exchange.
  *
- * Owns          one curl easy handle and the bytes curl has given us but the receiver has not taken.
+ * Owns          one curl easy handle and the bytes curl has given us but the receiver has not
+ *               taken.
  * Fed by        route/attempt, with a message an adapter or the pass-through built.
  * Feeds         struct transfer_events, given at start.
  * Must not know Lua, providers, clients, retries.
  *
  *   t = transfer_start(pump, &message, &events, attempt);
  *   ... on_head once, on_body any number of times, then on_done or on_fail exactly once ...
- *   transfer_free(t);            any time: before the end it cancels; inside one of its own callbacks too (the work is put off)
+ *   transfer_free(t);            any time: before the end it cancels; inside one of its own
+ *                                callbacks too (the work is put off)
  */
 #ifndef PERILUNE_UPSTREAM_TRANSFER_H
 #define PERILUNE_UPSTREAM_TRANSFER_H
@@ -56,8 +58,8 @@ struct transfer_events {
     /* Some body bytes, borrowed until return. Return false to pause: the same bytes come again
      * after transfer_resume(). */
     bool (*on_body)(void *owner, const char *bytes, size_t len);
-    /* The end. Exactly one of the two is called, once; nothing follows it. (A body without any length ends with its connection: there
-     * a cut can not be told from the end.) */
+    /* The end. Exactly one of the two is called, once; nothing follows it. (A body without any
+     * length ends with its connection: there a cut can not be told from the end.) */
     void (*on_done)(void *owner, const struct transfer_times *times);
     /* `why`: CONNECT (the request was not sent; a wrong URL too), TIMEOUT (total_ms ran out),
      * CUT_STREAM (broke after on_head), BAD_RESPONSE (not HTTP, two ways to read it, head too

@@ -153,8 +153,9 @@ int watch_open(struct watches *w, int family, int type, int protocol) {
     if (family == AF_INET || family == AF_INET6)
         setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
 
-    /* The number may be that of an attempt curl has just given up to try the next address. curl takes the two for one and does not
-     * ask again, so that what it asked for holds for the new one. */
+    /* The number may be that of an attempt curl has just given up to try the next address. curl
+     * takes the two for one and does not ask again, so that what it asked for holds for the new
+     * one. */
     struct watch *old = find(w, fd);
     int wanted = old ? old->wanted : 0;
     void *user = old ? old->user : NULL;
@@ -175,8 +176,9 @@ int watch_close(struct watches *w, int fd) {
     return close(fd);
 }
 
-/* curl announces the end of a connection that was established, TLS included. A socket on the way there it closes without a word and
- * lets go of it only then, when its number may already mean something else. One that is let go of and still there is idle. */
+/* curl announces the end of a connection that was established, TLS included. A socket on the way
+ * there it closes without a word and lets go of it only then, when its number may already mean
+ * something else. One that is let go of and still there is idle. */
 static bool may_keep(struct watch *s) {
     if (!s->stands && s->inode)
         s->stands = inode_of(s->fd) == s->inode;

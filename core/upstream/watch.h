@@ -1,15 +1,18 @@
 /* watch.h - the sockets curl uses, watched by the loop.
  *
- * Owns          a poll handle for each socket curl wants to hear of; the sockets it opened for curl.
+ * Owns          a poll handle for each socket curl wants to hear of; the sockets it opened for
+ *               curl.
  * Fed by        curl's socket callbacks, by way of the pump.
  * Feeds         `ready` of its owner, on the loop's thread.
  * Must not know transfers.
  *
- * curl asks for a socket when a transfer begins and lets go of it when it ends, thousands of times a second for the same few
- * connections; each time the kernel would be told. So a handle stays armed while its connection stands. That is safe only for
- * sockets that came from watch_open() and are connected, because only their end is announced (watch_close): any other, such as the
- * pair a resolver thread signals with, is let go of as soon as curl says so. A kept handle that fires while curl does not ask
- * (idle, or paused) is disarmed, or a level-triggered loop would spin on it; the next wish arms it again.
+ * curl asks for a socket when a transfer begins and lets go of it when it ends, thousands of times
+ * a second for the same few connections; each time the kernel would be told. So a handle stays
+ * armed while its connection stands. That is safe only for sockets that came from watch_open() and
+ * are connected, because only their end is announced (watch_close): any other, such as the pair a
+ * resolver thread signals with, is let go of as soon as curl says so. A kept handle that fires
+ * while curl does not ask (idle, or paused) is disarmed, or a level-triggered loop would spin on
+ * it; the next wish arms it again.
  */
 #ifndef PERILUNE_UPSTREAM_WATCH_H
 #define PERILUNE_UPSTREAM_WATCH_H

@@ -39,7 +39,8 @@ static void write_bundle(struct tls_server *s, X509 *certificate) {
     fclose(file);
 }
 
-/* The whole request is read before the answer: closing on unread bytes would reset the connection. */
+/* The whole request is read before the answer: closing on unread bytes would reset the connection.
+ * */
 static bool read_request(SSL *ssl) {
     char bytes[16384];
     size_t have = 0;

@@ -1,6 +1,7 @@
 /* tls_server.h - a small HTTPS server on a thread of its own, with a certificate made for the spec.
  *
- * Owns          a listener on a free port of 127.0.0.1, a key, a self-signed certificate and its file.
+ * Owns          a listener on a free port of 127.0.0.1, a key, a self-signed certificate and its
+ *               file.
  * Fed by        the code under test.
  * Feeds         nothing: each connection gets one answer and is closed.
  * Must not know what is tested.

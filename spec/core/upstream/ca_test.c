@@ -132,7 +132,8 @@ static double thread_seconds(void) {
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* Each is a connection of its own. The bundle is gone by then, so that it can not have been read again; and the sessions resume. */
+/* Each is a connection of its own. The bundle is gone by then, so that it can not have been read
+ * again; and the sessions resume. */
 static void connects_cheaply_again(void **state) {
     struct stage s;
     open_stage(&s, &(struct tls_script){ .name = "localhost", .body = 10 }, true);

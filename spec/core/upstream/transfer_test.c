@@ -478,7 +478,8 @@ static void keeps_the_limit_it_is_given(void **state) {
     assert_int_equal(s->y.why, FAILURE_NONE);
 }
 
-/* An old connection that turns out dead is not the caller's trouble; nor does it add up over a handle's life. */
+/* An old connection that turns out dead is not the caller's trouble; nor does it add up over a
+ * handle's life. */
 static void end_the_second(struct server_conn *c) {
     record(c);
     if (c->requests == 1)
@@ -739,7 +740,8 @@ static void can_be_freed_inside_its_events(void **state) {
     memset(&s->x, 0, sizeof s->x);
 }
 
-/* A hedge: the one that answers first ends the other, whatever stage that is in, and its body with it. */
+/* A hedge: the one that answers first ends the other, whatever stage that is in, and its body with
+ * it. */
 static void free_other(struct exchange *x) {
     struct exchange *other = x->owner;
     if (other->transfer) {
@@ -757,7 +759,8 @@ static bool other_ready(void *arg) {
 static void can_be_freed_inside_events_of_another(void **state) {
     struct stage *s = *state;
     for (int i = 0; i < 12; i++) {
-        /* y: not begun, uploading, waiting for an answer, paused; x frees it in on_head, on_body or on_done. */
+        /* y: not begun, uploading, waiting for an answer, paused; x frees it in on_head, on_body
+         * or on_done. */
         size_t body = i % 4 == 1 ? 8 << 20 : 2;
         s->server.accepted = 0;
         exchange_init(&s->y, &s->bed, s->server.port, pattern(body));
