@@ -148,6 +148,10 @@ struct snapshot {
     size_t n_aliases;
     const struct policy_source *policies;
     size_t n_policies;
+    /* Modules of the Lua library, compiled: name and bytes. Made and read by script/loader; none: every
+     * Lua state compiles what it needs. */
+    const struct pair *library;
+    size_t n_library;
     struct snapshot_index *index; /* names to targets; made by snapshot_seal() */
 };
 

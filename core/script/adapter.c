@@ -1,6 +1,7 @@
 #include "script/adapter.h"
 
 #include "base/log.h"
+#include "script/loader.h"
 #include "script/push.h"
 #include "script/vm.h"
 
@@ -50,7 +51,8 @@ struct adapter *adapter_new(const struct snapshot *snap) {
     struct adapter *a = calloc(1, sizeof *a);
     if (!a)
         abort();
-    a->vm = vm_new(VM_TRUSTED, MEMORY + BODIES * snap->config.max_body, snap->config.lua_dir.at);
+    struct vm_library library = loader_library(snap);
+    a->vm = vm_new(VM_TRUSTED, MEMORY + BODIES * snap->config.max_body, &library);
     if (vm_call(a->vm, NULL, 0, run_setup, a) != VM_OK) {
         log_error("the adapters do not load: %s", vm_error(a->vm));
         adapter_free(a);

@@ -1,6 +1,7 @@
 #include "script/config.h"
 
 #include "script/files.h"
+#include "script/loader.h"
 #include "script/normal.h"
 #include "script/policy.h"
 #include "script/sources.h"
@@ -333,6 +334,13 @@ static enum vm_result run_collect(lua_State *L, void *arg) {
     return VM_OK;
 }
 
+/* Once here, instead of in every state made from the snapshot. */
+static enum vm_result run_compile(lua_State *L, void *arg) {
+    struct snapshot *snap = ((struct reading *)arg)->snap;
+    snap->n_library = loader_compile(L, snap->config.lua_dir.at, &snap->arena, &snap->library);
+    return VM_OK;
+}
+
 static const struct policy_fault *fault_of(const struct policy_fault *faults, size_t n,
                                            struct span policy) {
     for (size_t i = 0; i < n; i++)
@@ -380,8 +388,9 @@ static bool run(struct reading *r, struct vm *vm, enum vm_result (*body)(lua_Sta
 static bool read_all(struct reading *r) {
     if (!read_file(r))
         return false;
-    struct vm *vm = vm_new(VM_TRUSTED, LUA_MEMORY, beside(r, "lua").at);
-    bool read = run(r, vm, run_read) && r->ok && run(r, vm, run_collect);
+    struct vm_library library = { .dir = beside(r, "lua").at };
+    struct vm *vm = vm_new(VM_TRUSTED, LUA_MEMORY, &library);
+    bool read = run(r, vm, run_read) && r->ok && run(r, vm, run_collect) && run(r, vm, run_compile);
     vm_free(vm);
     return read;
 }

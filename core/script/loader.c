@@ -7,7 +7,7 @@
 #include <lauxlib.h>
 
 /* The upvalues of require(). */
-enum { UP_LOADED = 1, UP_DIR };
+enum { UP_LOADED = 1, UP_LIBRARY };
 
 enum { NAME_MAX_LEN = 100, MODULE_MAX = 4 << 20 };
 
@@ -51,10 +51,10 @@ static bool compile_from_dir(lua_State *L, const char *dir, struct span path, bo
     return compiled;
 }
 
-static bool compile_module(lua_State *L, struct span name) {
+/* From the folder when it is there, else from what the binary carries. */
+static bool compile_module(lua_State *L, const char *dir, struct span name) {
     char path_text[NAME_MAX_LEN + 16];
     struct span path = module_path(name, path_text);
-    const char *dir = lua_tostring(L, lua_upvalueindex(UP_DIR));
     bool found = false;
     if (dir) {
         bool compiled = compile_from_dir(L, dir, path, &found);
@@ -66,6 +66,15 @@ static bool compile_module(lua_State *L, struct span name) {
         return compile(L, file->text, path.at);
     lua_pushfstring(L, "module '%s' is not part of the library", name.at);
     return false;
+}
+
+static bool load_module(lua_State *L, const struct vm_library *library, struct span name) {
+    for (size_t i = 0; i < library->n_compiled; i++) {
+        struct span bytes = library->compiled[i].value;
+        if (span_eq(library->compiled[i].name, name))
+            return luaL_loadbufferx(L, bytes.at, bytes.len, name.at, "b") == 0;
+    }
+    return compile_module(L, library->dir, name);
 }
 
 /* require(name). While a module loads, `false` stands in its place. */
@@ -84,7 +93,7 @@ static int require(lua_State *L) {
     lua_pushvalue(L, 1);
     lua_pushboolean(L, false);
     lua_rawset(L, lua_upvalueindex(UP_LOADED));
-    if (!compile_module(L, name))
+    if (!load_module(L, lua_touserdata(L, lua_upvalueindex(UP_LIBRARY)), name))
         return lua_error(L);
     lua_pushvalue(L, 1);
     lua_call(L, 1, 1); /* stack: name, nil, module */
@@ -115,7 +124,7 @@ static void load_offered(lua_State *L, const char *name) {
     lua_pop(L, 1);
 }
 
-void loader_open(lua_State *L, const char *lua_dir) {
+void loader_open(lua_State *L, const struct vm_library *library) {
     static const char *const globals[] = { "string", "table", "math", "bit", "coroutine", "cjson" };
     lua_newtable(L); /* stack: loaded */
     for (size_t i = 0; i < sizeof globals / sizeof *globals; i++) {
@@ -124,10 +133,52 @@ void loader_open(lua_State *L, const char *lua_dir) {
     }
     load_offered(L, "table.new");
     load_offered(L, "table.clear");
-    if (lua_dir)
-        lua_pushstring(L, lua_dir);
-    else
-        lua_pushnil(L);
+    lua_pushlightuserdata(L, (void *)library);
     lua_pushcclosure(L, require, 2);
     lua_setglobal(L, "require");
+}
+
+/* ---- compiling ahead ---- */
+
+static int write_bytes(lua_State *L, const void *bytes, size_t len, void *out) {
+    buf_append(out, bytes, len);
+    return 0;
+}
+
+/* "lua/perilune/dialects/openai_chat.lua" is "perilune.dialects.openai_chat". */
+static struct span module_name(struct span path, struct arena *arena) {
+    size_t len = path.len - strlen("lua/") - strlen(".lua");
+    char *name = arena_alloc(arena, len + 1);
+    for (size_t i = 0; i < len; i++)
+        name[i] = path.at[4 + i] == '/' ? '.' : path.at[4 + i];
+    name[len] = '\0';
+    return (struct span){ name, len };
+}
+
+static bool compile_ahead(lua_State *L, const char *dir, struct arena *arena, struct pair *module) {
+    struct buf bytes = { 0 };
+    bool compiled = compile_module(L, dir, module->name) && lua_dump(L, write_bytes, &bytes) == 0;
+    if (compiled)
+        module->value = arena_copy(arena, buf_span(&bytes));
+    buf_deinit(&bytes);
+    lua_pop(L, 1);
+    return compiled;
+}
+
+size_t loader_compile(lua_State *L, const char *dir, struct arena *arena,
+                      const struct pair **modules) {
+    struct pair *list = arena_new_array(arena, struct pair, embedded_count + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < embedded_count; i++) {
+        if (!span_starts(embedded_files[i].path, SPAN("lua/perilune/")))
+            continue;
+        list[n].name = module_name(embedded_files[i].path, arena);
+        n += compile_ahead(L, dir, arena, &list[n]);
+    }
+    *modules = list;
+    return n;
+}
+
+struct vm_library loader_library(const struct snapshot *snap) {
+    return (struct vm_library){ snap->library, snap->n_library, snap->config.lua_dir.at };
 }

@@ -1,6 +1,7 @@
 #include "script/policy.h"
 
 #include "script/answer.h"
+#include "script/loader.h"
 #include "script/push.h"
 
 #include <assert.h>
@@ -235,15 +236,13 @@ static bool load_policies(struct policy_state *p, struct vm_guard *guard, struct
 /* A fresh state with the library and the catalogue in it. The library is ours: if that fails, nothing can be done. */
 static bool open_state(struct policy_state *p, struct report *report) {
     const struct config *config = &p->snap->config;
-    char dir[4096];
-    snprintf(dir, sizeof dir, "%.*s", SPAN_ARGS(config->lua_dir));
+    struct vm_library library = loader_library(p->snap);
     vm_free(p->vm);
-    p->vm = vm_new(VM_POLICY, config->policy_memory, config->lua_dir.at ? dir : NULL);
+    p->vm = vm_new(VM_POLICY, config->policy_memory, &library);
     if (vm_call(p->vm, NULL, 0, run_setup, p) == VM_OK)
         return true;
-    struct policy_source library = { .name = SPAN("perilune"),
-                                     .path = SPAN("lua/perilune/host.lua") };
-    report_add(report, fault_of(&library, vm_error(p->vm), report->arena));
+    struct policy_source host = { .name = SPAN("perilune"), .path = SPAN("lua/perilune/host.lua") };
+    report_add(report, fault_of(&host, vm_error(p->vm), report->arena));
     for (size_t i = 0; i < p->snap->n_policies; i++)
         p->entries[i].failed = true;
     return false;

@@ -24,6 +24,7 @@ enum {
 struct vm {
     lua_State *L;
     enum vm_kind kind;
+    struct vm_library library;
     struct heap heap;
     bool dead;
     /* The call under way. */
@@ -101,16 +102,11 @@ static void on_count(lua_State *L, lua_Debug *at) {
     luaL_error(L, "ran for too long");
 }
 
-struct opening {
-    enum vm_kind kind;
-    const char *lua_dir;
-};
-
 static enum vm_result open_state(lua_State *L, void *arg) {
-    const struct opening *opening = arg;
-    open_libraries(L, opening->kind);
-    loader_open(L, opening->lua_dir);
-    if (opening->kind == VM_TRUSTED)
+    const struct vm *vm = arg;
+    open_libraries(L, vm->kind);
+    loader_open(L, &vm->library);
+    if (vm->kind == VM_TRUSTED)
         lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_EVERY);
     return VM_OK;
 }
@@ -134,11 +130,13 @@ static int keep_run_body(lua_State *L) {
     return 0;
 }
 
-struct vm *vm_new(enum vm_kind kind, size_t memory, const char *lua_dir) {
+struct vm *vm_new(enum vm_kind kind, size_t memory, const struct vm_library *library) {
     struct vm *vm = calloc(1, sizeof *vm);
     if (!vm)
         abort();
     vm->kind = kind;
+    if (library)
+        vm->library = *library;
     heap_init(&vm->heap, SIZE_MAX); /* no cap until it stands */
     vm->L = lua_newstate(heap_allocate, &vm->heap);
     if (!vm->L)
@@ -148,8 +146,7 @@ struct vm *vm_new(enum vm_kind kind, size_t memory, const char *lua_dir) {
     if (lua_cpcall(vm->L, keep_run_body, NULL) != 0)
         abort();
     lua_rawgeti(vm->L, LUA_REGISTRYINDEX, 1); /* stack: run_body, for ever */
-    struct opening opening = { kind, lua_dir };
-    enum vm_result opened = vm_call(vm, NULL, 0, open_state, &opening);
+    enum vm_result opened = vm_call(vm, NULL, 0, open_state, vm);
     assert(opened == VM_OK);
     (void)opened;
     vm->heap.cap = memory;

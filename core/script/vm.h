@@ -45,10 +45,18 @@ enum vm_kind {
                   the state lives on; cjson is there */
 };
 
+/* Where `require` finds the modules of the trusted library (perilune.*), in this order. What it points to outlives
+ * the state. */
+struct vm_library {
+    const struct pair *compiled; /* from loader_compile(): name and bytes */
+    size_t n_compiled;
+    const char *dir; /* a folder with perilune/NAME.lua; NULL: none */
+    /* and last, what the binary carries */
+};
+
 struct vm;
-/* JIT off. `memory` is the cap in bytes. `require` finds the trusted library (perilune.*), from
- * `lua_dir` first when it has the file, else embedded. */
-struct vm *vm_new(enum vm_kind kind, size_t memory, const char *lua_dir);
+/* JIT off. `memory` is the cap in bytes. `library` is copied; NULL: what the binary carries alone. */
+struct vm *vm_new(enum vm_kind kind, size_t memory, const struct vm_library *library);
 
 /* Also for a dead one: gives back every block without running anything in it. */
 void vm_free(struct vm *vm);

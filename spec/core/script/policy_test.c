@@ -6,6 +6,7 @@
 
 #include "base/ability.h"
 #include "script/embed.h"
+#include "script/loader.h"
 #include "script/policy.h"
 
 #include <math.h>
@@ -58,12 +59,26 @@ static void fill_catalogue(struct snapshot *snap, size_t n) {
     }
 }
 
+static enum vm_result run_compile(lua_State *L, void *arg) {
+    struct snapshot *snap = arg;
+    snap->n_library = loader_compile(L, NULL, &snap->arena, &snap->library);
+    return VM_OK;
+}
+
+static void compile_library(struct world *w) {
+    struct vm *vm = vm_new(VM_TRUSTED, 64 << 20, NULL);
+    assert_int_equal(vm_call(vm, NULL, 0, run_compile, w->snap), VM_OK);
+    assert_true(w->snap->n_library > 10);
+    vm_free(vm);
+}
+
 static void make_snapshot(struct world *w, size_t n_targets) {
     w->snap = snapshot_new();
     w->snap->config.policy_deadline_ms = 20;
     w->snap->config.policy_memory = 16 << 20;
     w->snap->config.auto_policy = SPAN("auto");
     w->snap->policies = w->policies;
+    compile_library(w);
     fill_catalogue(w->snap, n_targets);
 }
 

@@ -143,7 +143,7 @@ static void modules_come_from_the_folder_first(void **state) {
     fputs("counted = (counted or 0) + 1 return { answer = 7 }", f);
     fclose(f);
 
-    struct vm *vm = vm_new(VM_TRUSTED, MEMORY, dir);
+    struct vm *vm = vm_new(VM_TRUSTED, MEMORY, &(struct vm_library){ .dir = dir });
     double number = 0;
     const char *text =
         "return require 'perilune.own'.answer + require 'perilune.own'.answer + 100 * counted";
