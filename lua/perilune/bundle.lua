@@ -3,8 +3,8 @@ local near = require "perilune.near"
 
 local M = {}
 
--- The source with comments and long strings blanked out, lines kept, so that `require` in a comment is not taken for one. Short
--- strings stay: they hold the names.
+-- The source with comments and strings blanked out, lines kept, so that the word `require` in them is not taken for a call. The string
+-- that a call names stays.
 local function code_of(text)
   local out, at, n = {}, 1, #text
   local function blank(to)
@@ -30,8 +30,12 @@ local function code_of(text)
       while to <= n and text:sub(to, to) ~= c and text:sub(to, to) ~= "\n" do
         to = to + (text:sub(to, to) == "\\" and 2 or 1)
       end
-      out[#out + 1] = text:sub(at, to)
-      at = to + 1
+      if text:sub(math.max(1, at - 60), at - 1):find "%f[%w_]require%s*%(?%s*$" then
+        out[#out + 1] = text:sub(at, to)
+        at = to + 1
+      else
+        blank(to)
+      end
     else
       out[#out + 1] = c
       at = at + 1

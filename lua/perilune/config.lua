@@ -70,10 +70,12 @@ M.settings = SETTINGS
 ---@class perilune.ConfigHost
 ---@field env fun(name: string): string|nil
 ---@field file fun(path: string): string|nil, string|nil
----@field provider_files perilune.ProviderFile[]|fun(dir: string): perilune.ProviderFile[] a later one of the same name wins; a function is given the folder that is configured
+--- Provider files, of which a later one of the same name wins, and names of policies (nil: not checked): lists, or functions of the
+--- folder that is configured.
+---@field provider_files perilune.ProviderFile[]|fun(dir: string): perilune.ProviderFile[]
 ---@field mock_url? string
 ---@field now? number
----@field policies? string[]|fun(dir: string): string[] names of the policies there are; nil: not checked
+---@field policies? string[]|fun(dir: string): string[]
 
 ---@alias perilune.ProviderFile { name: string, path: string, text: string }
 

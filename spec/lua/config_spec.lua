@@ -1,0 +1,266 @@
+local kit = require "support.config_kit"
+
+describe("without a file", function()
+  it("keys in the environment switch providers on", function()
+    local r, findings = kit.read(nil, { OPENAI_API_KEY = " sk-1\n", OPENAI_ORG_ID = "org-1", OPENAI_BASE_URL = "https://eu.example/v1/" })
+    assert.same({}, findings)
+    assert.equal(1, #r.providers)
+    local p = r.providers[1]
+    assert.same({ "openai", "https://eu.example/v1", "openai_chat", "bearer", false }, { p.name, p.base_url, p.dialect, p.auth, p.adapt })
+    assert.same({ { secret = "sk-1", weight = 1 } }, p.keys)
+    assert.same({ "OpenAI-Organization: org-1" }, p.headers)
+    assert.is_false(r.mock_only)
+    assert(#r.targets > 20)
+  end)
+
+  it("and without a key the mock answers, with a warning", function()
+    local r, findings = kit.read(nil, {})
+    assert.is_true(r.mock_only)
+    assert.equal("http://127.0.0.1:4199/v1", r.providers[1].base_url)
+    assert.equal("none", r.providers[1].auth)
+    assert.same({ "mock/mock-small", "mock/mock-medium", "mock/mock-large" }, { r.targets[1].id, r.targets[2].id, r.targets[3].id })
+    assert.is_true(findings[1].warning)
+    assert.matches("OPENAI_API_KEY", findings[1].hint)
+  end)
+
+  it("and without a mock either, the variables are named", function()
+    assert.matches("no provider is configured %[set one of OPENAI_API_KEY", kit.findings(nil, {}, { mock_url = false }))
+  end)
+
+  it("everything has its default, by the core's own names", function()
+    local c = kit.read(nil, { OPENAI_API_KEY = "k", XDG_STATE_HOME = "/state", PERILUNE_API_KEY = "mine" }).config
+    assert.is_nil(c.path)
+    assert.same({
+      listen = "127.0.0.1:4100", admin = "127.0.0.1:4101", workers = 0, data_dir = "/state/perilune", policies_dir = "policies",
+      providers_dir = "providers", lua_dir = "lua", default_policy = "auto", auto_policy = "auto", fallback = {}, routes = {}, tiers = {},
+      policy_params = {}, client_keys = { "mine" }, cors_origins = {}, policy_deadline_ms = 5, policy_memory = 16777216,
+      quarantine_kills = 3, quarantine_kills_one = 10, max_body = 33554432, max_bodies = 268435456, max_header_bytes = 32768,
+      max_headers = 100, max_connections = 10000, max_in_flight = 4096, head_ms = 10000, body_ms = 60000, idle_ms = 75000,
+      write_ms = 60000, deadline_ms = 600000, hold_ms = 10000, drain_ms = 30000,
+    }, c)
+  end)
+
+  it("the state has a place", function()
+    local function dir(vars)
+      vars.OPENAI_API_KEY = "k"
+      return kit.read(nil, vars).config.data_dir
+    end
+    assert.equal("/x/perilune", dir { XDG_STATE_HOME = "/x", HOME = "/users/me" })
+    assert.equal("/users/me/.local/state/perilune", dir { HOME = "/users/me" })
+    assert.equal("/var/lib/perilune", dir {})
+  end)
+end)
+
+describe("the config fields", function()
+  it("are all that the core's struct has", function()
+    local c = kit.read(nil, { OPENAI_API_KEY = "k" }).config
+    local body = kit.read_file("core/base/snapshot.h"):match "struct config (%b{})":gsub("/%*.-%*/", "")
+    local elsewhere = { path = true, mock_only = true } -- nil without a file; beside the settings
+    for name in pairs(c) do
+      assert(body:find("%f[%w_]" .. name .. "%f[^%w_]"), "struct config has no " .. name)
+    end
+    for declaration in body:gmatch "([^;{}]+);" do
+      for name in (declaration:match "^%s*[%w_ ]+[%s*]([%w_, *]+)$" or ""):gmatch "[%w_]+" do
+        assert(c[name] ~= nil or elsewhere[name] or name:find "^n_", "config has no " .. name)
+      end
+    end
+  end)
+end)
+
+describe("a configuration", function()
+  it("gives settings, providers, targets and chains", function()
+    local r = kit.read([[
+      listen = "0.0.0.0:8000", workers = 2, client_keys = { env "KEY", env("NOT_SET", "second") },
+      providers = {
+        openai = { api_keys = { env "A", { key = env "B", weight = 3 } }, models = { "gpt-4o", { name = "gpt-4o-mini", weight = 2 } } },
+        ["vllm-eu"] = {
+          like = "openai_compatible", base_url = "http://vllm.internal:8000/v1/", tags = { "eu" }, headers = { ["X-Team"] = "a" },
+          models = { "llama-3.3-70b", { name = "q", upstream = "Qwen/Q", price = { input = 0.25, output = 1, cached = 0 },
+            context = 1000, abilities = { "tools" }, quality = 5, tags = { "own", "eu" }, aliases = { "quick" } } },
+          timeouts = { connect_ms = 100 }, failures = { { status = 418, class = "overloaded" } }, adapt = true,
+        },
+      },
+      chains = { b = { "gpt-4o" }, a = { "gpt-4o", "llama-3.3-70b" } }, aliases = { smart = { "gpt-4o" } },
+      policies = { dir = "my", default = "tier", auto = "quality", fallback = { "openai/gpt-4o-mini" }, memory_mb = 8, deadline_ms = 7,
+        routes = { ["/v1/messages"] = "quality" }, tiers = { paid = "quality", free = "cheapest" },
+        params = { split = { arms = { { "gpt-4o", 90 } }, steps = 2 } }, quarantine = { kills = 1 } },
+      cors = { origins = { "https://a.example" } }, limits = { max_body = 2048 }, timeouts = { hold_ms = 0 },
+    ]], { KEY = "client", A = "sk-a", B = "sk-b" })
+    local c = r.config
+    assert.same({ "0.0.0.0:8000", 2, "tier", "quality", 8388608, 7, 1, 2048, 0 }, {
+      c.listen, c.workers, c.default_policy, c.auto_policy, c.policy_memory, c.policy_deadline_ms, c.quarantine_kills, c.max_body, c.hold_ms,
+    })
+    assert.same({ "client", "second" }, c.client_keys)
+    assert.same({ { name = "free", value = "cheapest" }, { name = "paid", value = "quality" } }, c.tiers)
+    assert.same({ { name = "/v1/messages", value = "quality" } }, c.routes)
+    assert.same({ { name = "split", value = '{"arms":[["gpt-4o",90]],"steps":2}' } }, c.policy_params)
+    assert.same({ { name = "a", targets = { "gpt-4o", "llama-3.3-70b" } }, { name = "b", targets = { "gpt-4o" } } }, r.chains)
+    assert.same({ { name = "quick", targets = { "vllm-eu/q" } }, { name = "smart", targets = { "gpt-4o" } } }, r.aliases)
+
+    assert.same({ { secret = "sk-a", weight = 1 }, { secret = "sk-b", weight = 3 } }, r.providers[1].keys)
+    local p = r.providers[2]
+    assert.same({ "vllm-eu", "http://vllm.internal:8000/v1", "none", 100, 300000, true },
+      { p.name, p.base_url, p.auth, p.connect_ms, p.timeout_ms, p.adapt })
+    assert.same({ "X-Team: a" }, p.headers)
+    assert.same({ status_from = 418, status_to = 418, class = "overloaded" }, p.rules[1])
+
+    assert.same({ "openai/gpt-4o", "openai/gpt-4o-mini", "vllm-eu/llama-3.3-70b", "vllm-eu/q" },
+      { r.targets[1].id, r.targets[2].id, r.targets[3].id, r.targets[4].id })
+    assert.same({ input = 2500000000, output = 10000000000, cached = 1250000000, cache_write = -1 }, r.targets[1].price)
+    assert.equal(2, r.targets[2].weight)
+    assert.same({
+      id = "vllm-eu/llama-3.3-70b", model = "llama-3.3-70b", upstream = "llama-3.3-70b", provider = 2, context = 0, max_output = 0,
+      price = { input = -1, output = -1, cached = -1, cache_write = -1 }, abilities = 63, weight = 1, tags = { "eu" },
+    }, r.targets[3])
+    assert.same({ "Qwen/Q", 1, 5, 1000, 0 },
+      { r.targets[4].upstream, r.targets[4].abilities, r.targets[4].quality, r.targets[4].context, r.targets[4].price.cached })
+    assert.same({ "eu", "own" }, r.targets[4].tags)
+  end)
+
+  it("has its folders beside its file", function()
+    local config = require "perilune.config"
+    local c = config.read("return { " .. kit.LOCAL .. ' policies = { dir = "/abs" }, lua_dir = "l" }', "/etc/perilune/perilune.lua", kit.host {}).config
+    assert.same({ "/etc/perilune/providers", "/abs", "/etc/perilune/l" }, { c.providers_dir, c.policies_dir, c.lua_dir })
+  end)
+
+  it("takes all of a provider's models by *, with changes to some", function()
+    local r = kit.read('providers = { openai = { api_key = "k", models = { "*", { name = "gpt-4o", weight = 5 }, "gpt-99" } } }')
+    local by_id = {}
+    for _, t in ipairs(r.targets) do
+      by_id[t.id] = t
+    end
+    assert.equal(5, by_id["openai/gpt-4o"].weight)
+    assert.equal(2500000000, by_id["openai/gpt-4o"].price.input)
+    assert.equal(-1, by_id["openai/gpt-99"].price.input)
+    assert.equal("openai/gpt-4o", r.targets[1].id)
+  end)
+
+  it("uses only the providers it names", function()
+    local r = kit.read(kit.LOCAL, { OPENAI_API_KEY = "sk" })
+    assert.equal(1, #r.providers)
+    r = kit.read("workers = 1", { OPENAI_API_KEY = "sk" })
+    assert.equal("openai", r.providers[1].name)
+  end)
+
+  it("reads secrets from files, without the line end", function()
+    local r = kit.read('providers = { openai = { api_key = file "/run/secrets/x" } }', {}, { files = { ["/run/secrets/x"] = "sk-f\r\n" } })
+    assert.equal("sk-f", r.providers[1].keys[1].secret)
+  end)
+
+  it("may count, but has nothing that reaches out", function()
+    assert.equal(4, kit.read(kit.LOCAL .. "workers = math.min(4, 8)").config.workers)
+    for _, name in ipairs { "io", "os", "require", "load" } do
+      assert.matches("there is no", kit.findings(("x = %s"):format(name)))
+    end
+  end)
+
+  it("lets the user's provider files stand in for ours, and adds to them", function()
+    local files = kit.provider_files()
+    files[#files + 1] = { name = "openai", path = "mine/openai.lua", text = 'return { base_url = "https://mine/v1", env = { key = "MY" }, models = { "a" } }' }
+    files[#files + 1] = { name = "other", path = "mine/other.lua", text = 'return { like = "openai", env = { key = "OTHER" } }' }
+    local r = kit.read(nil, { MY = "k", OTHER = "o" }, { provider_files = files })
+    assert.same({ "https://mine/v1", "https://mine/v1" }, { r.providers[1].base_url, r.providers[2].base_url })
+    assert.equal(1, #r.targets)
+    assert.equal("openai/a", r.targets[1].id)
+  end)
+end)
+
+describe("a wrong configuration", function()
+  for body, expected in pairs {
+    ['listn = "x"'] = '2 listn: unknown setting .*%[did you mean "listen"',
+    ['listen = "x"'] = '2 listen: expected an address like "127.0.0.1:4100", got "x"',
+    ['listen = "127.0.0.1:99999"'] = "expected an address",
+    ["workers = 0"] = "workers: expected a whole number from 1 to 256, got 0",
+    ["workers = 1.5"] = "whole number",
+    ["\n\npolicies = {\n tiers = {\n free = 3 } }"] = "6 policies.tiers.free: expected a text, got 3",
+    ["policies = { tier = {} }"] = 'policies.tier: unknown setting .*%[did you mean "tiers"',
+    ["policies = { deadline_ms = 0 }"] = "policies.deadline_ms: expected a whole number from 1 to 1000",
+    ['policies = { routes = { chat = "x" } }'] = 'policies.routes.chat: expected an endpoint',
+    ['policies = { fallback = "x" }'] = 'policies.fallback: expected a list, got "x"',
+    ["policies = { params = { p = { x = print } } }"] = "no \"print\"",
+    ["policies = { params = { p = { [1] = 1, x = 2 } } }"] = 'params.p%[1%]: expected a name as key',
+    ["tls = {}"] = "tls: TLS towards clients is not there yet: put a proxy in front",
+    ['providers = { ["a/b"] = {} }'] = 'providers%["a/b"%]: expected a provider name',
+    ["providers = { openai = { api_keys = 3 } }"] = "api_keys: expected a list, got 3",
+    ["providers = { openai = {} }"] = "providers.openai: no key %[set OPENAI_API_KEY",
+    ["providers = { foo = {} }"] = "providers.foo.base_url: expected the base URL",
+    ['providers = { foo = { like = "opnai" } }'] = 'no provider file "opnai" %[did you mean "openai"',
+    ['providers = { foo = { base_url = "ftp://x" } }'] = "foo.base_url: expected a URL",
+    ['providers = { foo = { base_url = "https://u:p@x/v1" } }'] = "foo.base_url: expected a URL",
+    ['providers = { foo = { base_url = "https://x/v1?k=1" } }'] = "foo.base_url: expected a URL",
+    ['providers = { foo = { base_url = "https://x", headers = { ["A B"] = "x" } } }'] = "expected a header name",
+    ['providers = { foo = { base_url = "https://x", headers = { A = "x\\r\\ny" } } }'] = "without line ends",
+    ['providers = { foo = { base_url = "https://x", headers = { Host = "y" } } }'] = "the core's own",
+    ['providers = { foo = { base_url = "https://x", dialect = "openai_chta" } }'] = 'expected one of openai_chat, got "openai_chta" %[openai_chat',
+    ['providers = { foo = { base_url = "https://x", models = { "a b" } } }'] = "models%[1%]: expected a model name",
+    ['providers = { foo = { base_url = "https://x", models = { {} } } }'] = "models%[1%].name: expected the model's name",
+    ['providers = { foo = { base_url = "https://x", models = { { name = "a", abilities = "tols" } } } }'] = 'no ability "tols" .*%[did you mean "tools"',
+    ['providers = { foo = { base_url = "https://x", models = { { name = "a", price = { inptu = 1 } } } } }'] = 'did you mean "input"',
+    ['providers = { foo = { base_url = "https://x", models = { { name = "a", quality = 101 } } } }'] = "from 0 to 100",
+    ['providers = { foo = { base_url = "https://x", failures = { { status = 1, class = "x" } } } }'] = 'no failure class "x"',
+    ['workers = env "NOPE"'] = '2 %-: environment variable NOPE is not set %[set it, or give a default: env%("NOPE"',
+    ['workers = env("NOPE", "x")'] = 'expected a whole number from 1 to 256, got "x"',
+    ['x = file "/nope"'] = "can not read /nope: no such file",
+    ["x = env(3)"] = "expected the name of a variable",
+    ["limits = { max_body = 1 }"] = "limits.max_body",
+    ["[3] = 1"] = "unknown setting",
+    ["x ="] = "3 %-: unexpected symbol",
+    ["x = (nil)()"] = "attempt to call",
+  } do
+    it(body:gsub("%s+", " "), function()
+      assert.matches(expected, kit.findings(body))
+    end)
+  end
+
+  it("says everything that is wrong at once", function()
+    local all = kit.findings 'listn = 1, workers = "x", providers = { openai = { api_key = env "A", models = { 3 } } }, admin = env "B"'
+    for _, part in ipairs { "listn", "workers", "variable A", "variable B", "models%[1%]" } do
+      assert.matches(part, all)
+    end
+  end)
+
+  it("returns a table", function()
+    local config = require "perilune.config"
+    for _, text in ipairs { "", "return 3", "error {}", "\27LJ" } do
+      local r, findings = config.read(text, "perilune.lua", kit.host {})
+      assert.is_nil(r)
+      assert.equal(1, #findings)
+    end
+  end)
+
+  it("never shows a secret", function()
+    local all = kit.findings([[client_keys = { "s3cret with space" }, providers = { openai = { api_keys = { "s3cret\n", 5, { key = "s3cret\t" } } } }]])
+    assert.not_matches("s3cret", all)
+    assert.matches("client_keys%[1%]: expected a key", all)
+    assert.matches("api_keys%[2%]", all)
+    assert.not_matches("s3cret", kit.findings("workers = 1", { OPENAI_API_KEY = "s3cret s3cret" }))
+  end)
+
+  it("in a provider file is told with that file's name", function()
+    local files = kit.provider_files()
+    files[#files + 1] = { name = "bad", path = "providers/bad.lua", text = 'return {\n base_ulr = "x",\n}' }
+    local _, findings = kit.read(kit.LOCAL, {}, { provider_files = files })
+    assert.same({ "providers/bad.lua", 2, "base_ulr" }, { findings[1].path, findings[1].line, findings[1].setting })
+    files[#files] = { name = "bad", path = "providers/bad.lua", text = "return {" }
+    _, findings = kit.read(kit.LOCAL, {}, { provider_files = files })
+    assert.equal("providers/bad.lua", findings[1].path)
+  end)
+end)
+
+describe("names that nothing answers to", function()
+  it("are warnings in chains and the fallback", function()
+    local r, findings = kit.read(kit.LOCAL .. 'chains = { m = { "m", "vllm/new", "mm" } }, policies = { fallback = { "gpt-4o" } }')
+    assert.is_table(r)
+    assert.equal(2, #findings)
+    assert.same({ "policies.fallback[1]", true }, { findings[1].setting, findings[1].warning })
+    assert.same({ "chains.m[3]", 'did you mean "m"?' }, { findings[2].setting, findings[2].hint })
+  end)
+
+  it("are errors where policies are named", function()
+    local over = { policies = { "cheapest", "tier" } }
+    assert.matches('policies.default: no policy "teir" %[did you mean "tier"', kit.findings(kit.LOCAL .. 'policies = { default = "teir" }', {}, over))
+    assert.matches("policies.tiers.free: no policy", kit.findings(kit.LOCAL .. 'policies = { tiers = { free = "x" } }', {}, over))
+    assert.matches("policies.params.x: no policy", kit.findings(kit.LOCAL .. "policies = { params = { x = {} } }", {}, over))
+    assert.is_table((kit.read(kit.LOCAL .. 'policies = { default = "tier", auto = "cheapest" }', {}, over)))
+  end)
+end)
