@@ -50,8 +50,7 @@ static void log_findings(const struct config_findings *findings) {
     }
 }
 
-static void set_watch(struct admin *a) {
-    const struct config *c = &a->engine.snap->config;
+static void set_watch(struct admin *a, const struct config *c) {
     const struct watcher_root roots[] = {
         { a->config_dir, false, a->config_name },
         { c->policies_dir.at, true, NULL },
@@ -91,7 +90,7 @@ static bool reload(struct admin *a) {
         return false;
     }
     engine_adopt(&a->engine, snap);
-    set_watch(a);
+    set_watch(a, &a->engine.snap->config);
     log_info("generation %u is loaded (%zu policies, %zu targets, %llu ms)", snap->generation,
              snap->n_policies, snap->n_targets, (unsigned long long)(clock_ms() - before));
     return true;
@@ -438,17 +437,16 @@ int admin_run(const struct admin_options *options, struct snapshot *snap) {
     a->want.data = a;
     init_signals(a);
     watcher_init(&a->watch, &a->loop, on_files, a);
+    set_watch(a, &snap->config); /* before anybody can see us serve and edit a file */
     int error = engine_init(&a->engine, &options->pump, on_engine_wants, a);
     if (error == 0)
         error = engine_start(&a->engine, snap, &options->data_address);
     if (error == 0 && (error = listen_admin(a)) < 0)
         log_error("the admin address can not be listened on: %s", uv_strerror(error));
-    if (error == 0) {
-        set_watch(a);
+    if (error == 0)
         options->on_ready(options->owner, snap);
-    } else {
+    else
         stop(a);
-    }
     uv_run(&a->loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&a->loop) == UV_EBUSY)
         uv_walk(&a->loop, name_handle, NULL);
