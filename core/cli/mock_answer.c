@@ -283,6 +283,14 @@ static void add_call(const struct mock_answer *a, struct span arguments, bool fi
     add_text(out, "}}]");
 }
 
+static void add_finish(const char *finish, struct buf *out) {
+    add_text(out, finish ? "\"" : "null");
+    if (finish) {
+        add_text(out, finish);
+        add_text(out, "\"");
+    }
+}
+
 void mock_answer_whole(const struct mock_answer *a, struct buf *out) {
     add_head(a, "chat.completion", out);
     add_text(out, ",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
@@ -300,10 +308,7 @@ void mock_answer_whole(const struct mock_answer *a, struct buf *out) {
         add_call(a, a->arguments, true, out);
     }
     add_text(out, "},\"logprobs\":null,\"finish_reason\":");
-    if (a->harm->no_finish)
-        add_text(out, "null");
-    else
-        buf_printf(out, "\"%s\"", a->finish);
+    add_finish(a->harm->no_finish ? NULL : a->finish, out);
     add_text(out, "}]");
     if (!a->harm->no_usage) {
         add_text(out, ",");
@@ -321,10 +326,7 @@ static void begin_chunk(const struct mock_answer *a, struct buf *out) {
 
 static void end_chunk(const struct mock_answer *a, const char *finish, struct buf *out) {
     add_text(out, "},\"logprobs\":null,\"finish_reason\":");
-    if (finish)
-        buf_printf(out, "\"%s\"", finish);
-    else
-        add_text(out, "null");
+    add_finish(finish, out);
     add_text(out, a->ask->include_usage ? "}],\"usage\":null}\n\n" : "}]}\n\n");
 }
 

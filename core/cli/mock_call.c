@@ -2,7 +2,6 @@
 #include "cli/mock_call.h"
 
 #include <assert.h>
-#include <stdio.h>
 
 enum {
     BATCH = 16 * 1024, /* bytes of events without a pause between them that go in one write */
@@ -86,6 +85,18 @@ static void add_header(struct call *call, struct span name, struct span value) {
     call->headers[call->n_headers++] = (struct pair){ name, value };
 }
 
+static struct span request_id(struct call *call) {
+    enum { PREFIX = 9, DIGITS = 20 };
+    char *at = arena_alloc(arena_of(call), PREFIX + DIGITS), *end = at + PREFIX + DIGITS, *id = end;
+    uint64_t n = call->answer.serial;
+    do
+        *--id = (char)('0' + n % 10);
+    while (n /= 10);
+    id -= PREFIX;
+    memcpy(id, "req-mock-", PREFIX);
+    return (struct span){ id, (size_t)(end - id) };
+}
+
 static void make_headers(struct call *call, struct span content_type) {
     const struct mock_shape *shape = &call->fault.shape;
     const struct mock_harm *harm = &call->fault.harm;
@@ -93,10 +104,8 @@ static void make_headers(struct call *call, struct span content_type) {
     call->n_headers = 0;
     call->headers =
         arena_alloc(arena, (MAX_HEADERS + (size_t)shape->headers) * sizeof *call->headers);
-    char *id = arena_alloc(arena, 32);
-    int len = snprintf(id, 32, "req-mock-%llu", (unsigned long long)call->answer.serial);
     add_header(call, SPAN("content-type"), content_type);
-    add_header(call, SPAN("x-request-id"), (struct span){ id, (size_t)len });
+    add_header(call, SPAN("x-request-id"), request_id(call));
     if (harm->retry_after.at)
         add_header(call, SPAN("retry-after"), harm->retry_after);
     if (harm->redirect.at)

@@ -540,6 +540,21 @@ static void test_values(void **state) {
     assert_string_equal(http_reason(799), "Unknown");
 }
 
+/* Every byte at every place of a value, since the scanner looks at eight at a time. */
+static void test_every_byte_in_a_value(void **state) {
+    for (int c = 0; c < 256; c++) {
+        for (size_t at = 0; at < 20; at++) {
+            char text[] = GET "X: aaaaaaaaaaaaaaaaaaaaz\r\n\r\n";
+            bool fine = (c >= 0x20 && c != 0x7f) || c == '\t';
+            text[sizeof(GET "X: ") - 1 + at] = (char)c;
+            char *got = run_cut((struct span){ text, sizeof text - 1 }, sizeof text - 1, false);
+            if (fine != (strstr(got, "message") != NULL))
+                fail_msg("byte 0x%02x at %zu: %s", (unsigned)c, at, got);
+            free(got);
+        }
+    }
+}
+
 /* Random changes to good requests: whatever comes of them, it comes of them in every cut alike. */
 static void test_mutations(void **state) {
     static const struct span seeds[] = {
@@ -590,6 +605,7 @@ int main(void) {
         cmocka_unit_test(test_message_outlives_all),
         cmocka_unit_test(test_memory_is_used_again),
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_every_byte_in_a_value),
         cmocka_unit_test(test_mutations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
