@@ -81,6 +81,8 @@ static bool reload(struct admin *a) {
     uint64_t before = clock_ms();
     config_findings_deinit(&a->findings);
     config_findings_init(&a->findings);
+    /* First the watch, for folders that are new, then the reading: what is saved in between is read again. */
+    set_watch(a, &a->engine.snap->config);
     struct snapshot *snap = config_load(&a->options->config, a->engine.snap, &a->findings);
     log_findings(&a->findings);
     a->loaded_ms = clock_wall_ms();
