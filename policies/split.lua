@@ -9,7 +9,9 @@
 local function by_weight(fleet)
   local arms = {}
   for _, target in ipairs(fleet) do
-    arms[#arms + 1] = { target.id, target.weight }
+    if target.weight > 0 then
+      arms[#arms + 1] = { target.id, target.weight }
+    end
   end
   return arms
 end

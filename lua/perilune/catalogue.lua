@@ -62,6 +62,17 @@ for name in pairs(OPTIONAL) do
   FIELDS[name] = true
 end
 
+--- Names of a target's fields, sorted.
+---@return string[]
+function M.fields()
+  local out = {}
+  for name in pairs(FIELDS) do
+    out[#out + 1] = name
+  end
+  table.sort(out)
+  return out
+end
+
 local view_meta = {
   __index = function(_, key)
     if OPTIONAL[key] then

@@ -49,6 +49,19 @@ local DEFAULTS = {
   end,
 }
 
+--- Names of the fields policies are told of, sorted.
+---@return string[]
+function M.fields()
+  local out = {}
+  for name in pairs(FIELDS) do
+    if name ~= "last_target" then -- what sticky() goes by
+      out[#out + 1] = name
+    end
+  end
+  table.sort(out)
+  return out
+end
+
 ---@class perilune.Clock
 ---@field year integer
 ---@field month integer
