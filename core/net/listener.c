@@ -168,15 +168,16 @@ static bool refuse(struct listener *l) {
         close(fd);
     }
     l->spare = open_spare();
-    return fd >= 0;
+    return l->spare >= 0;
 }
 
 static bool is_full(const struct listener *l) {
     return l->max && l->server->n_conns >= l->max;
 }
 
-static void pause_at_limit(struct listener *l) {
-    if (!is_full(l) || l->paused)
+/* Until listener_resume(). */
+static void stop_accepting(struct listener *l) {
+    if (l->paused)
         return;
     l->paused = true;
     uv_poll_stop(&l->poll);
@@ -191,19 +192,26 @@ static void on_readable(uv_poll_t *poll, int status, int events) {
         if (fd >= 0)
             take(l, fd);
         else if (errno == EMFILE || errno == ENFILE) {
-            if (!refuse(l))
+            if (!refuse(l)) {
+                /* Somebody else took the spare one: the next connection that ends brings it back. */
+                if (l->server->n_conns)
+                    stop_accepting(l);
                 break;
+            }
         } else if (errno != EINTR && errno != ECONNABORTED) {
             break;
         }
     }
-    pause_at_limit(l);
+    if (is_full(l))
+        stop_accepting(l);
 }
 
 void listener_resume(struct listener *l) {
     if (!l->paused || l->closing || is_full(l))
         return;
     l->paused = false;
+    if (l->spare < 0)
+        l->spare = open_spare();
     uv_poll_start(&l->poll, UV_READABLE, on_readable);
 }
 
