@@ -7,7 +7,6 @@ if jit then
 end
 
 local host = require "perilune.host"
-local order = require "perilune.order"
 
 local rounds = tonumber(arg and arg[1]) or 20000
 
@@ -85,4 +84,3 @@ for _, n in ipairs { 10, 100, 1000 } do
   end
   print(("%-12s %10d %10.2f ms"):format("setup", n, setup))
 end
-assert(order)

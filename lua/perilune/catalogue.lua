@@ -44,6 +44,7 @@ M.lacks = {} -- by mask of abilities: how a reason names them
 
 local n_ad_hoc = 0
 local data_of = {} -- by index: what the proxy reads from
+local index_of_data = setmetatable({}, { __mode = "k" })
 local providers = {} -- set of names
 
 ----------------------------------------------------------------------------------------------------------------------------
@@ -73,10 +74,26 @@ function M.fields()
   return out
 end
 
+local figures -- perilune.call, which knows the request
+
+--- Who works out cost and latency for the current request.
+---@param f { cost: fun(r: perilune.Record): number|nil, latency: fun(r: perilune.Record): number|nil }
+function M.set_figures(f)
+  figures = f
+end
+
+-- Behind what views read from. cost() and latency() of a target are made when they are first asked for.
 local view_meta = {
-  __index = function(_, key)
+  __index = function(data, key)
     if OPTIONAL[key] then
       return nil
+    elseif key == "cost" or key == "latency" then
+      local r, figure = M.records[index_of_data[data]], figures[key]
+      local function f()
+        return figure(r)
+      end
+      data[key] = f
+      return f
     end
     error(('a target has no field "%s"%s'):format(tostring(key), near.hint(key, FIELDS)), 2)
   end,
@@ -122,12 +139,30 @@ end
 ---@field cost fun(): number|nil dollars this request is expected to cost there
 ---@field latency fun(): number|nil milliseconds it is expected to take there
 
-local figures -- perilune.call, which knows the request; set by it
+-- Sets that many targets have are one proxy: by kind, by the names in it.
+local sets = {}
 
---- Who works out cost and latency for the current request.
----@param f { cost: fun(r: perilune.Record): number|nil, latency: fun(r: perilune.Record): number|nil }
-function M.set_figures(f)
-  figures = f
+local function shared_set(set, what)
+  local names = {}
+  for name, has in pairs(set or {}) do
+    if has then
+      names[#names + 1] = name
+    end
+  end
+  table.sort(names)
+  local key = what .. "\0" .. table.concat(names, "\0")
+  if not sets[key] then
+    local data = {}
+    for _, name in ipairs(names) do
+      data[name] = true
+    end
+    sets[key] = sandbox.readonly(data, what)
+  end
+  return sets[key]
+end
+
+local function view_id(view)
+  return view.id
 end
 
 local function add(i, t)
@@ -142,17 +177,12 @@ local function add(i, t)
     weight = r.weight, state = "closed",
     price = sandbox.readonly({ input = price.input, output = price.output, cached = price.cached, cache_write = price.cache_write },
       "the price of a target"),
-    abilities = sandbox.readonly(t.abilities or {}, "the abilities of a target"),
-    tags = sandbox.readonly(t.tags or {}, "the tags of a target"),
-    cost = function()
-      return figures.cost(r)
-    end,
-    latency = function()
-      return figures.latency(r)
-    end,
+    abilities = shared_set(t.abilities, "the abilities of a target"),
+    tags = shared_set(t.tags, "the tags of a target"),
   }
   data_of[i] = setmetatable(data, view_meta)
-  local view = sandbox.readonly(data, "a target", t.id)
+  index_of_data[data] = i
+  local view = sandbox.readonly(data, "a target", view_id)
   M.views[i] = view
   M.index_of[view] = i
 end
@@ -244,7 +274,7 @@ function M.setup(setup)
   M.named, M.tagged, M.known, M.chains = {}, {}, {}, setup.chains or {}
   M.ability_bit, M.ability_names, M.lacks = {}, {}, {}
   M.n, M.n_open, M.n_measured = #setup.targets, 0, 0
-  data_of, providers, n_ad_hoc = {}, {}, 0
+  data_of, providers, sets, n_ad_hoc = {}, {}, {}, 0
   for _, name in ipairs(setup.providers or {}) do
     providers[name] = true
   end

@@ -18,22 +18,27 @@ local REP_MAX = 1024 * 1024 -- bytes string.rep makes at most
 -- proxy -> the table it reads from. Weak, because some proxies live for one request; a hidden table never holds its proxy.
 local hidden = setmetatable({}, { __mode = "k" })
 
+-- One function for all proxies of a kind: there are thousands of them.
+local refusals = {}
+
+local function refusal(what)
+  local refuse = refusals[what]
+  if not refuse then
+    refuse = function(_, key)
+      error(('%s can not be changed: tried to set "%s"'):format(what, tostring(key)), 2)
+    end
+    refusals[what] = refuse
+  end
+  return refuse
+end
+
 --- A read-only view of `data`, which must not be handed out itself.
 ---@param data table
----@param what string how messages call it: "a target"
----@param tostring_as? string
+---@param what string how messages call it: "a target"; one of a few
+---@param to_string? fun(proxy: table): string
 ---@return table
-function M.readonly(data, what, tostring_as)
-  local proxy = setmetatable({}, {
-    __index = data,
-    __newindex = function(_, key)
-      error(('%s can not be changed: tried to set "%s"'):format(what, tostring(key)), 2)
-    end,
-    __metatable = false,
-    __tostring = tostring_as and function()
-      return tostring_as
-    end or nil,
-  })
+function M.readonly(data, what, to_string)
+  local proxy = setmetatable({}, { __index = data, __newindex = refusal(what), __metatable = false, __tostring = to_string })
   hidden[proxy] = data
   return proxy
 end

@@ -14,7 +14,8 @@ describe("catalogue", function()
     local targets = kit.catalogue()
     targets[#targets + 1] = kit.target "groq/openai/gpt-oss-120b"
     targets[#targets + 1] = kit.target "groq/meta/llama-4"
-    kit.setup(targets, { aliases = { smart = { "claude-sonnet-4-6", "gpt-4o" }, ["gpt-4o"] = { "llama-3.3-70b" } }, providers = { "empty" } })
+    local aliases = { smart = { "claude-sonnet-4-6", "gpt-4o" }, ["gpt-4o"] = { "llama-3.3-70b" } }
+    kit.setup(targets, { aliases = aliases, providers = { "empty" } })
   end)
 
   it("knows what a name means", function()
@@ -54,7 +55,10 @@ describe("catalogue", function()
     local t = catalogue.views[1]
     assert.equal("closed", t.state)
     assert.is_nil(t.ttft_ms)
-    catalogue.update { { index = 1, state = "open", error_rate = 0.5, in_flight = 3, headroom = 0.2, ttft_ms = { p50 = 10, p95 = 20 }, tokens_per_s = 100 } }
+    catalogue.update {
+      { index = 1, state = "open", error_rate = 0.5, in_flight = 3, headroom = 0.2 },
+      { index = 1, ttft_ms = { p50 = 10, p95 = 20 }, tokens_per_s = 100 },
+    }
     assert.same({ "open", 0.5, 3, 0.2, 20, 100 }, { t.state, t.error_rate, t.in_flight, t.headroom, t.ttft_ms.p95, t.tokens_per_s })
     catalogue.update { { index = 1, state = "closed", error_rate = false, ttft_ms = false, tokens_per_s = false } }
     assert.same({ "closed", 3 }, { t.state, t.in_flight })

@@ -88,7 +88,8 @@ describe("a configuration", function()
     ]], { KEY = "client", A = "sk-a", B = "sk-b" })
     local c = r.config
     assert.same({ "0.0.0.0:8000", 2, "tier", "quality", 8388608, 7, 1, 2048, 0 }, {
-      c.listen, c.workers, c.default_policy, c.auto_policy, c.policy_memory, c.policy_deadline_ms, c.quarantine_kills, c.max_body, c.hold_ms,
+      c.listen, c.workers, c.default_policy, c.auto_policy, c.policy_memory, c.policy_deadline_ms, c.quarantine_kills, c.max_body,
+      c.hold_ms,
     })
     assert.same({ "client", "second" }, c.client_keys)
     assert.same({ { name = "free", value = "cheapest" }, { name = "paid", value = "quality" } }, c.tiers)
@@ -119,7 +120,8 @@ describe("a configuration", function()
 
   it("has its folders beside its file", function()
     local config = require "perilune.config"
-    local c = config.read("return { " .. kit.LOCAL .. ' policies = { dir = "/abs" }, lua_dir = "l" }', "/etc/perilune/perilune.lua", kit.host {}).config
+    local text = "return { " .. kit.LOCAL .. ' policies = { dir = "/abs" }, lua_dir = "l" }'
+    local c = config.read(text, "/etc/perilune/perilune.lua", kit.host {}).config
     assert.same({ "/etc/perilune/providers", "/abs", "/etc/perilune/l" }, { c.providers_dir, c.policies_dir, c.lua_dir })
   end)
 
@@ -156,7 +158,8 @@ describe("a configuration", function()
 
   it("lets the user's provider files stand in for ours, and adds to them", function()
     local files = kit.provider_files()
-    files[#files + 1] = { name = "openai", path = "mine/openai.lua", text = 'return { base_url = "https://mine/v1", env = { key = "MY" }, models = { "a" } }' }
+    local mine = 'return { base_url = "https://mine/v1", env = { key = "MY" }, models = { "a" } }'
+    files[#files + 1] = { name = "openai", path = "mine/openai.lua", text = mine }
     files[#files + 1] = { name = "other", path = "mine/other.lua", text = 'return { like = "openai", env = { key = "OTHER" } }' }
     local r = kit.read(nil, { MY = "k", OTHER = "o" }, { provider_files = files })
     assert.same({ "https://mine/v1", "https://mine/v1" }, { r.providers[1].base_url, r.providers[2].base_url })
@@ -191,10 +194,12 @@ describe("a wrong configuration", function()
     ['providers = { foo = { base_url = "https://x", headers = { ["A B"] = "x" } } }'] = "expected a header name",
     ['providers = { foo = { base_url = "https://x", headers = { A = "x\\r\\ny" } } }'] = "without line ends",
     ['providers = { foo = { base_url = "https://x", headers = { Host = "y" } } }'] = "the core's own",
-    ['providers = { foo = { base_url = "https://x", dialect = "openai_chta" } }'] = 'expected one of openai_chat, got "openai_chta" %[openai_chat',
+    ['providers = { foo = { base_url = "https://x", dialect = "openai_chta" } }'] =
+      'expected one of openai_chat, got "openai_chta" %[openai_chat',
     ['providers = { foo = { base_url = "https://x", models = { "a b" } } }'] = "models%[1%]: expected a model name",
     ['providers = { foo = { base_url = "https://x", models = { {} } } }'] = "models%[1%].name: expected the model's name",
-    ['providers = { foo = { base_url = "https://x", models = { { name = "a", abilities = "tols" } } } }'] = 'no ability "tols" .*%[did you mean "tools"',
+    ['providers = { foo = { base_url = "https://x", models = { { name = "a", abilities = "tols" } } } }'] =
+      'no ability "tols" .*%[did you mean "tools"',
     ['providers = { foo = { base_url = "https://x", models = { { name = "a", price = { inptu = 1 } } } } }'] = 'did you mean "input"',
     ['providers = { foo = { base_url = "https://x", models = { { name = "a", quality = 101 } } } }'] = "from 0 to 100",
     ['providers = { foo = { base_url = "https://x", failures = { { status = 1, class = "x" } } } }'] = 'no failure class "x"',
@@ -229,7 +234,8 @@ describe("a wrong configuration", function()
   end)
 
   it("never shows a secret", function()
-    local all = kit.findings([[client_keys = { "s3cret with space" }, providers = { openai = { api_keys = { "s3cret\n", 5, { key = "s3cret\t" } } } }]])
+    local all = kit.findings [[
+      client_keys = { "s3cret with space" }, providers = { openai = { api_keys = { "s3cret\n", 5, { key = "s3cret\t" } } } }]]
     assert.not_matches("s3cret", all)
     assert.matches("client_keys%[1%]: expected a key", all)
     assert.matches("api_keys%[2%]", all)
@@ -258,7 +264,8 @@ describe("names that nothing answers to", function()
 
   it("are errors where policies are named", function()
     local over = { policies = { "cheapest", "tier" } }
-    assert.matches('policies.default: no policy "teir" %[did you mean "tier"', kit.findings(kit.LOCAL .. 'policies = { default = "teir" }', {}, over))
+    assert.matches('policies.default: no policy "teir" %[did you mean "tier"',
+      kit.findings(kit.LOCAL .. 'policies = { default = "teir" }', {}, over))
     assert.matches("policies.tiers.free: no policy", kit.findings(kit.LOCAL .. 'policies = { tiers = { free = "x" } }', {}, over))
     assert.matches("policies.params.x: no policy", kit.findings(kit.LOCAL .. "policies = { params = { x = {} } }", {}, over))
     assert.is_table((kit.read(kit.LOCAL .. 'policies = { default = "tier", auto = "cheapest" }', {}, over)))

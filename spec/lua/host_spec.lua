@@ -72,7 +72,8 @@ describe("host.load", function()
   end)
 
   it("names the library where an error lies", function()
-    local _, finding = load('require "bad"\nreturn function() end', { { name = "bad", path = "policies/lib/bad.lua", text = "\nlocal x = nil + 1" } })
+    local bad = { name = "bad", path = "policies/lib/bad.lua", text = "\nlocal x = nil + 1" }
+    local _, finding = load('require "bad"\nreturn function() end', { bad })
     assert.equal("policies/lib/bad.lua", finding.path)
     assert.matches(">    2 | local x = nil %+ 1", finding.excerpt)
     _, finding = load('require "a"', {
@@ -82,7 +83,10 @@ describe("host.load", function()
   end)
 
   it("sets what the configuration says, as a table or as JSON, and refuses what was not declared", function()
-    local policy = "return { params = { n = 3, list = { type = 'list', default = {} } }, decide = function(req) return {}, req.params.n .. #req.params.list end }"
+    local policy = [[return {
+      params = { n = 3, list = { type = "list", default = {} } },
+      decide = function(req) return {}, req.params.n .. #req.params.list end,
+    }]]
     kit.setup(nil, { params = { p = { n = 5 } } })
     assert.is_true(load(policy))
     assert.equal("50", host.decide("p", kit.request()).reason)

@@ -44,7 +44,9 @@ describe("order.walk", function()
     it("gives every item in ascending cost, whatever the weights" .. (spread and "" or ", with many ties"), function()
       local items, x, y = points(300, 5, spread)
       local plane = order.plane(items, x, y)
-      for _, w in ipairs { { 1, 0 }, { 0, 1 }, { 1, 1 }, { 1000, 300 }, { 300, 1000 }, { 100000, 1 }, { 1, 100000 }, { 33, 1 }, { 7, 2 } } do
+      for _, w in ipairs {
+        { 1, 0 }, { 0, 1 }, { 1, 1 }, { 1000, 300 }, { 300, 1000 }, { 100000, 1 }, { 1, 100000 }, { 33, 1 }, { 7, 2 },
+      } do
         local out = walked(plane, w[1], w[2])
         assert.equal(300, #out)
         local last, seen = -1, {}

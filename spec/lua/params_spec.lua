@@ -2,7 +2,8 @@ local params = require "perilune.params"
 
 describe("params", function()
   local declared = params.declare {
-    steps = 3, name = "x", on = false, list = { type = "list", default = { "a" } }, mode = { type = "string", default = "a", choices = { "a", "b" } },
+    steps = 3, name = "x", on = false, list = { type = "list", default = { "a" } },
+    mode = { type = "string", default = "a", choices = { "a", "b" } },
     share = { type = "number", min = 0, max = 1 }, extra = { type = "table" },
   }
 

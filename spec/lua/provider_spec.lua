@@ -22,7 +22,9 @@ describe("provider", function()
 
   describe("template", function()
     local files = {
-      base = { dialect = "openai_chat", timeouts = { idle_ms = 1, connect_ms = 1 }, models = { { name = "x" } }, failures = { { class = "b" } } },
+      base = {
+        dialect = "openai_chat", timeouts = { idle_ms = 1, connect_ms = 1 }, models = { { name = "x" } }, failures = { { class = "b" } },
+      },
       child = { like = "base", timeouts = { idle_ms = 2 }, failures = { { class = "a" } }, env = { key = "K" } },
       loop = { like = "loop" },
     }

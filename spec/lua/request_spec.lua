@@ -42,8 +42,10 @@ describe("req", function()
 
   describe("clock", function()
     local function clock(zone, now)
-      return said(("(function() local c = req.clock(%s) return ('%%s %%02d:%%02d %%d'):format(c.date, c.hour, c.minute, c.weekday) end)()"):format(
-        zone), { now = now })
+      return said(([[(function()
+        local c = req.clock(%s)
+        return ("%%s %%02d:%%02d %%d"):format(c.date, c.hour, c.minute, c.weekday)
+      end)()]]):format(zone), { now = now })
     end
 
     for _, case in ipairs {

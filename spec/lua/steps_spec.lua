@@ -2,7 +2,8 @@ local steps = require "perilune.steps"
 
 describe("steps.step", function()
   it("gives the core's form", function()
-    assert.same({ timeout_ms = 5, retries = 0, max_cost_usd = 0.5 }, steps.step { target = "x", timeout_ms = 5, retries = 0, max_cost_usd = 0.5 })
+    assert.same({ timeout_ms = 5, retries = 0, max_cost_usd = 0.5 },
+      steps.step { target = "x", timeout_ms = 5, retries = 0, max_cost_usd = 0.5 })
     assert.same({}, steps.step { max_cost_usd = math.huge })
   end)
 

@@ -8,7 +8,8 @@ end
 describe("usage.openai", function()
   it("reads all counts", function()
     assert.same({ input_tokens = 12, output_tokens = 3, cached_tokens = 4, reasoning_tokens = 2 }, read [[{"usage":{"prompt_tokens":12,
-      "completion_tokens":3,"total_tokens":15,"prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":2}}}]])
+      "completion_tokens":3,"total_tokens":15,"prompt_tokens_details":{"cached_tokens":4},
+      "completion_tokens_details":{"reasoning_tokens":2}}}]])
   end)
 
   it("knows other places", function()
@@ -18,7 +19,9 @@ describe("usage.openai", function()
   end)
 
   it("says nothing where there is nothing", function()
-    for _, text in ipairs { "{}", '{"usage":null}', '{"usage":{}}', '{"usage":[]}', '{"usage":{"prompt_tokens":"x","completion_tokens":-1}}' } do
+    for _, text in ipairs {
+      "{}", '{"usage":null}', '{"usage":{}}', '{"usage":[]}', '{"usage":{"prompt_tokens":"x","completion_tokens":-1}}',
+    } do
       assert.is_nil(read(text))
     end
   end)

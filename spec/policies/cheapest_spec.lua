@@ -20,7 +20,8 @@ describe("cheapest", function()
 
   it("tries what the client named first, then its chain, then the cheapest", function()
     assert.same({ "openai/gpt-4o", "azure/gpt-4o", "anthropic/claude-sonnet-4-6" }, (kit.ask("cheapest", { model = "gpt-4o" })))
-    assert.same({ "anthropic/claude-sonnet-4-6", "openai/gpt-4o-mini", "azure/gpt-4o" }, (kit.ask("cheapest", { model = "claude-sonnet-4-6" })))
+    assert.same({ "anthropic/claude-sonnet-4-6", "openai/gpt-4o-mini", "azure/gpt-4o" },
+      (kit.ask("cheapest", { model = "claude-sonnet-4-6" })))
     assert.same({ "anthropic/claude-sonnet-4-6" }, (kit.ask("cheapest", { model = "claude-sonnet-4-6", strict = true })))
   end)
 

@@ -22,7 +22,8 @@ describe("openai_chat, the request", function()
     assert.equal('{"model":"up","stream_options":{"include_obfuscation":false,"include_usage":true}}',
       build('{"model":"x","stream_options":{"include_obfuscation":false}}', true))
     assert.equal('{"model":"up","stream_options":{"include_usage":true}}', build('{"model":"x","stream_options":null}', true))
-    assert.equal('{"model":"up","stream_options":{"include_usage":true}}', build('{"model":"x","stream_options":{"include_usage":false}}', true))
+    assert.equal('{"model":"up","stream_options":{"include_usage":true}}',
+      build('{"model":"x","stream_options":{"include_usage":false}}', true))
   end)
 
   it("takes the step's parameters", function()
@@ -123,7 +124,8 @@ describe("openai_chat, an answer", function()
   end
 
   it("goes on as it came, and is looked at", function()
-    local body = '{"model":"m","choices":[{"message":{"content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}'
+    local body = '{"model":"m","choices":[{"message":{"content":"x"},"finish_reason":"stop"}],'
+      .. '"usage":{"prompt_tokens":1,"completion_tokens":2}}'
     local out, seen = answer(200, body)
     assert.equal(body, out)
     assert.same({ content = true, finished = true, error = false, model = "m", input_tokens = 1, output_tokens = 2 }, seen)
