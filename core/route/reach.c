@@ -183,9 +183,10 @@ static void make_chain(const struct list *list, struct arena *arena, struct chai
 void reach_fallback(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
                     struct chain *chain) {
     struct list list = { .n = 0 };
-    add_requested(&list, snap, facts, arena, true);
     for (size_t i = 0; i < snap->config.n_fallback; i++)
-        add_name(&list, snap, snap->config.fallback[i], arena);
+        add_with_chain(&list, snap, snap->config.fallback[i], arena);
+    if (list.n == 0)
+        add_requested(&list, snap, facts, arena, true);
     if (list.n == 0)
         add_cheapest(&list, snap, facts);
     *chain = reach_chain();

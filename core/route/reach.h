@@ -21,8 +21,8 @@ bool reach_policy(const struct snapshot *snap, struct facts *facts, struct span 
 bool reach_names(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
                  struct api_error *error);
 
-/* The chain when a policy failed: what the client named and its configured chain, then the configured fallback; without either, the cheapest
- * targets that can do the job. */
+/* The chain when a policy failed: the configured fallback; without one, what the client named and
+ * its configured chain; without that, the cheapest targets that can do the job. */
 void reach_fallback(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
                     struct chain *chain);
 

@@ -268,16 +268,28 @@ static void configure_fallback(void) {
     snap->config.n_fallback = 2;
 }
 
-static void what_was_named_comes_first_then_its_chain_then_the_fallback(void **state) {
+static void the_configured_fallback_comes_before_what_was_named(void **state) {
     assert_string_equal(falls_back("gpt-4o"), "openai/gpt-4o azure/gpt-4o azure/free");
-    configure_fallback();
-    assert_string_equal(falls_back("gpt-4o"),
-                        "openai/gpt-4o azure/gpt-4o azure/free openai/mini azure/tiny");
-    assert_string_equal(falls_back("azure/tiny"), "azure/tiny openai/mini");
-    assert_string_equal(falls_back("quick"), "openai/mini azure/tiny");
+    assert_string_equal(falls_back("azure/tiny"), "azure/tiny");
+    assert_string_equal(falls_back("quick"), "openai/mini");
     assert_string_equal(falls_back("safe"), "openai/mini azure/tiny");
-    assert_string_equal(falls_back("openai/new"), "openai/new openai/mini azure/tiny");
+    assert_string_equal(falls_back("openai/new"), "openai/new");
+    configure_fallback();
+    assert_string_equal(falls_back("gpt-4o"), "openai/mini azure/tiny");
     assert_string_equal(falls_back("auto"), "openai/mini azure/tiny");
+}
+
+static void a_fallback_may_name_chains_and_aliases(void **state) {
+    static const struct span names[] = { { "gpt-4o", 6 }, { "quick", 5 }, { "safe", 4 } };
+    snap->config.fallback = names, snap->config.n_fallback = 3;
+    assert_string_equal(falls_back("auto"),
+                        "openai/gpt-4o azure/gpt-4o azure/free openai/mini azure/tiny");
+}
+
+static void a_fallback_of_names_nobody_has_is_none(void **state) {
+    static const struct span names[] = { { "gone", 4 } };
+    snap->config.fallback = names, snap->config.n_fallback = 1;
+    assert_string_equal(falls_back("azure/tiny"), "azure/tiny");
 }
 
 static void a_list_of_the_clients_stands_for_its_model(void **state) {
@@ -315,7 +327,6 @@ static void more_names_than_anybody_needs_are_cut(void **state) {
     for (int i = 0; i < 100; i++)
         models[i] = arena_printf(&arena, "openai/any-%d", i);
     facts.models = models, facts.n_models = 100;
-    configure_fallback();
     falls_back("auto");
     assert_int_equal(chain.n_steps, 64);
     assert_span(chain.steps[63].target->id, "openai/any-63");
