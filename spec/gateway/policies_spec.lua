@@ -96,7 +96,7 @@ describe("a policy", function()
   for kind, list in pairs { ["runs away"] = RUNAWAYS, ["fails"] = FAILURES } do
     for name in pairs(list) do
       it(("that %s (%s): the fallback chain answers"):format(kind, name), loop.test(function()
-        assert.equal("spare", (answered_by(name)))
+        assert.equal("spare", (answered_by(name, { model = "auto" })))
       end))
     end
   end
@@ -106,10 +106,13 @@ describe("a policy", function()
     for name in pairs(RUNAWAYS) do
       names[#names + 1] = name
     end
-    for i, provider in ipairs(loop.spread(400, 16, function(i)
-      return (answered_by(i % 10 == 0 and names[i / 10 % #names + 1] or "lists"))
+    local function runs_away(i)
+      return i % 100 == 0
+    end
+    for i, provider in ipairs(loop.spread(1600, 16, function(i)
+      return (answered_by(runs_away(i) and names[i / 100 % #names + 1] or "lists", { model = "auto" }))
     end)) do
-      assert.equal(i % 10 == 0 and "spare" or "b", provider)
+      assert.equal(runs_away(i) and "spare" or "b", provider)
     end
   end))
 
@@ -163,14 +166,28 @@ describe("a policy", function()
 
   it("may ask to be refused when it fails", loop.test(function()
     local answer = house:chat { policy = "strict_about_errors" }
-    assert.is_true(answer.status >= 500, answer.body)
+    assert.equal(403, answer.status, answer.body)
+    assert.equal("policy_refused", answer.json.error.code)
     assert.is_nil(answer.body:find("broken inside", 1, true))
-    assert.is_truthy(house.process.output:find("broken inside", 1, true))
   end))
 
   it("that nobody has is an error of the request", loop.test(function()
     local answer = house:chat { policy = "listz" }
     assert.is_true(answer.status == 400 or answer.status == 404)
     assert.is_truthy(answer.json.error.message:find("lists", 1, true))
+  end))
+end)
+
+describe("a policy that fails", function()
+  it("is named in the log, with its version, its place and the cause", loop.test(function()
+    local house = gateway.start {
+      providers = { a = gateway.provider "http://127.0.0.1:1/v1" },
+      policies = { bad = 'return function()\n  error "broken inside"\nend' },
+    }
+    house:chat { policy = "bad" }
+    local log = house:wait_for_log "broken inside"
+    assert.is_truthy(log:match "bad@%x+")
+    assert.is_truthy(log:find("bad.lua:2", 1, true), log)
+    house:stop()
   end))
 end)

@@ -143,7 +143,7 @@ describe("reload", function()
     local editor = loop.go(function()
       for i = 1, 20 do
         house:write_policy("p", i % 2 == 0 and BROKEN[i / 2 % #BROKEN + 1] or to(i % 4 == 1 and "a" or "b", "edit " .. i))
-        loop.pause(50)
+        loop.pause(120)
       end
       editing = false
     end)

@@ -33,7 +33,7 @@ describe("a slow reader", function()
     house:stream { body = { seed = 10 } }
     local before = resident(house.process.pid)
 
-    local slow = house:ask({ stream = true, body = { seed = PIECES } }, { receive_buffer = 4096 })
+    local slow = house:ask { stream = true, body = { seed = PIECES } }
     local head = assert(slow:head())
     local neighbours = 0
     local last, stood_still = -1, 0

@@ -18,20 +18,36 @@ local function whole(text)
   end
 end
 
--- How a stream that has begun can break, each after the contents a and b.
+local seen -- events the client of the spec has, which upstreams wait for
+
+-- Sends the contents a and b, and, when the client has them, what breaks the stream.
+local function then_breaks(text)
+  return function(peer)
+    peer:send(upstream.STREAM_HEAD .. A .. B)
+    loop.until_true(function()
+      return seen == 2
+    end, "the client to have the content")
+    peer:send(text)
+    peer:close()
+  end
+end
+
+-- How a stream that has begun can break.
 local BROKEN = {
-  cut = whole(A .. B),
-  cut_mid_event = whole(A .. B .. A:sub(1, -30)),
-  no_finish = whole(A .. B .. DONE),
+  cut = then_breaks "",
+  cut_mid_event = then_breaks(A:sub(1, -30)),
+  no_finish = then_breaks(DONE),
   reset = function(peer)
     local head = upstream.STREAM_HEAD:gsub("connection: close", "transfer-encoding: chunked")
     peer:send(head .. ("%x\r\n%s\r\n"):format(#A + #B, A .. B))
-    loop.pause(30) -- so that RST does not overtake the bytes
+    loop.until_true(function()
+      return seen == 2
+    end, "the client to have the content")
     peer:reset()
   end,
-  error_event = whole(A .. B .. 'data: {"error":{"message":"the engine died","type":"server_error","code":null}}\n\n'),
-  named_error_event = whole(A .. B .. 'event: error\ndata: {"error":{"message":"the engine died"}}\n\n'),
-  not_json = whole(A .. B .. "data: {oops\n\n" .. STOP .. DONE),
+  error_event = then_breaks('data: {"error":{"message":"the engine died","type":"server_error","code":null}}\n\n'),
+  named_error_event = then_breaks('event: error\ndata: {"error":{"message":"the engine died"}}\n\n'),
+  not_json = then_breaks("data: {oops\n\n" .. STOP .. DONE),
   silent = function(peer)
     peer:send(upstream.STREAM_HEAD .. A .. B)
     peer:read()
@@ -82,9 +98,14 @@ describe("streaming", function()
   for name in pairs(BROKEN) do
     it("that breaks after content (" .. name .. ") ends in one error event and [DONE], with no finish", loop.test(function()
       local spare_before = #ups.spare.requests
-      local answer = house:stream { headers = { ["x-first"] = name } }
-      local events = answer.events
-      assert.equal(200, answer.status)
+      seen = 0
+      local c = house:ask { stream = true, headers = { ["x-first"] = name } }
+      local head = assert(c:head())
+      local events, ended_well = c:events(head, function()
+        seen = seen + 1
+      end)
+      c:close()
+      assert.equal(200, head.status)
       assert.equal("ab", contents(events))
       assert.equal("[DONE]", events[#events].data)
       local last = events[#events - 1].json
@@ -99,13 +120,13 @@ describe("streaming", function()
         assert.not_equal("string", type(choice and choice.finish_reason))
       end
       assert.equal(1, errors)
-      assert.is_true(answer.whole)
+      assert.is_true(ended_well)
       assert.equal(spare_before, #ups.spare.requests)
     end))
   end
 
   it("passes each event on before the next one comes", loop.test(function()
-    local seen = 0 -- events the client has, which the upstream waits for before it goes on
+    seen = 0
     script = function(peer)
       peer:send(upstream.STREAM_HEAD)
       for i = 1, 20 do
@@ -143,6 +164,16 @@ describe("streaming", function()
     assert.equal(5, #answer.events)
     assert.equal("stop", answer.events[4].json.choices[1].finish_reason)
     assert.equal("[DONE]", answer.events[5].data)
+  end))
+
+  it("that breaks in the packet of its first content either falls over or says so", loop.test(function()
+    script = whole(A .. 'data: {"error":{"message":"the engine died"}}\n\n')
+    local answer = from_free()
+    if answer.headers["x-routed-provider"] == "spare" then
+      assert.equal("spare", contents(answer.events))
+    else
+      assert.is_truthy(answer.events[#answer.events - 1].json.error)
+    end
   end))
 
   it("asks for usage, and keeps it from a client that did not", loop.test(function()

@@ -71,6 +71,7 @@ function Process:running()
 end
 
 function Process:signal(name)
+  self.asked_to_end = self.asked_to_end or name == "sigterm" or name == "sigint"
   if self:running() then
     self.handle:kill(name)
   end
@@ -86,9 +87,11 @@ function Process:wait(limit_ms)
   return self.exit_code, self.exit_signal
 end
 
---- Asks it to end; kills it when it does not. Raises unless it ended by itself with code 0, with nothing left behind.
+--- Asks it to end, unless that was done; kills it when it does not. Raises unless it ended by itself with code 0, with nothing left behind.
 function Process:stop()
-  self:signal "sigterm"
+  if not self.asked_to_end then
+    self:signal "sigterm"
+  end
   if not pcall(self.wait, self) then
     self:signal "sigkill"
     self:wait()
@@ -97,7 +100,7 @@ function Process:stop()
   if self.exit_code ~= 0 or self.exit_signal ~= 0 then
     error(("ended with code %d, signal %d:\n%s"):format(self.exit_code, self.exit_signal, self.output), 2)
   end
-  for _, complaint in ipairs { "Sanitizer", "runtime error:", "handle left", "still open" } do
+  for _, complaint in ipairs { "Sanitizer", "runtime error:", "left a ", "with an open" } do
     if self.output:find(complaint, 1, true) then
       error("complained while ending:\n" .. self.output, 2)
     end
