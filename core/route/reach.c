@@ -81,8 +81,8 @@ static bool is_auto(struct span name) {
     return span_eq(name, SPAN("auto"));
 }
 
-static bool name_known(const struct snapshot *snap, struct span name, struct span param,
-                       struct arena *arena, struct api_error *error) {
+bool reach_name(const struct snapshot *snap, struct span name, struct span param,
+                struct arena *arena, struct api_error *error) {
     const struct target *one;
     if (is_auto(name) || snapshot_chain(snap, name) || snapshot_resolve(snap, name, arena, &one, 1))
         return true;
@@ -103,9 +103,9 @@ static bool name_known(const struct snapshot *snap, struct span name, struct spa
 bool reach_names(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
                  struct api_error *error) {
     for (size_t i = 0; i < facts->n_models; i++)
-        if (!name_known(snap, facts->models[i], SPAN("models"), arena, error))
+        if (!reach_name(snap, facts->models[i], SPAN("models"), arena, error))
             return false;
-    return name_known(snap, facts->model, SPAN("model"), arena, error);
+    return reach_name(snap, facts->model, SPAN("model"), arena, error);
 }
 
 /* Targets without repeats, in order. */

@@ -21,6 +21,10 @@ bool reach_policy(const struct snapshot *snap, struct facts *facts, struct span 
 bool reach_names(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
                  struct api_error *error);
 
+/* The same for one name, which stands in `param`. */
+bool reach_name(const struct snapshot *snap, struct span name, struct span param,
+                struct arena *arena, struct api_error *error);
+
 /* The chain when a policy failed: the configured fallback; without one, what the client named and
  * its configured chain; without that, the cheapest targets that can do the job. */
 void reach_fallback(const struct snapshot *snap, const struct facts *facts, struct arena *arena,

@@ -6,6 +6,7 @@
 #include "route/engine.h"
 #include "route/error.h"
 #include "route/models.h"
+#include "route/reach.h"
 #include "route/reply.h"
 
 #include <assert.h>
@@ -250,10 +251,9 @@ static void answer_models(struct worker *w, struct conn *c, struct http_message 
     struct snapshot *snap = w->epoch->snap;
     if (match->endpoint->kind == ENDPOINT_MODEL &&
         !models_write_one(snap, match->argument, &body)) {
-        struct api_error error = api_error(
-            ERROR_MODEL_NOT_FOUND, arena_printf(&m->arena, "The model '%.*s' does not exist here.",
-                                                SPAN_ARGS(span_sub(match->argument, 0, 200))));
-        error.param = SPAN("model");
+        struct api_error error =
+            api_error(ERROR_MODEL_NOT_FOUND, SPAN("There is no such policy here."));
+        reach_name(snap, match->argument, SPAN("model"), &m->arena, &error);
         refuse(w, c, m, &m->arena, &error, SPAN_NONE);
         return;
     }
