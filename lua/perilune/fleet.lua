@@ -33,7 +33,10 @@ local need -- mask of abilities
 local tokens, t_out -- all of them, and those of the answer
 local money, money_why -- the tightest ceiling
 
--- "lacks tools, images" of a mask of missing abilities.
+-- Reasons begin with what they are about: "price", "context" or "abilities". The core tells by that which status says best why a fleet
+-- was emptied.
+
+-- "abilities: images, tools" of a mask of missing ones.
 local function lacks(missing)
   local names = {}
   for j, name in ipairs(catalogue.ability_names) do
@@ -42,7 +45,7 @@ local function lacks(missing)
     end
   end
   sort(names)
-  return "lacks " .. table.concat(names, ", ")
+  return "abilities: " .. table.concat(names, ", ")
 end
 
 local function able_test(r)
@@ -51,7 +54,7 @@ local function able_test(r)
     return "context"
   end
   if max_output and t_out > max_output then
-    return "max_output"
+    return "context: max_output"
   end
   local mask = r.mask
   if need ~= 0 and mask and band(mask, need) ~= need then
@@ -80,12 +83,12 @@ local function read_needs()
   need = uses and next(uses) and catalogue.mask(uses) or 0
   t_out = call.t_out
   tokens = call.t_in + t_out
-  money, money_why = huge, "max_cost_usd"
+  money, money_why = huge, "price over max_cost_usd"
   if limits and limits.max_cost_usd then
     money = limits.max_cost_usd
   end
   if budget and budget.left_usd and budget.left_usd < money then
-    money, money_why = budget.left_usd, "budget"
+    money, money_why = budget.left_usd, "price over budget"
   end
 end
 
@@ -216,7 +219,7 @@ local function bounded(fleet, word, name, bound, over)
     error(("%s: expected a number for %s, got %s"):format(word, name, type(bound) == "number" and "nan" or "a " .. type(bound)), 4)
   end
   local unknown = MONEY[name] and "price_unknown" or name .. " unknown"
-  local why = name .. (over and " too high" or " too low")
+  local why = (MONEY[name] and "price: " or "") .. name .. (over and " too high" or " too low")
   return filter(fleet, word, function(r)
     local v = figure(r)
     if not v then

@@ -22,14 +22,14 @@ describe("a fleet", function()
       assert.same({ "able: context: 1" }, kit.cuts(decision))
       ids, decision = kit.eval("fleet:able()", { uses = { images = true } })
       assert.same({ GPT, MINI, SONNET, AZURE }, ids)
-      assert.same({ "able: lacks images: 1" }, kit.cuts(decision))
+      assert.same({ "able: abilities: images: 1" }, kit.cuts(decision))
     end)
 
     it("names each target when explaining", function()
       host.explain(true)
       local _, decision = kit.eval("fleet:able():take(1)", { uses = { images = true, json_schema = true } })
       assert.same({
-        "able: lacks images, json_schema: " .. LLAMA, "take: behind the first 1: " .. SONNET, "take: behind the first 1: " .. AZURE,
+        "able: abilities: images, json_schema: " .. LLAMA, "take: behind the first 1: " .. SONNET, "take: behind the first 1: " .. AZURE,
         "take: behind the first 1: " .. MINI,
       }, kit.cuts(decision))
     end)
@@ -41,10 +41,10 @@ describe("a fleet", function()
     it("keeps to the request's limits, and leaves out unknown prices then", function()
       local ids, decision = kit.eval("fleet:able()", { limits = { max_cost_usd = 0.001 } })
       assert.same({ MINI }, ids)
-      assert.same({ "able: max_cost_usd: 3", "able: price_unknown: 1" }, kit.cuts(decision))
+      assert.same({ "able: price over max_cost_usd: 3", "able: price_unknown: 1" }, kit.cuts(decision))
       ids, decision = kit.eval("fleet:able()", { limits = { max_cost_usd = 1 }, budget = { left_usd = 0.001 } })
       assert.same({ MINI }, ids)
-      assert.same({ "able: budget: 3", "able: price_unknown: 1" }, kit.cuts(decision))
+      assert.same({ "able: price over budget: 3", "able: price_unknown: 1" }, kit.cuts(decision))
       assert.equal(5, #kit.eval("fleet:able()", { budget = { left_usd = math.huge } }))
     end)
 
@@ -96,7 +96,7 @@ describe("a fleet", function()
     assert.same({ "at_least: context too low: 1", "at_least: quality too low: 1" }, kit.cuts(decision))
     ids, decision = kit.eval "fleet:at_most { cost = 0.007 }"
     assert.same({ MINI, AZURE }, ids)
-    assert.same({ "at_most: cost too high: 2", "at_most: price_unknown: 1" }, kit.cuts(decision))
+    assert.same({ "at_most: price: cost too high: 2", "at_most: price_unknown: 1" }, kit.cuts(decision))
     assert.same({}, (kit.eval "fleet:at_least { tokens_per_s = 1 }"))
   end)
 
