@@ -2,7 +2,7 @@
 
 #include "base/log.h"
 #include "script/loader.h"
-#include "script/push.h"
+#include "script/luaspan.h"
 #include "script/vm.h"
 
 #include <lauxlib.h>
@@ -121,40 +121,21 @@ static void push_target(lua_State *L, const struct target *t) {
     };
     lua_createtable(L, 0, 4);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-        push_span(L, fields[i].value);
+        luaspan_push(L, fields[i].value);
         lua_setfield(L, -2, fields[i].name);
     }
-}
-
-static void push_params(lua_State *L, const struct pair *params, size_t n) {
-    lua_createtable(L, (int)n, 0);
-    for (size_t i = 0; i < n; i++) {
-        lua_createtable(L, 2, 0);
-        push_span(L, params[i].name);
-        lua_rawseti(L, -2, 1);
-        push_span(L, params[i].value);
-        lua_rawseti(L, -2, 2);
-        lua_rawseti(L, -2, (int)i + 1);
-    }
-}
-
-static struct span text_at(lua_State *L, int index) {
-    struct span s = SPAN_NONE;
-    if (lua_type(L, index) == LUA_TSTRING)
-        s.at = lua_tolstring(L, index, &s.len);
-    return s;
 }
 
 static enum vm_result run_open(lua_State *L, void *arg) {
     struct call *c = arg;
     struct adapter_setup *s = c->setup;
     lua_rawgeti(L, LUA_REGISTRYINDEX, c->function);
-    push_span(L, span_of(dialect_name(s->client)));
+    luaspan_push(L, span_of(dialect_name(s->client)));
     push_target(L, s->target);
-    push_span(L, s->body);
+    luaspan_push(L, s->body);
     lua_pushboolean(L, s->stream);
-    push_params(L, s->params, s->n_params);
-    push_span(L, s->id);
+    luaspan_push_pairs(L, s->params, s->n_params);
+    luaspan_push(L, s->id);
     lua_pushnumber(L, (double)s->created_s);
     lua_call(L, 7, 4); /* stack: handle or nil, body or why, path, dropped */
     if (!lua_isnumber(L, 1)) {
@@ -162,9 +143,9 @@ static enum vm_result run_open(lua_State *L, void *arg) {
         return refuse(L);
     }
     c->handle = (int)lua_tointeger(L, 1);
-    buf_add(s->out, text_at(L, 2));
-    s->path = arena_copy(s->arena, text_at(L, 3));
-    s->dropped = arena_copy(s->arena, text_at(L, 4));
+    buf_add(s->out, luaspan_at(L, 2));
+    s->path = arena_copy(s->arena, luaspan_at(L, 3));
+    s->dropped = arena_copy(s->arena, luaspan_at(L, 4));
     return VM_OK;
 }
 
@@ -192,7 +173,7 @@ static int64_t seen_count(lua_State *L, const char *name) {
 /* The texts behind each other in one buffer; where they lie is set when it does not move any more. */
 static size_t keep_text(lua_State *L, struct buf *texts, const char *name, bool *there) {
     lua_getfield(L, -1, name);
-    struct span s = text_at(L, -1);
+    struct span s = luaspan_at(L, -1);
     size_t before = texts->len;
     *there = s.at != NULL;
     if (*there)
@@ -221,7 +202,7 @@ static void take_seen(lua_State *L, struct adapter *a, struct adapter_seen *seen
 static enum vm_result take_answer(lua_State *L, struct call *c) {
     if (!lua_istable(L, -1))
         return refuse(L);
-    buf_add(c->out, text_at(L, -2));
+    buf_add(c->out, luaspan_at(L, -2));
     take_seen(L, c->a, c->seen);
     return VM_OK;
 }
@@ -230,8 +211,8 @@ static enum vm_result run_feed(lua_State *L, void *arg) {
     struct call *c = arg;
     lua_rawgeti(L, LUA_REGISTRYINDEX, c->function);
     lua_pushinteger(L, c->handle);
-    push_span(L, c->event);
-    push_span(L, c->data);
+    luaspan_push(L, c->event);
+    luaspan_push(L, c->data);
     lua_call(L, 3, 2);
     return take_answer(L, c);
 }
@@ -249,7 +230,7 @@ static enum vm_result run_answer(lua_State *L, void *arg) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, c->function);
     lua_pushinteger(L, c->handle);
     lua_pushinteger(L, c->status);
-    push_span(L, c->data);
+    luaspan_push(L, c->data);
     lua_call(L, 3, 2);
     return take_answer(L, c);
 }

@@ -2,6 +2,7 @@
 
 #include "script/files.h"
 #include "script/loader.h"
+#include "script/luaspan.h"
 #include "script/normal.h"
 #include "script/policy.h"
 #include "script/sources.h"
@@ -187,23 +188,13 @@ static void push_host(lua_State *L, struct reading *r) {
 
 /* ---- running it ---- */
 
-static struct span field_text(lua_State *L, const char *name, struct arena *arena) {
-    struct span s = SPAN_NONE;
-    lua_getfield(L, -1, name);
-    if (lua_type(L, -1) == LUA_TSTRING)
-        s.at = lua_tolstring(L, -1, &s.len);
-    s = arena_copy(arena, s);
-    lua_pop(L, 1);
-    return s;
-}
-
 /* The finding on top of the stack. */
 static void take_finding(lua_State *L, struct reading *r) {
     struct config_finding finding = {
-        .path = field_text(L, "path", &r->arena),
-        .setting = field_text(L, "setting", &r->arena),
-        .message = field_text(L, "message", &r->arena),
-        .hint = field_text(L, "hint", &r->arena),
+        .path = luaspan_field(L, "path", &r->arena),
+        .setting = luaspan_field(L, "setting", &r->arena),
+        .message = luaspan_field(L, "message", &r->arena),
+        .hint = luaspan_field(L, "hint", &r->arena),
     };
     lua_getfield(L, -1, "line");
     lua_getfield(L, -2, "warning");
@@ -221,18 +212,11 @@ static void push_module(lua_State *L, const char *module, const char *function) 
     lua_remove(L, -2);
 }
 
-static void push_text(lua_State *L, struct span s) {
-    if (s.at)
-        lua_pushlstring(L, s.at, s.len);
-    else
-        lua_pushnil(L);
-}
-
 static enum vm_result run_read(lua_State *L, void *arg) {
     struct reading *r = arg;
     push_module(L, "perilune.config", "read");
-    push_text(L, r->text);
-    push_text(L, r->path);
+    luaspan_push(L, r->text);
+    luaspan_push(L, r->path);
     push_host(L, r);
     lua_call(L, 3, 2); /* stack: normalised or nil, findings */
     for (size_t i = 1; i <= lua_objlen(L, -1); i++) {
@@ -266,9 +250,9 @@ static struct policy_source copy_source(const struct policy_source *from, struct
 /* The source in the table on top of the stack, without its libraries. */
 static struct policy_source take_source(lua_State *L, struct arena *arena) {
     return (struct policy_source){
-        .name = field_text(L, "name", arena),
-        .path = field_text(L, "path", arena),
-        .text = field_text(L, "text", arena),
+        .name = luaspan_field(L, "name", arena),
+        .path = luaspan_field(L, "path", arena),
+        .text = luaspan_field(L, "text", arena),
     };
 }
 
@@ -291,7 +275,7 @@ static struct policy_source take_bundle(lua_State *L, struct arena *arena) {
 static void push_files(lua_State *L, const struct reading *r) {
     lua_createtable(L, 0, (int)r->n_policies);
     for (size_t i = 0; i < r->n_policies; i++) {
-        push_text(L, r->policies[i].name);
+        luaspan_push(L, r->policies[i].name);
         lua_createtable(L, 0, 2);
         set_text(L, "path", r->policies[i].path);
         set_text(L, "text", r->policies[i].text);
@@ -318,7 +302,7 @@ static enum vm_result run_collect(lua_State *L, void *arg) {
         if (is_library(&r->policies[i]))
             continue;
         push_module(L, "perilune.bundle", "collect");
-        push_text(L, r->policies[i].name);
+        luaspan_push(L, r->policies[i].name);
         lua_pushvalue(L, -3);
         lua_call(L, 2, 2); /* stack: files, source or nil, finding */
         if (lua_isnil(L, -2)) {

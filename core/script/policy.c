@@ -2,6 +2,7 @@
 
 #include "script/answer.h"
 #include "script/loader.h"
+#include "script/luaspan.h"
 #include "script/push.h"
 
 #include <assert.h>
@@ -141,26 +142,16 @@ struct loading {
     bool refused; /* the library said what is wrong */
 };
 
-static struct span finding_text(lua_State *L, const char *name, struct arena *arena) {
-    struct span s = SPAN_NONE;
-    lua_getfield(L, -1, name);
-    if (lua_type(L, -1) == LUA_TSTRING)
-        s.at = lua_tolstring(L, -1, &s.len);
-    s = arena_copy(arena, s);
-    lua_pop(L, 1);
-    return s;
-}
-
 /* The finding on top of the stack, as host.load() gives it. */
 static void report_finding(lua_State *L, struct loading *l) {
     struct arena *arena = l->report->arena;
-    struct span message = lua_istable(L, -1) ? finding_text(L, "message", arena) : SPAN_NONE;
+    struct span message = lua_istable(L, -1) ? luaspan_field(L, "message", arena) : SPAN_NONE;
     struct policy_fault fault =
         fault_of(l->source, message.at ? message.at : "it does not load", arena);
     if (lua_istable(L, -1)) {
-        struct span path = finding_text(L, "path", arena);
-        fault.hint = finding_text(L, "hint", arena);
-        fault.excerpt = finding_text(L, "excerpt", arena);
+        struct span path = luaspan_field(L, "path", arena);
+        fault.hint = luaspan_field(L, "hint", arena);
+        fault.excerpt = luaspan_field(L, "excerpt", arena);
         lua_getfield(L, -1, "line");
         if (lua_type(L, -1) == LUA_TNUMBER)
             fault.line = (unsigned)lua_tonumber(L, -1);
@@ -189,7 +180,7 @@ static enum vm_result run_load(lua_State *L, void *arg) {
         return VM_OK;
     }
     lua_rawgeti(L, LUA_REGISTRYINDEX, l->p->refs.info);
-    push_span(L, l->source->name);
+    luaspan_push(L, l->source->name);
     lua_call(L, 1, 1);
     l->entry->refuses_on_error = info_flag(L, "refuses_on_error");
     l->entry->has_on_failure = info_flag(L, "has_on_failure");
@@ -200,7 +191,7 @@ static enum vm_result run_load(lua_State *L, void *arg) {
 static enum vm_result run_prepare(lua_State *L, void *arg) {
     struct loading *l = arg;
     lua_rawgeti(L, LUA_REGISTRYINDEX, l->p->refs.prepare);
-    push_span(L, l->source->name);
+    luaspan_push(L, l->source->name);
     lua_call(L, 1, 0);
     return VM_OK;
 }
@@ -318,7 +309,7 @@ struct asking {
 static void begin_question(lua_State *L, struct asking *a, int function) {
     struct refs *refs = &a->p->refs;
     lua_rawgeti(L, LUA_REGISTRYINDEX, function);
-    push_span(L, a->source->name);
+    luaspan_push(L, a->source->name);
     push_request(L, a->p->facts);
     lua_rawgeti(L, LUA_REGISTRYINDEX, refs->request_meta);
     lua_setmetatable(L, -2);

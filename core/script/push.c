@@ -1,16 +1,10 @@
 #include "script/push.h"
 
 #include "base/ability.h"
+#include "script/luaspan.h"
 #include "script/policy.h"
 
 #include <math.h>
-
-void push_span(lua_State *L, struct span s) {
-    if (s.at)
-        lua_pushlstring(L, s.at, s.len);
-    else
-        lua_pushnil(L);
-}
 
 /* The setters below write into the table on top of the stack; what is absent is not written. */
 
@@ -39,7 +33,7 @@ static void set_bool(lua_State *L, const char *name, bool value) {
 static void push_list(lua_State *L, const struct span *list, size_t n) {
     lua_createtable(L, (int)n, 0);
     for (size_t i = 0; i < n; i++) {
-        push_span(L, list[i]);
+        luaspan_push(L, list[i]);
         lua_rawseti(L, -2, (int)i + 1);
     }
 }
@@ -56,7 +50,7 @@ static void set_set(lua_State *L, const char *name, const struct span *list, siz
         return;
     lua_createtable(L, 0, (int)n);
     for (size_t i = 0; i < n; i++) {
-        push_span(L, list[i]);
+        luaspan_push(L, list[i]);
         lua_pushboolean(L, true);
         lua_rawset(L, -3);
     }
@@ -102,7 +96,7 @@ static void push_target(lua_State *L, const struct target *t) {
 static void set_chains(lua_State *L, const char *name, const struct named_chain *chains, size_t n) {
     lua_createtable(L, 0, (int)n);
     for (size_t i = 0; i < n; i++) {
-        push_span(L, chains[i].name);
+        luaspan_push(L, chains[i].name);
         push_list(L, chains[i].targets, chains[i].n_targets);
         lua_rawset(L, -3);
     }
@@ -120,7 +114,7 @@ void push_setup(lua_State *L, const struct snapshot *snap) {
     lua_setfield(L, -2, "targets");
     lua_createtable(L, (int)snap->n_providers, 0);
     for (size_t i = 0; i < snap->n_providers; i++) {
-        push_span(L, snap->providers[i].name);
+        luaspan_push(L, snap->providers[i].name);
         lua_rawseti(L, -2, (int)i + 1);
     }
     lua_setfield(L, -2, "providers");
@@ -128,8 +122,8 @@ void push_setup(lua_State *L, const struct snapshot *snap) {
     set_chains(L, "aliases", snap->aliases, snap->n_aliases);
     lua_createtable(L, 0, (int)config->n_policy_params);
     for (size_t i = 0; i < config->n_policy_params; i++) {
-        push_span(L, config->policy_params[i].name);
-        push_span(L, config->policy_params[i].value);
+        luaspan_push(L, config->policy_params[i].name);
+        luaspan_push(L, config->policy_params[i].value);
         lua_rawset(L, -3);
     }
     lua_setfield(L, -2, "params");
@@ -209,8 +203,8 @@ void push_request(lua_State *L, const struct facts *facts) {
 static void push_headers(lua_State *L, const struct facts *facts) {
     lua_createtable(L, 0, (int)facts->n_headers);
     for (size_t i = 0; i < facts->n_headers; i++) {
-        push_span(L, facts->headers[i].name);
-        push_span(L, facts->headers[i].value);
+        luaspan_push(L, facts->headers[i].name);
+        luaspan_push(L, facts->headers[i].value);
         lua_rawset(L, -3);
     }
 }
@@ -220,10 +214,10 @@ void push_request_field(lua_State *L, const struct facts *facts, struct span nam
         push_headers(L, facts);
     } else if (span_eq(name, SPAN("text"))) {
         *is_text = true;
-        push_span(L, facts->text);
+        luaspan_push(L, facts->text);
     } else if (span_eq(name, SPAN("system"))) {
         *is_text = true;
-        push_span(L, facts->system);
+        luaspan_push(L, facts->system);
     } else {
         lua_pushnil(L);
     }
@@ -249,15 +243,7 @@ void push_failure(lua_State *L, const struct policy_failure *failure) {
 static void set_params(lua_State *L, const struct step *step) {
     if (step->n_params == 0)
         return;
-    lua_createtable(L, (int)step->n_params, 0);
-    for (size_t i = 0; i < step->n_params; i++) {
-        lua_createtable(L, 2, 0);
-        push_span(L, step->params[i].name);
-        lua_rawseti(L, -2, 1);
-        push_span(L, step->params[i].value);
-        lua_rawseti(L, -2, 2);
-        lua_rawseti(L, -2, (int)i + 1);
-    }
+    luaspan_push_pairs(L, step->params, step->n_params);
     lua_setfield(L, -2, "params");
 }
 

@@ -14,9 +14,6 @@
 
 struct policy_failure;
 
-/* A text, or nil for SPAN_NONE. */
-void push_span(lua_State *L, struct span s);
-
 /* For host.setup(). */
 void push_setup(lua_State *L, const struct snapshot *snap);
 

@@ -1,6 +1,6 @@
 /* vm.h - one Lua state with limits, and the one way into it.
  *
- * Owns          the lua_State, every block it allocated, the count of them; the watchdog thread.
+ * Owns          the lua_State and its heap; the watchdog thread.
  * Fed by        policy, adapter, config: with a C function that runs inside the protected call.
  * Feeds         them, with one of a closed set of endings.
  * Must not know what the scripts are for.
@@ -18,16 +18,17 @@
 
 enum vm_result {
     VM_OK,
-    VM_RAISED,    /* an error: vm_error() tells which */
-    VM_TIMEOUT,   /* over its processor time; the state is dead */
-    VM_NOMEM,     /* over its memory, also when the script swallowed the error; the state is dead */
+    VM_RAISED,  /* an error: vm_error() tells which */
+    VM_TIMEOUT, /* over its processor time; the state is dead */
+    VM_NOMEM, /* over its memory, also when the script swallowed the error; a policy's state is dead */
     VM_BAD_RESULT /* it ended, with something that is no answer: vm_error() tells */
 };
 
 /* "timeout", "raised", "memory", "bad result", "ok": for traces. */
 const char *vm_result_name(enum vm_result r);
 
-/* The thread that watches calls of other threads. One a process; NULL on failure to start. */
+/* The thread that watches calls of other threads. One serves a process, more do not disturb each other;
+ * NULL, with the reason logged, when it does not start. */
 struct vm_watchdog;
 struct vm_watchdog *vm_watchdog_new(void);
 void vm_watchdog_free(struct vm_watchdog *w); /* every guard must be closed */
@@ -58,7 +59,7 @@ struct vm;
 /* JIT off. `memory` is the cap in bytes. `library` is copied; NULL: what the binary carries alone. */
 struct vm *vm_new(enum vm_kind kind, size_t memory, const struct vm_library *library);
 
-/* Also for a dead one: gives back every block without running anything in it. */
+/* Also for a dead one. Gives back all memory; nothing of a policy state runs any more. */
 void vm_free(struct vm *vm);
 
 bool vm_dead(const struct vm *vm);
