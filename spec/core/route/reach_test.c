@@ -170,7 +170,7 @@ static void one_that_was_asked_for_must_exist(void **state) {
     assert_int_equal(error.code, ERROR_MODEL_NOT_FOUND);
     assert_span(error.param, "model");
     assert_span(error.message, "There is no policy named 'qualty'. Did you mean quality?");
-    static const char *const far[] = { "", "x", "zz", "entirely-else", "../../etc/passwd" };
+    static const char *const far[] = { "", "x", "oo", "entirely-else", "../../etc/passwd" };
     for (size_t i = 0; i < sizeof far / sizeof *far; i++) {
         char wanted[128];
         snprintf(wanted, sizeof wanted, "There is no policy named '%s'.", far[i]);
@@ -293,9 +293,11 @@ static void a_fallback_of_names_nobody_has_is_none(void **state) {
 }
 
 static void a_list_of_the_clients_stands_for_its_model(void **state) {
-    const struct span models[] = { SPAN("tiny"), SPAN("gpt-4o"), SPAN("tiny") };
-    facts.models = models, facts.n_models = 3;
-    assert_string_equal(falls_back("mini"), "azure/tiny openai/gpt-4o azure/gpt-4o azure/free");
+    const struct span models[] = { SPAN("tiny"), SPAN("openai/new"), SPAN("gpt-4o"), SPAN("tiny"),
+                                   SPAN("openai/new") };
+    facts.models = models, facts.n_models = 5;
+    assert_string_equal(falls_back("mini"),
+                        "azure/tiny openai/new openai/gpt-4o azure/gpt-4o azure/free");
 }
 
 static void without_any_the_cheapest_that_can(void **state) {

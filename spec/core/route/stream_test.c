@@ -236,6 +236,11 @@ static void each_event_goes_at_once(void **state) {
         struct fixture f = { .text = span_of(texts[i]), .open = true };
         check_result(play(f), STREAM_FLOWING, FAILURE_NONE, texts[i], __FILE__, __LINE__);
     }
+    struct fixture routed = { .text = SPAN(ROLE TEXT("a") TEXT("b")),
+                              .open = true,
+                              .routes = true };
+    check_result(play(routed), STREAM_FLOWING, FAILURE_NONE, ROLE TEXT("a") TEXT("b"), __FILE__,
+                 __LINE__);
 }
 
 static void every_kind_of_content_opens_the_stream(void **state) {
