@@ -15,7 +15,8 @@ struct snapshot *setup_read(const struct cli_call *call, const char *mock_url) {
     config_findings_init(&findings);
     struct snapshot *snap = config_load(&options, NULL, &findings);
     admin_print_findings(&findings, &text);
-    fwrite(text.at, 1, text.len, stderr);
+    if (text.len)
+        fwrite(text.at, 1, text.len, stderr);
     buf_deinit(&text);
     config_findings_deinit(&findings);
     return snap;
