@@ -38,7 +38,9 @@ function M.begin(req)
     cuts[k] = nil
   end
   n_cuts = 0
-  catalogue.forget_ad_hoc()
+  if catalogue.n_ad_hoc > 0 then
+    catalogue.forget_ad_hoc()
+  end
 end
 
 ----------------------------------------------------------------------------------------------------------------------------

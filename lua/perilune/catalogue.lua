@@ -26,6 +26,9 @@ local huge = math.huge
 ---@field ms_per_token? number
 
 M.records = {} ---@type perilune.Record[] by index; behind `n` the ad hoc ones of the current request
+-- What able() and cheapest() look at, by index as well: every target is asked each time. Unknown prices are false, unknown limits huge,
+-- unknown abilities all.
+M.inputs, M.outputs, M.contexts, M.max_outputs, M.masks = {}, {}, {}, {}, {}
 M.views = {} -- by index: the proxy policies see
 M.index_of = setmetatable({}, { __mode = "k" }) -- proxy -> index
 M.n = 0
@@ -42,7 +45,8 @@ M.n_open, M.n_measured = 0, 0 -- targets whose breaker is open; targets with a k
 M.ability_bit, M.ability_names = {}, {}
 M.lacks = {} -- by mask of abilities: how a reason names them
 
-local n_ad_hoc = 0
+M.n_ad_hoc = 0 -- targets of this request that no catalogue has
+
 local data_of = {} -- by index: what the proxy reads from
 local index_of_data = setmetatable({}, { __mode = "k" })
 local providers = {} -- set of names
@@ -172,6 +176,8 @@ local function add(i, t)
     input = price.input, output = price.output, mask = M.mask(t.abilities), open = false,
   }
   M.records[i] = r
+  M.inputs[i], M.outputs[i] = r.input or false, r.output or false
+  M.contexts[i], M.max_outputs[i], M.masks[i] = r.context or huge, r.max_output or huge, r.mask or -1
   local data = {
     id = t.id, provider = t.provider, model = t.model, context = t.context, max_output = t.max_output, quality = t.quality,
     weight = r.weight, state = "closed",
@@ -270,11 +276,12 @@ end
 ---@param setup { targets: table[], providers?: string[], chains?: table<string, string[]>, aliases?: table<string, string[]> }
 function M.setup(setup)
   M.records, M.views, M.everyone, M.by_quality, M.unpriced = {}, {}, {}, {}, {}
+  M.inputs, M.outputs, M.contexts, M.max_outputs, M.masks = {}, {}, {}, {}, {}
   M.quality_rank = {}
   M.named, M.tagged, M.known, M.chains = {}, {}, {}, setup.chains or {}
   M.ability_bit, M.ability_names, M.lacks = {}, {}, {}
   M.n, M.n_open, M.n_measured = #setup.targets, 0, 0
-  data_of, providers, sets, n_ad_hoc = {}, {}, {}, 0
+  data_of, providers, sets, M.n_ad_hoc = {}, {}, {}, 0
   for _, name in ipairs(setup.providers or {}) do
     providers[name] = true
   end
@@ -340,22 +347,23 @@ end
 -- Names
 
 local function ad_hoc(provider, model, id)
-  for i = M.n + 1, M.n + n_ad_hoc do
+  for i = M.n + 1, M.n + M.n_ad_hoc do
     if M.records[i].id == id then
       return i
     end
   end
-  n_ad_hoc = n_ad_hoc + 1
-  add(M.n + n_ad_hoc, { id = id, provider = provider, model = model })
-  return M.n + n_ad_hoc
+  M.n_ad_hoc = M.n_ad_hoc + 1
+  add(M.n + M.n_ad_hoc, { id = id, provider = provider, model = model })
+  return M.n + M.n_ad_hoc
 end
 
 --- Forgets the ad hoc targets of the request before.
 function M.forget_ad_hoc()
-  for i = M.n + 1, M.n + n_ad_hoc do
+  for i = M.n + 1, M.n + M.n_ad_hoc do
     M.records[i], M.views[i], data_of[i] = nil, nil, nil
+    M.inputs[i], M.outputs[i], M.contexts[i], M.max_outputs[i], M.masks[i] = nil, nil, nil, nil, nil
   end
-  n_ad_hoc = 0
+  M.n_ad_hoc = 0
 end
 
 --- The indices a name means, or nil: a target, provider/any-id (made for this request), a model, provider/*, an alias. The list is

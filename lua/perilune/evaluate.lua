@@ -39,7 +39,7 @@ local function blank()
     is_fleet = true, call = 0, op = "base", up = false,
     said = false, -- what chain{} said
     behind = false, -- open targets go last
-    word = false, test = false, asks = false, why = false, narrow = false, tag = false, -- op "test"
+    word = false, test = false, many = false, asks = false, why = false, narrow = false, tag = false, -- op "test"
     key = false, figure = false, -- op "sort"
     fields = false, -- op "with"
     found = false, how = false, -- op "list": indices (false: none), step fields by index
@@ -56,7 +56,8 @@ local function node(op, up, said, behind)
       pool[used] = f
     end
   end
-  f.call, f.op, f.up, f.said, f.behind = call.number, op, up, said, behind
+  -- is_fleet as well: a script may have written into the node when it was its own.
+  f.is_fleet, f.call, f.op, f.up, f.said, f.behind = true, call.number, op, up, said, behind
   return f
 end
 
@@ -78,7 +79,17 @@ function M.filter(up, word, test)
     return up
   end
   local f = node("test", up, up.said, up.behind)
-  f.word, f.test, f.asks, f.why, f.narrow, f.tag = word, test, false, false, false, false
+  f.word, f.test, f.many, f.asks, f.why, f.narrow, f.tag = word, test, false, false, false, false, false
+  return f
+end
+
+--- A filter that can do many at once, too: many(source, n, out) puts those that stay into `out`, which may be the source, notes its
+--- own cuts, and returns how many they are.
+function M.filter_many(up, word, test, many)
+  local f = M.filter(up, word, test)
+  if f ~= up then
+    f.many = many
+  end
   return f
 end
 
@@ -127,7 +138,7 @@ end
 
 --- Raises unless `fleet` is one of this request.
 function M.check(word, fleet)
-  if type(fleet) == "table" and rawget(fleet, "call") == call.number then
+  if type(fleet) == "table" and fleet.call == call.number then
     return
   end
   if type(fleet) ~= "table" or not rawget(fleet, "is_fleet") then
@@ -183,19 +194,23 @@ local function filtered(source, tests, nt, scratch)
     local t = tests[k]
     local word, test, asks, why = t.word, t.test, t.asks, t.why
     local m = 0
-    for j = 1, n do
-      local i = source[j]
-      local left_out
-      if asks then
-        left_out = not asks(views[i]) and why
-      else
-        left_out = test(records[i], i)
-      end
-      if not left_out then
-        m = m + 1
-        out[m] = i
-      elseif word then
-        cut(word, left_out, i)
+    if t.many then
+      m = t.many(source, n, out)
+    else
+      for j = 1, n do
+        local i = source[j]
+        local left_out
+        if asks then
+          left_out = not asks(views[i]) and why
+        else
+          left_out = test(records[i], i)
+        end
+        if not left_out then
+          m = m + 1
+          out[m] = i
+        elseif word then
+          cut(word, left_out, i)
+        end
       end
     end
     source, n = out, m
@@ -245,9 +260,10 @@ local function fill_keys(list, n, kind, by, keys)
   local records, views = catalogue.records, catalogue.views
   if kind == "cost" then
     local t_in, t_out = call.t_in, call.t_out
+    local inputs, outputs = catalogue.inputs, catalogue.outputs
     for j = 1, n do
-      local r = records[list[j]]
-      local input, output = r.input, r.output
+      local i = list[j]
+      local input, output = inputs[i], outputs[i]
       keys[j] = input and output and t_in * input + t_out * output or huge
     end
   elseif kind == "quality" then

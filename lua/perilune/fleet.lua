@@ -32,6 +32,7 @@ M.words = words
 local need -- mask of abilities
 local tokens, t_out -- all of them, and those of the answer
 local money, money_why -- the tightest ceiling
+local contexts, max_outputs, masks -- of the catalogue
 
 -- Reasons begin with what they are about: "price", "context" or "abilities". The core tells by that which status says best why a fleet
 -- was emptied.
@@ -48,16 +49,16 @@ local function lacks(missing)
   return "abilities: " .. table.concat(names, ", ")
 end
 
-local function able_test(r)
-  local context, max_output = r.context, r.max_output
-  if context and tokens > context then
+-- Why a target is not able, or nil.
+local function able_test(r, i)
+  if tokens > contexts[i] then
     return "context"
   end
-  if max_output and t_out > max_output then
+  if t_out > max_outputs[i] then
     return "context: max_output"
   end
-  local mask = r.mask
-  if need ~= 0 and mask and band(mask, need) ~= need then
+  local mask = masks[i]
+  if need ~= 0 and band(mask, need) ~= need then
     local missing = need - band(mask, need)
     local why = catalogue.lacks[missing]
     if not why then
@@ -77,10 +78,32 @@ local function able_test(r)
   return nil
 end
 
+-- Most targets are able, and asking each by a call of its own would cost more than asking.
+local function able_many(source, n, out)
+  local m = 0
+  for j = 1, n do
+    local i = source[j]
+    if tokens <= contexts[i] and t_out <= max_outputs[i] and money == huge and (need == 0 or band(masks[i], need) == need) then
+      m = m + 1
+      out[m] = i
+    else
+      local why = able_test(catalogue.records[i], i)
+      if why then
+        call.cut("able", why, i)
+      else
+        m = m + 1
+        out[m] = i
+      end
+    end
+  end
+  return m
+end
+
 local function read_needs()
   local req = call.request
   local limits, budget, uses = req.limits, rawget(req, "budget"), req.uses
   need = uses and next(uses) and catalogue.mask(uses) or 0
+  contexts, max_outputs, masks = catalogue.contexts, catalogue.max_outputs, catalogue.masks
   t_out = call.t_out
   tokens = call.t_in + t_out
   money, money_why = huge, "price over max_cost_usd"
@@ -101,7 +124,7 @@ function words.able(fleet)
   if not need then
     read_needs()
   end
-  local f = filter(fleet, "able", able_test)
+  local f = evaluate.filter_many(fleet, "able", able_test, able_many)
   if f ~= fleet then
     f.behind = true
   end
@@ -622,14 +645,15 @@ function Fleet.__newindex(_, key)
 end
 
 function Fleet.__concat(a, b)
-  for side = 1, 2 do
-    local f = side == 1 and a or b
-    if not M.is_fleet(f) then
-      error(("..: expected two fleets, got a %s"):format(type(f)), 2)
+  if type(a) ~= "table" or type(b) ~= "table" or a.call ~= call.number or b.call ~= call.number then
+    for side = 1, 2 do
+      local f = side == 1 and a or b
+      if not M.is_fleet(f) then
+        error(("..: expected two fleets, got a %s"):format(type(f)), 2)
+      end
+      check("..", f)
     end
   end
-  check("..", a)
-  check("..", b)
   return join(a, b)
 end
 

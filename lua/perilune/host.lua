@@ -465,6 +465,11 @@ local function answered(policy, answer, second, req)
   return out
 end
 
+local function asked(policy, req, all)
+  local answer, second = policy.decide(req, all, policy.prepared)
+  return answer_of(answer, second, req)
+end
+
 --- Asks a policy. Raises when the policy does, or answers with nonsense. What it returns is good until the next call.
 ---
 --- `req` may have an __index of the core's own for what is dear to push (headers, text, system); all else is in it.
@@ -475,11 +480,13 @@ function M.decide(name, req)
   local policy = policies[name] or policy_of(name)
   local all = fleet.begin(req)
   request.dress(req, policy.params)
-  local ok, answer, second = pcall(policy.decide, req, all, policy.prepared)
+  local ok, out = pcall(asked, policy, req, all)
   if not ok then
-    rethrow(answer, policy)
+    rethrow(out, policy)
   end
-  return answered(policy, answer, second, req)
+  out.cuts = call.cuts()
+  out.notes = call.notes()
+  return out
 end
 
 -- The rest of a chain, as the core has it: indices, or step tables with index or id.

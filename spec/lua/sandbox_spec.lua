@@ -118,6 +118,19 @@ describe("the sandbox", function()
     end)
   end)
 
+  it("lets no policy spoil the fleets of another", function()
+    kit.load([[return function(req, fleet)
+      local f = fleet:able():cheapest():where(function() return true end):take(2) .. fleet
+      for _, name in ipairs { "is_fleet", "call", "op", "up", "said", "behind", "test", "many", "narrow", "found", "a", "b" } do
+        pcall(function() f[name] = 3 end)
+        pcall(function() fleet[name] = 3 end)
+      end
+      return {}
+    end]], "hostile")
+    kit.ask "hostile"
+    assert.same({ "openai/gpt-4o-mini", "azure/gpt-4o" }, (kit.eval "fleet:able():cheapest():take(2)"))
+  end)
+
   it("gives each policy its request's random numbers", function()
     kit.load "return function(req, fleet) return {}, math.random() .. ' ' .. math.random(10) .. ' ' .. req.random(5, 6) end"
     local _, a = kit.ask("spec", { seed = 7 })
