@@ -21,7 +21,8 @@ struct buf {
     size_t cap;
 };
 
-/* Room for `more` bytes behind the end; returns where they go. The caller adds what it used to `len`. Aborts without memory. */
+/* Room for `more` bytes behind the end; returns where they go. The caller adds what it used to
+ * `len`. Aborts without memory. */
 char *buf_reserve(struct buf *b, size_t more);
 
 void buf_append(struct buf *b, const void *bytes, size_t len);
@@ -29,8 +30,9 @@ void buf_add(struct buf *b, struct span s);
 void buf_add_char(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* `s` as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD, control characters are escaped, and so are
- * U+2028, U+2029 and '<', so that the text is safe inside SSE and HTML as well (RFC 8259, section 7). */
+/* `s` as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD, control characters
+ * are escaped, and so are U+2028, U+2029 and '<', so that the text is safe inside SSE and HTML as
+ * well (RFC 8259, section 7). */
 void buf_add_json(struct buf *b, struct span s);
 
 /* Drops the first `len` bytes. */

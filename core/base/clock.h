@@ -3,7 +3,8 @@
  * Owns          nothing.
  * Fed by        the kernel.
  * Feeds         deadlines (monotonic) and what people read (wall).
- * Must not know who asks. Code that decides by time takes `now` as an argument, so that specs can say what time it is.
+ * Must not know who asks. Code that decides by time takes `now` as an argument, so that specs can
+ *               say what time it is.
  */
 #ifndef PERILUNE_BASE_CLOCK_H
 #define PERILUNE_BASE_CLOCK_H
@@ -20,7 +21,8 @@ uint64_t clock_ms(void);
 /* Milliseconds since 1970-01-01 UTC. */
 uint64_t clock_wall_ms(void);
 
-/* "2026-11-22T12:58:28.123Z" (RFC 3339) of a wall time; `out` holds 25 bytes and is NUL-terminated. */
+/* "2026-11-22T12:58:28.123Z" (RFC 3339) of a wall time; `out` holds 25 bytes and is
+ * NUL-terminated. */
 void clock_rfc3339(uint64_t wall_ms, char out[25]);
 
 #endif

@@ -22,7 +22,8 @@ struct step {
     uint32_t timeout_ms;     /* total time of one attempt */
     uint32_t first_token_ms; /* until the first content; streams only */
     uint32_t idle_ms;        /* longest silence after it */
-    int retries; /* further tries of this step; -1: the default, 1 for connect and for a rate limit that fits */
+    int retries; /* further tries of this step; -1: the default, 1 for connect and for a rate limit
+                  * that fits */
     uint32_t when;    /* FAILURE_BIT set of the failures that lead here; 0: FAILURE_DEFAULT_WHEN */
     nanousd max_cost; /* hard: over it the step is skipped */
     uint32_t max_latency_ms; /* soft: over it the step is skipped, unless all are */

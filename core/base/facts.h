@@ -1,4 +1,5 @@
-/* facts.h - what is known about a request before anyone decides on it: the request as policies see it.
+/* facts.h - what is known about a request before anyone decides on it: the request as policies see
+ * it.
  *
  * Owns          nothing: everything points into the request's memory.
  * Fed by        route/request, from the head, the body and the key.

@@ -2,7 +2,8 @@
  *
  * Owns          a parser's memory (simdjson, behind json.cpp, the only C++ here).
  * Fed by        bodies of requests and answers, data of stream events.
- * Feeds         whoever reads one: a value is a handle, good until the next json_parse() with the same parser.
+ * Feeds         whoever reads one: a value is a handle, good until the next json_parse() with the
+ *               same parser.
  * Must not know dialects.
  *
  *   struct json_parser *p = json_parser_new();
@@ -37,7 +38,8 @@ enum json_error {
     JSON_NOT_OBJECT = -4 /* the top level is no object */
 };
 
-/* A place in the last document a parser read. All zeros is an absent value, on which every reader below answers "absent". */
+/* A place in the last document a parser read. All zeros is an absent value, on which every reader
+ * below answers "absent". */
 struct json_value {
     const void *document;
     size_t at;
@@ -49,24 +51,30 @@ struct json_parser;
 struct json_parser *json_parser_new(void);
 void json_parser_free(struct json_parser *p);
 
-/* Reads and validates the whole text. `text` need not be padded and is not needed afterwards. Values of an earlier document are dead
- * from here on. What a document over 1 MB took is given back by the next smaller one. Numbers of any size and lone surrogate
- * escapes are JSON and are let through; such a number reads as a double (at most 1e308), such an escape as U+FFFD. Returns a
+/* Reads and validates the whole text. `text` need not be padded and is not needed afterwards.
+ * Values of an earlier document are dead from here on. What a document over 1 MB took is given back
+ * by the next smaller one. Numbers of any size and lone surrogate escapes are JSON and are let
+ * through; such a number reads as a double (at most 1e308), such an escape as U+FFFD. Returns a
  * json_error; `*root` is absent on failure. */
 int json_parse(struct json_parser *p, struct span text, struct json_value *root);
 
 enum json_type json_type(struct json_value v);
 
-/* The first member `key` of an object (compared unescaped); absent when there is none or `v` is no object. */
+/* The first member `key` of an object (compared unescaped); absent when there is none or `v` is no
+ * object. */
 struct json_value json_get(struct json_value v, const char *key);
 
-/* The same for `n` keys in one walk, where several are wanted of a small object many times: values[i] is the first member keys[i]. */
+/* The same for `n` keys in one walk, where several are wanted of a small object many times:
+ * values[i] is the first member keys[i]. */
 void json_pick(struct json_value v, const struct span *keys, struct json_value *values, size_t n);
 
 /* The number of elements of an array or members of an object; 0 for anything else. */
 size_t json_count(struct json_value v);
 
-/* Walks an array or object:  for (struct json_iter it = json_iter(v); json_next(&it);) use(it.key, it.value);
+/* Walks an array or object:
+ *
+ *   for (struct json_iter it = json_iter(v); json_next(&it);) use(it.key, it.value);
+ *
  * `key` is unescaped; SPAN_NONE in arrays. */
 struct json_iter {
     struct json_value container;
@@ -83,7 +91,8 @@ struct span json_text(struct json_value v);
 /* A number as a double; `absent` for anything else. */
 double json_number(struct json_value v, double absent);
 
-/* A whole number (an integer token, or a double with no fraction within +-2^53); false for anything else. */
+/* A whole number (an integer token, or a double with no fraction within +-2^53); false for anything
+ * else. */
 bool json_int(struct json_value v, int64_t *value);
 
 /* true for a literal true; false for anything else. */
@@ -100,21 +109,23 @@ struct json_member {
     struct json_value value; /* absent when not found; dies with the document, the places do not */
 };
 
-/* Finds members of an object of the document `p` read last: the top-level one (`in` NULL; offsets count from the start of the
- * text), or the value of a member of that one which was found before (offsets count from `in->value_at`). Keys compare
- * unescaped. JSON_NOT_OBJECT when it is none; JSON_DUPLICATE when one of the keys stands twice. */
+/* Finds members of an object of the document `p` read last: the top-level one (`in` NULL; offsets
+ * count from the start of the text), or the value of a member of that one which was found before
+ * (offsets count from `in->value_at`). Keys compare unescaped. JSON_NOT_OBJECT when it is none;
+ * JSON_DUPLICATE when one of the keys stands twice. */
 int json_locate(struct json_parser *p, const struct json_member *in, struct json_member *members,
                 size_t n);
 
 /* One change: a member set to raw JSON, or taken out when `raw` is SPAN_NONE. */
 struct json_edit {
-    struct json_member
-        where; /* as json_locate() left it; not found: the member is added at the end (or nothing is removed) */
-    struct span raw; /* JSON text; not checked here */
+    struct json_member where; /* as json_locate() left it; not found: the member is added at the end
+                               * (or nothing is removed) */
+    struct span raw;          /* JSON text; not checked here */
 };
 
-/* `text`, an object, with the edits done, appended to `out`; every byte outside of them as it was, commas kept right. Edits may come in any
- * order and must name different members. Costs the text's length once, plus the square of `n`. */
+/* `text`, an object, with the edits done, appended to `out`; every byte outside of them as it was,
+ * commas kept right. Edits may come in any order and must name different members. Costs the text's
+ * length once, plus the square of `n`. */
 void json_splice(struct span text, const struct json_edit *edits, size_t n, struct buf *out);
 
 #ifdef __cplusplus

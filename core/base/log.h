@@ -20,7 +20,8 @@ void log_init(enum log_level level);
 /* False when the name is none of debug, info, warn, error. */
 bool log_level_parse(const char *name, enum log_level *level);
 
-/* One line; control characters in the text become '?', so that a hostile value can not forge a line. */
+/* One line; control characters in the text become '?', so that a hostile value can not forge a
+ * line. */
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_debug(...) log_line(LOG_DEBUG, __VA_ARGS__)

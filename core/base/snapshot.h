@@ -1,12 +1,16 @@
-/* snapshot.h - everything that is configured, at one moment: settings, providers, targets, policies.
+/* snapshot.h - everything that is configured, at one moment: settings, providers, targets,
+ * policies.
  *
  * Owns          one arena with all of it. Immutable once published; swapped whole.
- * Fed by        script/config, which reads the configuration, and script/sources, which reads policy files.
+ * Fed by        script/config, which reads the configuration, and script/sources, which reads
+ *               policy files.
  * Feeds         every room.
  * Must not know where any of it came from.
  *
  *   const struct target *t = snapshot_target(snap, SPAN("openai/gpt-4o"));
- *   snapshot_ref(snap); ... snapshot_unref(snap);      // any thread; a worker takes one reference and counts its own requests
+ *   snapshot_ref(snap); ... snapshot_unref(snap);
+ *
+ * Counted from any thread; a worker takes one reference and counts its own requests.
  */
 #ifndef PERILUNE_BASE_SNAPSHOT_H
 #define PERILUNE_BASE_SNAPSHOT_H
@@ -24,8 +28,9 @@ struct price {
 };
 #define PRICE_UNKNOWN (-1)
 
-/* How a provider's refusals are told apart: the first rule that fits an answer names its class. Data, from lua/perilune/failure.lua and
- * the provider's own file. A rule fits when all it states fits. */
+/* How a provider's refusals are told apart: the first rule that fits an answer names its class.
+ * Data, from lua/perilune/failure.lua and the provider's own file. A rule fits when all it states
+ * fits. */
 struct failure_rule {
     int status_from, status_to; /* inclusive; 0, 0: any */
     struct span code;           /* equal to error.code or error.type; SPAN_NONE: any */
@@ -58,10 +63,10 @@ struct provider {
 
 /* One model at one provider. */
 struct target {
-    unsigned
-        index; /* its place in snapshot.targets; TARGET_AD_HOC for provider/any-id without a catalogue entry */
-    struct span id;       /* "openai/gpt-4o" */
-    struct span model;    /* the name people use: "gpt-4o" */
+    unsigned index;    /* its place in snapshot.targets; TARGET_AD_HOC for provider/any-id without a
+                        * catalogue entry */
+    struct span id;    /* "openai/gpt-4o" */
+    struct span model; /* the name people use: "gpt-4o" */
     struct span upstream; /* the vendor's name, which goes on the wire */
     const struct provider *provider;
     struct price price;
@@ -93,8 +98,8 @@ struct policy_source {
 
 /* Settings, with the defaults filled in. Lists are empty where nothing was set. */
 struct config {
-    struct span path;          /* of the file; SPAN_NONE: none was read */
-    bool mock_only; /* neither a file nor a provider key was found: the mock is all there is */
+    struct span path; /* of the file; SPAN_NONE: none was read */
+    bool mock_only;   /* neither a file nor a provider key was found: the mock is all there is */
     struct span listen, admin; /* "127.0.0.1:4100", "127.0.0.1:4101" */
     unsigned workers;
     struct span data_dir;
@@ -148,8 +153,8 @@ struct snapshot {
     size_t n_aliases;
     const struct policy_source *policies;
     size_t n_policies;
-    /* Modules of the Lua library, compiled: name and bytes. Made and read by script/loader; none: every
-     * Lua state compiles what it needs. */
+    /* Modules of the Lua library, compiled: name and bytes. Made and read by script/loader; none:
+     * every Lua state compiles what it needs. */
     const struct pair *library;
     size_t n_library;
     struct snapshot_index *index; /* names to targets; made by snapshot_seal() */
@@ -174,13 +179,15 @@ const struct named_chain *snapshot_chain(const struct snapshot *snap, struct spa
 /* The catalogue's target of that id, or NULL. */
 const struct target *snapshot_target(const struct snapshot *snap, struct span id);
 
-/* What a name means: a target id, provider/any-id (made in `arena`, price unknown), a bare model (at every provider that has it, in
- * the order of configuration), provider/ * (all of its targets), an alias. Appends up to `max` targets to `out`; returns how many
- * the name has (0: nobody knows it). A named chain is not looked up here. */
+/* What a name means: a target id, provider/any-id (made in `arena`, price unknown), a bare model
+ * (at every provider that has it, in the order of configuration), provider/ * (all of its targets),
+ * an alias. Appends up to `max` targets to `out`; returns how many the name has (0: nobody knows
+ * it). A named chain is not looked up here. */
 size_t snapshot_resolve(const struct snapshot *snap, struct span name, struct arena *arena,
                         const struct target **out, size_t max);
 
-/* Up to `max` known names (models, targets, chains) nearest to `name`, best first, none that is far off. */
+/* Up to `max` known names (models, targets, chains) nearest to `name`, best first, none that is far
+ * off. */
 size_t snapshot_near(const struct snapshot *snap, struct span name, struct span *out, size_t max);
 
 #endif

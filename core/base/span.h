@@ -16,7 +16,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* `len` bytes at `at`; not NUL-terminated unless a function says so. An absent value is SPAN_NONE (`at` is NULL). */
+/* `len` bytes at `at`; not NUL-terminated unless a function says so. An absent value is SPAN_NONE
+ * (`at` is NULL). */
 struct span {
     const char *at;
     size_t len;
@@ -63,7 +64,8 @@ struct span span_sub(struct span s, size_t from, size_t len);
 /* Without spaces and tabs at both ends. */
 struct span span_trim(struct span s);
 
-/* Cuts the part before the next `separator` off the front of *rest and returns it trimmed; false when *rest is used up. */
+/* Cuts the part before the next `separator` off the front of *rest and returns it trimmed; false
+ * when *rest is used up. */
 bool span_split(struct span *rest, char separator, struct span *part);
 
 /* Decimal digits only, no sign, no space; false on anything else or on overflow. */
@@ -72,7 +74,8 @@ bool span_uint(struct span s, uint64_t *value);
 /* A finite decimal number, as strtod reads it, with nothing behind it. */
 bool span_double(struct span s, double *value);
 
-/* Edits needed to turn `a` into `b` (Damerau-Levenshtein), for "did you mean". Names over 64 bytes compare as far apart. */
+/* Edits needed to turn `a` into `b` (Damerau-Levenshtein), for "did you mean". Names over 64 bytes
+ * compare as far apart. */
 unsigned span_distance(struct span a, struct span b);
 
 /* NUL-terminated into `out`, cut to fit; `size` is at least 1. */
