@@ -28,7 +28,8 @@ static struct span presented_key(const struct http_message *m) {
     return http_header(m, SPAN("x-goog-api-key"));
 }
 
-/* Its number, from 1, or 0. Every key is compared, so that the time does not tell which one was near. */
+/* Its number, from 1, or 0. Every key is compared, so that the time does not tell which one was
+ * near. */
 static unsigned key_number(const struct config *config, struct span key) {
     unsigned number = 0;
     for (size_t i = 0; i < config->n_client_keys; i++)
@@ -90,8 +91,9 @@ static bool type_is_json(struct span type) {
     return span_eq_nocase(essence, SPAN("application/json"));
 }
 
-/* Without keys, whoever reaches the port may spend; a web page in the developer's browser reaches it too, by a rebound name or a cross-site
- * form. So: our own names only, no foreign page, and a content type that a form can not send. */
+/* Without keys, whoever reaches the port may spend; a web page in the developer's browser reaches
+ * it too, by a rebound name or a cross-site form. So: our own names only, no foreign page, and a
+ * content type that a form can not send. */
 static bool check_page(const struct config *config, const struct http_message *m,
                        struct api_error *error) {
     if (!host_is_here(http_header(m, SPAN("host")))) {

@@ -17,8 +17,8 @@
 #include "route/endpoint.h"
 #include "route/error.h"
 
-/* Checks the key; without any configured, that no web page can spend from this machine. `*key` is its number, from 1, or 0. False with `*error`
- * filled: one text for every kind of wrong key. */
+/* Checks the key; without any configured, that no web page can spend from this machine. `*key` is
+ * its number, from 1, or 0. False with `*error` filled: one text for every kind of wrong key. */
 bool access_check(const struct snapshot *snap, const struct http_message *m,
                   const struct endpoint *endpoint, unsigned *key, struct api_error *error);
 
@@ -28,8 +28,8 @@ struct access_wishes {
     bool trace;         /* x-route-trace: 1 */
 };
 
-/* Reads the x-route headers and the rest of the head into `facts` (in the message's arena). False, with the header named, when one can not be
- * read. */
+/* Reads the x-route headers and the rest of the head into `facts` (in the message's arena). False,
+ * with the header named, when one can not be read. */
 bool access_read(struct http_message *m, struct facts *facts, struct access_wishes *wishes,
                  struct api_error *error);
 

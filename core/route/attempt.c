@@ -141,7 +141,8 @@ static int64_t http_date_ms(struct span value) {
     return in > 0 ? in : 0;
 }
 
-/* Milliseconds (retry-after-ms), or seconds or a date (RFC 9110, section 10.2.3); -1 when it is none of them. */
+/* Milliseconds (retry-after-ms), or seconds or a date (RFC 9110, section 10.2.3); -1 when it is
+ * none of them. */
 static int64_t retry_after(struct span name, struct span value) {
     double n;
     if (!span_double(value, &n))
@@ -227,7 +228,8 @@ static void stream_failed(struct attempt *a) {
     fail(a, a->stream.why, e->message);
 }
 
-/* Hands on what the stream has for the client, and its end. False: the attempt is not ours any more. */
+/* Hands on what the stream has for the client, and its end. False: the attempt is not ours any
+ * more. */
 static bool hand_on(struct attempt *a) {
     struct stream *s = &a->stream;
     if (s->state == STREAM_HELD)
@@ -478,8 +480,9 @@ static size_t make_headers(struct attempt *a, struct span *out) {
     return n;
 }
 
-/* Builds the upstream body: by the adapter where dialects differ (or a provider asks for it), else by changing the client's. Returns the path behind
- * the base URL; SPAN_NONE with the failure filled. */
+/* Builds the upstream body: by the adapter where dialects differ (or a provider asks for it), else
+ * by changing the client's. Returns the path behind the base URL; SPAN_NONE with the failure
+ * filled. */
 static struct span build(struct attempt *a) {
     const struct attempt_setup *s = &a->setup;
     const struct target *target = s->step->target;

@@ -1,14 +1,18 @@
-/* attempt.h - one try of one step: a request goes up in the target's dialect, an answer comes back in the client's.
+/* attempt.h - one try of one step: a request goes up in the target's dialect, an answer comes back
+ * in the client's.
  *
- * Owns          the upstream body, the transfer, what came back and has not been passed on, its own timers.
+ * Owns          the upstream body, the transfer, what came back and has not been passed on, its own
+ *               timers.
  * Fed by        request, with a step; transfer, with bytes.
- * Feeds         struct attempt_events: nothing before there is something for the client, then whole events or a whole answer.
+ * Feeds         struct attempt_events: nothing before there is something for the client, then whole
+ *               events or a whole answer.
  * Must not know clients, chains, other attempts.
  *
  *   a = attempt_start(&tools, &setup, &events, request);
- *   ... on_content, on_events..., on_end   (a stream)      or   on_answer   (a whole answer)      or   on_fail, at any point ...
+ *   ... on_content, on_events..., on_end (a stream), or on_answer (a whole answer), or on_fail ...
  *   attempt_free(a);          cancels what is under way
- *   attempt_release(a);       after on_end or on_answer: lets the exchange run out, so that its connection is kept
+ *   attempt_release(a);       after on_end or on_answer: the exchange runs out by itself, so that
+ *                             its connection is kept
  */
 #ifndef PERILUNE_ROUTE_ATTEMPT_H
 #define PERILUNE_ROUTE_ATTEMPT_H
@@ -48,15 +52,18 @@ struct attempt_setup {
 };
 
 struct attempt_events {
-    /* A stream's first content is here: on_events will bring it, and all that was held before it, next. */
+    /* A stream's first content is here: on_events will bring it, and all that was held before it,
+     * next. */
     void (*on_content)(void *owner, struct attempt *a);
-    /* Whole events in the client's dialect, borrowed. False: the client is slow; wait for attempt_resume(). */
+    /* Whole events in the client's dialect, borrowed. False: the client is slow; wait for
+     * attempt_resume(). */
     bool (*on_events)(void *owner, struct attempt *a, struct span events);
     /* The last chunk is about to go: `out` gets the JSON of its `route` member, or stays empty. */
     void (*on_route)(void *owner, struct attempt *a, struct buf *out);
     /* The stream ended well, all its events are out; the end mark is the receiver's to write. */
     void (*on_end)(void *owner, struct attempt *a);
-    /* A whole valid answer, in the client's dialect, the receiver's until attempt_free() or attempt_release(). */
+    /* A whole valid answer, in the client's dialect, the receiver's until attempt_free() or
+     * attempt_release(). */
     void (*on_answer)(void *owner, struct attempt *a, struct span body);
     /* It failed: attempt_failure(). The last event. */
     void (*on_fail)(void *owner, struct attempt *a);
@@ -78,7 +85,8 @@ struct attempt *attempt_start(struct attempt_tools *tools, const struct attempt_
 /* Valid in on_fail and until the attempt is freed. */
 const struct attempt_failure *attempt_failure(const struct attempt *a);
 
-/* The model that answers, as the provider named it (the target's own name where it did not). From on_content or on_answer on. */
+/* The model that answers, as the provider named it (the target's own name where it did not). From
+ * on_content or on_answer on. */
 struct span attempt_model(const struct attempt *a);
 
 /* Headers of the answer that may be passed on. */

@@ -26,7 +26,8 @@ bool chain_takes(const struct step *step, enum failure class, const struct targe
     if (step->when)
         return step->when & FAILURE_BIT(class);
     if (class == FAILURE_CONTEXT_LENGTH && failed) {
-        /* Only a larger window helps; an unknown one is worth a try unless it is the same model again. */
+        /* Only a larger window helps; an unknown one is worth a try unless it is the same model
+         * again. */
         if (!step->target->context || !failed->context)
             return step->target != failed;
         return step->target->context > failed->context;
@@ -75,8 +76,8 @@ static struct chain_move try_step(struct chain_walk *walk, size_t at) {
     return (struct chain_move){ .verdict = CHAIN_TRY, .step = &walk->chain->steps[at] };
 }
 
-/* The first step from `from` on that takes `class` and passes its thresholds. When nothing has been tried and only slowness
- * stands in the way, the fastest of the slow ones. */
+/* The first step from `from` on that takes `class` and passes its thresholds. When nothing has been
+ * tried and only slowness stands in the way, the fastest of the slow ones. */
 static struct chain_move pick(struct chain_walk *walk, const struct chain_view *view, size_t from,
                               enum failure class, const struct target *failed) {
     const struct chain *c = walk->chain;
@@ -125,8 +126,9 @@ static bool fits(const struct chain_walk *walk, uint64_t now_ms, int64_t wait_ms
            (!walk->deadline_ms || at < walk->deadline_ms);
 }
 
-/* How long to wait before the same step is tried again; -1: it is not. Steps that say nothing are retried once, for a connection
- * that could not be made and for a rate limit that says when it ends, and only where the chain has nowhere else to go. */
+/* How long to wait before the same step is tried again; -1: it is not. Steps that say nothing are
+ * retried once, for a connection that could not be made and for a rate limit that says when it
+ * ends, and only where the chain has nowhere else to go. */
 static int64_t retry_wait(const struct chain_walk *walk, const struct chain_view *view,
                           const struct chain_failure *failed, bool last, uint64_t now_ms) {
     const struct step *step = &walk->chain->steps[walk->at];
@@ -154,7 +156,8 @@ static bool anybody_takes(const struct chain_walk *walk, const struct chain_fail
     return false;
 }
 
-/* on_exhausted = "queue": once more from the start, while the retry window is open and waiting can help. */
+/* on_exhausted = "queue": once more from the start, while the retry window is open and waiting can
+ * help. */
 static struct chain_move queue(struct chain_walk *walk, const struct chain_view *view,
                                const struct chain_failure *failed, uint64_t now_ms) {
     const struct chain *c = walk->chain;

@@ -50,28 +50,33 @@ struct chain_move {
 
 struct chain_walk {
     const struct chain *chain;
-    size_t at;         /* the step last tried or to be tried */
-    unsigned tries;    /* of that step so far */
-    unsigned attempts; /* of all */
-    nanousd spent;     /* kept by the caller: what attempts have cost so far */
+    size_t at;                      /* the step last tried or to be tried */
+    unsigned tries;                 /* of that step so far */
+    unsigned attempts;              /* of all */
+    nanousd spent;                  /* kept by the caller: what attempts have cost so far */
     uint64_t began_ms, deadline_ms; /* absolute; deadline 0: none */
-    unsigned rounds;   /* times it began again from the start */
+    unsigned rounds;                /* times it began again from the start */
 };
 
-void chain_begin(struct chain_walk *walk, const struct chain *chain, uint64_t now_ms, uint64_t deadline_ms);
+void chain_begin(struct chain_walk *walk, const struct chain *chain, uint64_t now_ms,
+                 uint64_t deadline_ms);
 
-/* The next move. `failed` is NULL for the first one. Counts an attempt for each CHAIN_TRY; after CHAIN_WAIT call chain_resume(). */
-struct chain_move chain_next(struct chain_walk *walk, const struct chain_view *view, const struct chain_failure *failed,
-                             uint64_t now_ms);
+/* The next move. `failed` is NULL for the first one. Counts an attempt for each CHAIN_TRY; after
+ * CHAIN_WAIT call chain_resume(). */
+struct chain_move chain_next(struct chain_walk *walk, const struct chain_view *view,
+                             const struct chain_failure *failed, uint64_t now_ms);
 
 /* The wait is over: what to try. */
-struct chain_move chain_resume(struct chain_walk *walk, const struct chain_view *view, uint64_t now_ms);
+struct chain_move chain_resume(struct chain_walk *walk, const struct chain_view *view,
+                               uint64_t now_ms);
 
-/* Another rest of the chain, as on_failure gave it: the steps behind the present one become `rest`. `chain` is the walk's own; the
- * new list lies in `arena`. */
-void chain_replace(struct chain_walk *walk, struct chain *chain, struct arena *arena, const struct step *rest, size_t n);
+/* Another rest of the chain, as on_failure gave it: the steps behind the present one become `rest`.
+ * `chain` is the walk's own; the new list lies in `arena`. */
+void chain_replace(struct chain_walk *walk, struct chain *chain, struct arena *arena,
+                   const struct step *rest, size_t n);
 
-/* The same step again in `wait_ms`, as on_failure asked. CHAIN_END when that is past the deadline or the attempts are used up. */
+/* The same step again in `wait_ms`, as on_failure asked. CHAIN_END when that is past the deadline
+ * or the attempts are used up. */
 struct chain_move chain_stay(struct chain_walk *walk, uint32_t wait_ms, uint64_t now_ms);
 
 /* Whether `step` is reached by a failure of that class of the step before it. */

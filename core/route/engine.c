@@ -122,7 +122,8 @@ static struct quarantine *entry_for(struct engine *e, struct span version) {
     return oldest;
 }
 
-/* Too many kills within a minute: some by two keys or more, more by a single one. A limit of 0 switches that rule off. */
+/* Too many kills within a minute: some by two keys or more, more by a single one. A limit of 0
+ * switches that rule off. */
 static bool over_limit(const struct quarantine *q, const struct config *c, uint64_t now) {
     unsigned kills = 0;
     bool two_keys = false;

@@ -1,13 +1,14 @@
 /* engine.h - what all workers share, and the workers.
  *
- * Owns          health, the watchdog, the workers, the newest snapshot, the hooks, which policy versions are in quarantine.
+ * Owns          health, the watchdog, the workers, the newest snapshot, the hooks, which policy
+ *               versions are in quarantine.
  * Fed by        admin (or a spec), with snapshots, on one thread: the builder's, which may block.
  * Feeds         workers, with snapshots and policy states; admin, with what is wanted.
  * Must not know files, configuration, HTTP.
  *
  *   engine_init(&e, &options); engine_start(&e, snap, &address);
- *   engine_adopt(&e, snap);                 workers swap; engine_adopted() turns true when all serve it
- *   engine_refill(&e);                      builds the policy states workers want; call when `on_want` has been
+ *   engine_adopt(&e, snap);      workers swap; engine_adopted() turns true when all serve it
+ *   engine_refill(&e);           builds the policy states workers want, once `on_want` was called
  *   engine_stop(&e); engine_deinit(&e);
  */
 #ifndef PERILUNE_ROUTE_ENGINE_H
@@ -21,10 +22,10 @@ enum { WORKERS_MAX = 64, QUARANTINE_MAX = 64, QUARANTINE_KILLS = 64 };
 struct quarantine {
     char version[96];
     struct {
-        uint64_t ms;  /* clock_ms(); 0: there was none */
-        unsigned key; /* whose request it was */
+        uint64_t ms;           /* clock_ms(); 0: there was none */
+        unsigned key;          /* whose request it was */
     } kills[QUARANTINE_KILLS]; /* the last ones, newest first */
-    bool closed; /* in quarantine */
+    bool closed;               /* in quarantine */
 };
 
 struct engine {
@@ -38,24 +39,28 @@ struct engine {
     struct pump_options pump_options;
     struct sockaddr_storage address; /* where clients come in */
 
-    /* From any thread: engine_refill() is wanted, or a worker has swapped. May be called from inside a request. */
+    /* From any thread: engine_refill() is wanted, or a worker has swapped. May be called from
+     * inside a request. */
     void (*on_want)(void *owner);
     void *owner;
 
     pthread_mutex_t lock; /* over what follows */
     struct quarantine quarantine[QUARANTINE_MAX];
-    atomic_uint n_closed;   /* versions in quarantine; read without the lock */
-    uint64_t logged_ms;     /* policy failures are logged a few times a second at most */
+    atomic_uint n_closed; /* versions in quarantine; read without the lock */
+    uint64_t logged_ms;   /* policy failures are logged a few times a second at most */
     unsigned logged, unlogged;
 };
 
 /* `on_want` as above. Starts nothing but the watchdog. 0, or negative with the reason logged. */
-int engine_init(struct engine *e, const struct pump_options *pump, void (*on_want)(void *owner), void *owner);
+int engine_init(struct engine *e, const struct pump_options *pump, void (*on_want)(void *owner),
+                void *owner);
 
-/* Starts the workers on `address`. The engine takes the caller's reference to `snap`. 0, or negative with the reason logged. */
+/* Starts the workers on `address`. The engine takes the caller's reference to `snap`. 0, or
+ * negative with the reason logged. */
 int engine_start(struct engine *e, struct snapshot *snap, const struct sockaddr_storage *address);
 
-/* Gives every worker the snapshot, with policy states made for it. The engine takes the caller's reference. */
+/* Gives every worker the snapshot, with policy states made for it. The engine takes the caller's
+ * reference. */
 void engine_adopt(struct engine *e, struct snapshot *snap);
 
 /* Whether every worker serves the newest snapshot. */

@@ -41,8 +41,8 @@ struct api_error {
     struct span custom_code; /* a policy's own, or the provider's; SPAN_NONE: the name of `code` */
     struct span type;        /* the provider's own; SPAN_NONE: by status */
     struct span message;
-    struct span param;       /* SPAN_NONE: null */
-    int64_t retry_after_ms;  /* -1: none */
+    struct span param;         /* SPAN_NONE: null */
+    int64_t retry_after_ms;    /* -1: none */
     const struct trace *trace; /* NULL: nothing was tried */
 };
 
@@ -54,7 +54,8 @@ int error_status(const struct api_error *e);
 /* The JSON body for a client of that dialect (DIALECT_NONE: the OpenAI shape). */
 void error_write(enum dialect dialect, const struct api_error *e, struct buf *out);
 
-/* What a stream ends with when it can not end well: one event with nothing but the error, and the dialect's end mark. */
+/* What a stream ends with when it can not end well: one event with nothing but the error, and the
+ * dialect's end mark. */
 void error_write_event(enum dialect dialect, const struct api_error *e, struct buf *out);
 
 /* The code for an HTTP message that could not be read. */

@@ -54,7 +54,8 @@ void health_began(struct health_figure *f) {
     atomic_fetch_add_explicit(&f->in_flight, 1, memory_order_relaxed);
 }
 
-/* An eighth of the newest: ten answers forget most of what was. Two workers may overwrite each other's update; a figure can bear it. */
+/* An eighth of the newest: ten answers forget most of what was. Two workers may overwrite each
+ * other's update; a figure can bear it. */
 static void average(atomic_uint *figure, uint32_t ms) {
     uint64_t old = atomic_load_explicit(figure, memory_order_relaxed);
     uint64_t sample = ms ? ms : 1;

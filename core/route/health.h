@@ -29,12 +29,14 @@ struct health_figure {
 struct health *health_new(void);
 void health_free(struct health *h);
 
-/* The figures of a target, made on first use. They stay where they are until health_free(). Any thread. */
+/* The figures of a target, made on first use. They stay where they are until health_free(). Any
+ * thread. */
 struct health_figure *health_figure(struct health *h, struct span target);
 
 void health_began(struct health_figure *f);
 
-/* FAILURE_NONE: answered; `first_ms` is 0 where the answer was no stream. A cancelled attempt, a refusal that was the client's doing and a threshold say nothing about the target. */
+/* FAILURE_NONE: answered; `first_ms` is 0 where the answer was no stream. A cancelled attempt, a
+ * refusal that was the client's doing and a threshold say nothing about the target. */
 void health_ended(struct health_figure *f, enum failure why, uint32_t first_ms, uint32_t total_ms);
 
 /* Predicted total time of an attempt in ms; 0 while nothing is known. */

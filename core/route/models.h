@@ -1,4 +1,5 @@
-/* models.h - the models on offer, as GET /v1/models tells them (OpenAI's list, with what a router's users want to know beside it).
+/* models.h - the models on offer, as GET /v1/models tells them (OpenAI's list, with what a router's
+ * users want to know beside it).
  *
  * Owns          nothing.
  * Fed by        worker; cli, for `perilune models`.
@@ -11,7 +12,8 @@
 #include "base/buf.h"
 #include "base/snapshot.h"
 
-/* {"object":"list","data":[...]}: auto, every policy as policy/NAME, every named chain, every model once and every target. */
+/* {"object":"list","data":[...]}: auto, every policy as policy/NAME, every named chain, every model
+ * once and every target. */
 void models_write_list(const struct snapshot *snap, struct buf *out);
 
 /* One of them. False when there is none of that name. */

@@ -71,7 +71,8 @@ bool reach_policy(const struct snapshot *snap, struct facts *facts, struct span 
     if (span_eq(name, SPAN("auto")))
         name = c->auto_policy;
     *policy = name;
-    /* A configured policy may be missing, when its file never loaded: the fallback chain answers then. */
+    /* A configured policy may be missing, when its file never loaded: the fallback chain answers
+     * then. */
     if (!asked || snapshot_policy(snap, name))
         return true;
     return no_policy(snap, name, wished.at != NULL, arena, error);

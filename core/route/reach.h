@@ -2,7 +2,8 @@
  *
  * Owns          nothing.
  * Fed by        request, with the facts and the snapshot.
- * Feeds         request, with the name of the policy that decides, the chain when none does, a chain cut down to what is allowed.
+ * Feeds         request, with the name of the policy that decides, the chain when none does, a
+ *               chain cut down to what is allowed.
  * Must not know Lua, networks.
  */
 #ifndef PERILUNE_ROUTE_REACH_H
@@ -11,13 +12,14 @@
 #include "base/decision.h"
 #include "route/error.h"
 
-/* Which policy decides; first match wins: `wished` (header), the model policy/NAME or auto:MODE (facts->model becomes "auto" then), the tier's, the
- * endpoint's, the account's. `auto` means the account's mode. False with `*error` when one that does not exist was asked for. */
+/* Which policy decides; first match wins: `wished` (header), the model policy/NAME or auto:MODE
+ * (facts->model becomes "auto" then), the tier's, the endpoint's, the account's. `auto` means the
+ * account's mode. False with `*error` when one that does not exist was asked for. */
 bool reach_policy(const struct snapshot *snap, struct facts *facts, struct span wished,
                   struct arena *arena, struct span *policy, struct api_error *error);
 
-/* Whether every model the client names is known: a target, a model, an alias, provider/any-id, a configured chain, or auto. False with `*error`,
- * which gives near names. */
+/* Whether every model the client names is known: a target, a model, an alias, provider/any-id, a
+ * configured chain, or auto. False with `*error`, which gives near names. */
 bool reach_names(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
                  struct api_error *error);
 

@@ -22,14 +22,16 @@ struct reply {
 
 void reply_init(struct reply *r, struct arena *arena);
 
-/* Left out when `value` is empty. Bytes that have no place in a header become '?', so that no value can add a header of its own; a value
- * is cut at 1 KB. Both texts are borrowed until the reply is sent. */
+/* Left out when `value` is empty. Bytes that have no place in a header become '?', so that no value
+ * can add a header of its own; a value is cut at 1 KB. Both texts are borrowed until the reply is
+ * sent. */
 void reply_add(struct reply *r, struct span name, struct span value);
 
 /* access-control-* for a page whose origin is configured, and `vary` where any is. */
 void reply_cors(struct reply *r, const struct config *config, const struct http_message *m);
 
-/* retry-after, x-should-retry. `tried`: attempts were made, so that the client's library should not multiply them. */
+/* retry-after, x-should-retry. `tried`: attempts were made, so that the client's library should not
+ * multiply them. */
 void reply_error_headers(struct reply *r, const struct api_error *error, bool tried);
 
 #endif

@@ -110,7 +110,8 @@ static void cancel_others(struct request *r, const struct attempt *spared) {
     }
 }
 
-/* The tail gate. Everything that ends a request comes through here, once, just before its last bytes go out. */
+/* The tail gate. Everything that ends a request comes through here, once, just before its last
+ * bytes go out. */
 static void gate(struct request *r, enum request_outcome outcome, int status) {
     struct worker *w = r->worker;
     const struct request_hooks *hooks = engine_hooks(w->engine);

@@ -1,12 +1,14 @@
 /* request.h - the driver: one client request from its first byte to its last.
  *
- * Owns          the request's state: its facts, the policy's decision, the walk along the chain, the attempts alive, the client's side.
+ * Owns          the request's state: its facts, the policy's decision, the walk along the chain,
+ *               the attempts alive, the client's side.
  * Fed by        worker, with a whole message; policy, attempt, timers.
  * Feeds         conn, with a reply; trace; the tail gate, with what became of it.
  * Must not know dialects, curl, Lua.
  *
- * A request is DECIDING (also: waiting for a policy state), TRYING (attempts are alive; at most one owns the client's stream), WAITING (for a
- * retry or in a queue) and then over. Whatever ends it passes request.c's one tail gate.
+ * A request is DECIDING (also: waiting for a policy state), TRYING (attempts are alive; at most one
+ * owns the client's stream), WAITING (for a retry or in a queue) and then over. Whatever ends it
+ * passes request.c's one tail gate.
  *
  *   request_begin(worker, conn, message, endpoint);      answers by itself and frees itself
  */
@@ -30,12 +32,16 @@ enum request_outcome {
 
 /* Where money and the record hook in. Any member may be NULL. Called on the worker's thread. */
 struct request_hooks {
-    /* Sets the attempt's bound aside before it starts (-1: no price). False: there is not enough; the step counts as failed for `cost`. */
+    /* Sets the attempt's bound aside before it starts (-1: no price). False: there is not enough;
+     * the step counts as failed for `cost`. */
     bool (*reserve)(void *owner, const struct facts *facts, const struct step *step, nanousd bound);
-    /* The attempt is over: what was set aside is exchanged for what it cost. Once for each reserve that said yes. */
-    void (*settle)(void *owner, const struct facts *facts, const struct trace_attempt *attempt, nanousd bound);
+    /* The attempt is over: what was set aside is exchanged for what it cost. Once for each reserve
+     * that said yes. */
+    void (*settle)(void *owner, const struct facts *facts, const struct trace_attempt *attempt,
+                   nanousd bound);
     /* The request is over; called just before its last bytes go to the client. Once. */
-    void (*record)(void *owner, const struct facts *facts, const struct trace *trace, enum request_outcome outcome, int status);
+    void (*record)(void *owner, const struct facts *facts, const struct trace *trace,
+                   enum request_outcome outcome, int status);
     void *owner;
 };
 

@@ -1,8 +1,10 @@
-/* stream.h - a provider's stream on its way to the client: checked event by event, held until there is content.
+/* stream.h - a provider's stream on its way to the client: checked event by event, held until there
+ * is content.
  *
  * Owns          the framer, and the events that wait for the first content (256 KB at most).
  * Fed by        attempt, with bytes cut anywhere.
- * Feeds         attempt, through `out`: whole events in the client's dialect, ready to go once `flowing`.
+ * Feeds         attempt, through `out`: whole events in the client's dialect, ready to go once
+ *               `flowing`.
  * Must not know connections, timers, retries.
  *
  *   stream_init(&s, &setup);

@@ -47,7 +47,8 @@ void trace_init(struct trace *t, struct span id, uint64_t began_us);
 /* A new last entry, in `arena`, for the target. */
 struct trace_attempt *trace_add(struct trace *t, struct arena *arena, const struct target *target);
 
-/* What the usage costs at the target's price, rounded once, up: nano-dollars, or -1 when a price or the usage is not known. */
+/* What the usage costs at the target's price, rounded once, up: nano-dollars, or -1 when a price or
+ * the usage is not known. */
 nanousd trace_cost(const struct target *target, int64_t input, int64_t output, int64_t cached);
 
 /* The sum of the known costs of all attempts; -1 when an attempt that answered has none. */

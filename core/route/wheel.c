@@ -38,8 +38,9 @@ void wheel_disarm(struct wheel *w, struct wheel_timer *t) {
     w->armed--;
 }
 
-/* Timers of later rounds share the slot and stay. The slot's list is taken off first, so that a callback may arm, disarm or free
- * any timer, this slot's included: each is linked into one of two lists at any time. */
+/* Timers of later rounds share the slot and stay. The slot's list is taken off first, so that a
+ * callback may arm, disarm or free any timer, this slot's included: each is linked into one of two
+ * lists at any time. */
 static void turn_slot(struct wheel *w, struct wheel_timer **slot, uint64_t now_ms) {
     struct wheel_timer *looking = NULL;
     if (!*slot)

@@ -250,7 +250,8 @@ static enum failure class_of_status(int status) {
     }
     if (status >= 400 && status < 500)
         return FAILURE_BAD_REQUEST;
-    /* An error inside an answer that claims success is the provider's trouble, unless its words say otherwise. */
+    /* An error inside an answer that claims success is the provider's trouble, unless its words say
+     * otherwise. */
     return status >= 500 || (status >= 200 && status < 300) ? FAILURE_SERVER_ERROR
                                                             : FAILURE_BAD_RESPONSE;
 }

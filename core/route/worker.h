@@ -1,7 +1,7 @@
 /* worker.h - one thread that answers clients.
  *
- * Owns          a loop and everything on it: listener, connections, pump, timers, a JSON parser, the adapter state, the policy states of
- *               the snapshots it serves.
+ * Owns          a loop and everything on it: listener, connections, pump, timers, a JSON parser,
+ *               the adapter state, the policy states of the snapshots it serves.
  * Fed by        engine, with snapshots and policy states built elsewhere.
  * Feeds         request, with what it needs; engine, with what it wants.
  * Must not know other workers.
@@ -24,8 +24,8 @@
 
 struct engine;
 
-/* What a worker serves between two swaps: a snapshot, and what belongs to it here. Requests count on it; the last one frees it once it
- * is not the newest. */
+/* What a worker serves between two swaps: a snapshot, and what belongs to it here. Requests count
+ * on it; the last one frees it once it is not the newest. */
 struct epoch {
     struct snapshot *snap;
     struct policy_state *policy; /* NULL after a kill, until the spare's successor comes */
@@ -59,8 +59,8 @@ struct worker {
     uv_timer_t turner; /* turns the wheel while a timer is armed */
     uv_async_t wake;   /* somebody put something into the mailbox */
     struct epoch *epoch;
-    struct request *requests; /* all under way */
-    struct request *awaiting; /* those that need a policy state */
+    struct request *requests;   /* all under way */
+    struct request *awaiting;   /* those that need a policy state */
     struct wheel_timer drained; /* the end of patience when shutting down */
     bool stopping;
     uint64_t stopped_ms; /* when that began */
@@ -74,19 +74,22 @@ struct worker {
     atomic_uint wants;      /* policy states missing here; engine builds them */
 };
 
-/* Makes a worker that will serve `snap`, with two policy states of it, and starts its thread. 0 or a negative UV_E number. */
+/* Makes a worker that will serve `snap`, with two policy states of it, and starts its thread. 0 or
+ * a negative UV_E number. */
 int worker_start(struct worker *w, struct engine *engine, unsigned index,
                  const struct sockaddr_storage *address, struct snapshot *snap,
                  struct policy_state *policy, struct policy_state *spare);
 
-/* From any thread: another snapshot (a reference is taken) with its two states, which become the worker's. */
+/* From any thread: another snapshot (a reference is taken) with its two states, which become the
+ * worker's. */
 void worker_adopt(struct worker *w, struct snapshot *snap, struct policy_state *policy,
                   struct policy_state *spare);
 
 /* From any thread: one more state of the snapshot it was last given. */
 void worker_refill(struct worker *w, struct policy_state *state);
 
-/* From any thread: no new connections, requests under way may end, for the configuration's drain_ms; then the thread ends. */
+/* From any thread: no new connections, requests under way may end, for the configuration's
+ * drain_ms; then the thread ends. */
 void worker_stop(struct worker *w);
 
 /* Waits for the thread's end. */
@@ -99,7 +102,8 @@ void worker_arm(struct worker *w, struct wheel_timer *t, uint64_t due_ms);
 /* The state to decide with, or NULL: the caller waits in `awaiting`. */
 struct policy_state *worker_policy(struct worker *w, struct epoch *e);
 
-/* The state died while it decided: it is thrown away, the spare takes over, another is asked for. */
+/* The state died while it decided: it is thrown away, the spare takes over, another is asked
+ * for. */
 void worker_policy_died(struct worker *w, struct epoch *e);
 
 /* A request ends: it does not count on its epoch any more. */
