@@ -1,7 +1,9 @@
 /* admin.h - the admin side: what runs the engine, and what one can ask of it.
  *
- * Owns          the main thread's loop: signals, the file watch, the admin listener; making snapshots and policy states.
- * Fed by        cli/run, with a configuration that has been read once; files, signals, POST /api/reload.
+ * Owns          the main thread's loop: signals, the file watch, the admin listener; making
+ *               snapshots and policy states.
+ * Fed by        cli/run, with a configuration that has been read once; files, signals, POST
+ *               /api/reload.
  * Feeds         engine.
  * Must not know how requests are answered.
  *
@@ -10,8 +12,8 @@
  * HTTP, on the admin address, with `Authorization: Bearer TOKEN` (but for /health):
  *   GET /health              200
  *   GET /api/status          what is served, by which versions, how much
- *   POST /api/reload         reads everything again; answers when all workers serve it: 200 {generation, findings}, or 422 {findings} and nothing
- *                            has changed
+ *   POST /api/reload         reads everything again; answers when all workers serve it: 200
+ *                            {generation, findings}, or 422 {findings} and nothing has changed
  */
 #ifndef PERILUNE_ADMIN_ADMIN_H
 #define PERILUNE_ADMIN_ADMIN_H
@@ -20,10 +22,10 @@
 #include "script/config.h"
 
 struct admin_options {
-    struct config_options config;      /* to read it again */
+    struct config_options config; /* to read it again */
     struct pump_options pump;
     struct sockaddr_storage data_address, admin_address; /* with real ports */
-    struct span token;                 /* of the admin side */
+    struct span token;                                   /* of the admin side */
     /* Called once everything answers, on the main thread. */
     void (*on_ready)(void *owner, const struct snapshot *snap);
     void *owner;

@@ -1,6 +1,7 @@
 /* watcher.h - hears when files change.
  *
- * Owns          a file-system event handle for each folder watched, and the timer that waits for a save to end.
+ * Owns          a file-system event handle for each folder watched, and the timer that waits for a
+ *               save to end.
  * Fed by        the kernel.
  * Feeds         one callback, once a burst of changes has been quiet for a moment.
  * Must not know what the files are.
@@ -52,7 +53,8 @@ struct watcher {
 
 void watcher_init(struct watcher *w, uv_loop_t *loop, void (*on_change)(void *owner), void *owner);
 
-/* Watches these and nothing else. Folders that do not exist are passed over; `only` names must outlive the watch. */
+/* Watches these and nothing else. Folders that do not exist are passed over; `only` names must
+ * outlive the watch. */
 void watcher_set(struct watcher *w, const struct watcher_root *roots, size_t n);
 
 /* Closes every handle; the loop must run until they are closed. */

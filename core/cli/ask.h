@@ -11,8 +11,9 @@
 #include "base/buf.h"
 #include "base/snapshot.h"
 
-/* Sends `method path` to the instance whose state folder `config` names, with its token. The answer's body is appended to `body`. Returns
- * the HTTP status, or 0 with the reason printed (the command exits with CLI_UNREACHABLE then). */
+/* Sends `method path` to the instance whose state folder `config` names, with its token. The
+ * answer's body is appended to `body`. Returns the HTTP status, or 0 with the reason printed (the
+ * command exits with CLI_UNREACHABLE then). */
 int ask(const struct config *config, const char *method, const char *path, struct buf *body);
 
 #endif

@@ -11,8 +11,8 @@
 #include "cli/cli.h"
 #include "script/config.h"
 
-/* Reads what --config names (or what is found without it). Errors are printed, warnings too. NULL when it is wrong: exit with
- * CLI_BAD_CONFIG. */
+/* Reads what --config names (or what is found without it). Errors are printed, warnings too. NULL
+ * when it is wrong: exit with CLI_BAD_CONFIG. */
 struct snapshot *setup_read(const struct cli_call *call, const char *mock_url);
 
 /* The options it reads with. */

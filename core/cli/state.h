@@ -14,13 +14,16 @@
 /* Makes the folder (0700) when it is not there. False with the reason printed. */
 bool state_open(const struct config *config);
 
-/* Reads `name` of the folder into `out`, without the line feed at its end. False when it is not there. */
+/* Reads `name` of the folder into `out`, without the line feed at its end. False when it is not
+ * there. */
 bool state_read(const struct config *config, const char *name, struct buf *out);
 
 /* Writes it whole: a new file takes the old one's place. False with the reason printed. */
 bool state_write(const struct config *config, const char *name, struct span text);
 
-/* The secret in `name`; made of 192 random bits behind `prefix` when there is none. `*made` tells. */
-bool state_secret(const struct config *config, const char *name, const char *prefix, struct buf *out, bool *made);
+/* The secret in `name`; made of 192 random bits behind `prefix` when there is none. `*made`
+ * tells. */
+bool state_secret(const struct config *config, const char *name, const char *prefix,
+                  struct buf *out, bool *made);
 
 #endif

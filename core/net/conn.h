@@ -3,8 +3,8 @@
  * Owns          the transport, the parser, the connection's limits in time, and bytes pipelined
  *               behind the request being answered (64 KB at most, then reading stops).
  * Fed by        listener, with an accepted socket.
- * Feeds         struct conn_events of its server, with whole messages; the `struct conn_user` of the
- *               request being answered.
+ * Feeds         struct conn_events of its server, with whole messages; the `struct conn_user` of
+ *               the request being answered.
  * Must not know what a request asks for.
  *
  *   on_message(server, c, m):  conn_attach(c, &user_events, request);
@@ -40,7 +40,7 @@ struct conn_server {
     const struct conn_events *events;
     void *owner;
     size_t max_body_bytes; /* of all messages not freed yet; over it a body is refused with 503; 0:
-                              no limit */
+                            * no limit */
     /* kept by conn */
     struct conn *conns;
     size_t n_conns;
@@ -98,9 +98,10 @@ void conn_finish(struct conn *c);
  * only the close would end the reply). */
 void conn_abort(struct conn *c);
 
-/* Bytes as they are: in front of a reply (103), or instead of one, head and framing included, right or
- * wrong. For the scripted upstream, whose business is to misbehave. Where no conn_start() or conn_reply()
- * follows, the end is conn_finish(), conn_abort() or conn_reset(). Returns as conn_write() does. */
+/* Bytes as they are: in front of a reply (103), or instead of one, head and framing included, right
+ * or wrong. For the scripted upstream, whose business is to misbehave. Where no conn_start() or
+ * conn_reply() follows, the end is conn_finish(), conn_abort() or conn_reset(). Returns as
+ * conn_write() does. */
 bool conn_raw(struct conn *c, struct span bytes);
 
 /* Ends the connection by RST, whatever was written. */

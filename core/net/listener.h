@@ -5,9 +5,8 @@
  * Feeds         conn_open().
  * Must not know HTTP.
  *
- *   int fd = listener_probe(&address);   // once, before the workers: fails when the address is
- * taken listener_open(&l, &address, max, &server);                                  // in each
- * worker
+ *   int fd = listener_probe(&address);               // once, before the workers: is it taken?
+ *   listener_open(&l, &address, max, &server);       // in each worker
  */
 #ifndef PERILUNE_NET_LISTENER_H
 #define PERILUNE_NET_LISTENER_H

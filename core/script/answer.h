@@ -12,8 +12,9 @@
 
 #include <lua.h>
 
-/* Reads the table on top of the stack, which stays there. NULL, or what is wrong with it; then `*out` means nothing. The library has checked
- * everything a script can get wrong and said so in its own words: what is found here is a fault of the library. */
+/* Reads the table on top of the stack, which stays there. NULL, or what is wrong with it; then
+ * `*out` means nothing. The library has checked everything a script can get wrong and said so in
+ * its own words: what is found here is a fault of the library. */
 const char *answer_read(lua_State *L, const struct snapshot *snap, struct arena *arena,
                         struct decision *out);
 

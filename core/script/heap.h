@@ -1,4 +1,5 @@
-/* heap.h - the memory of one Lua state: fast for its many small objects, capped, and given back whole without asking Lua.
+/* heap.h - the memory of one Lua state: fast for its many small objects, capped, and given back
+ * whole without asking Lua.
  *
  * Owns          pages of equal small cells, and larger blocks one by one.
  * Fed by        Lua, through heap_allocate().
@@ -34,7 +35,8 @@ struct heap {
 void heap_init(struct heap *h, size_t cap);
 void heap_deinit(struct heap *h);
 
-/* A lua_Alloc; `heap` is the struct. NULL when the cap is reached; running out of real memory aborts. */
+/* A lua_Alloc; `heap` is the struct. NULL when the cap is reached; running out of real memory
+ * aborts. */
 void *heap_allocate(void *heap, void *old, size_t old_size, size_t size);
 
 #endif

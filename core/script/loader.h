@@ -11,13 +11,14 @@
 #include "base/snapshot.h"
 #include "script/vm.h"
 
-/* Sets the global `require`, to be called inside a protected call once the standard libraries are open. `library`
- * outlives the state. */
+/* Sets the global `require`, to be called inside a protected call once the standard libraries are
+ * open. `library` outlives the state. */
 void loader_open(lua_State *L, const struct vm_library *library);
 
-/* Compiles every module the binary carries, those of `dir` (NULL: none) in their place: states made from that start
- * many times faster. To be called inside a protected call; what does not compile is left out, and raises when it is
- * required. Returns how many there are in `*modules`, in `arena`. */
+/* Compiles every module the binary carries, those of `dir` (NULL: none) in their place: states made
+ * from that start many times faster. To be called inside a protected call; what does not compile is
+ * left out, and raises when it is required. Returns how many there are in `*modules`, in
+ * `arena`. */
 size_t loader_compile(lua_State *L, const char *dir, struct arena *arena,
                       const struct pair **modules);
 

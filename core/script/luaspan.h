@@ -15,7 +15,8 @@
 /* A text, or nil for SPAN_NONE. */
 void luaspan_push(lua_State *L, struct span s);
 
-/* The text at `index`, borrowed as long as it lies there; SPAN_NONE when there is none (a number is none). */
+/* The text at `index`, borrowed as long as it lies there; SPAN_NONE when there is none (a number is
+ * none). */
 struct span luaspan_at(lua_State *L, int index);
 
 /* A copy of the field `name` of the table on top of the stack, SPAN_NONE when it holds no text. */

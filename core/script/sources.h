@@ -14,7 +14,8 @@
 #include "base/snapshot.h"
 
 enum sources_kind {
-    SOURCES_POLICIES, /* policies/NAME.lua, and "lib/NAME" for policies/lib/NAME.lua; no NAME_spec.lua, no other sub-folder */
+    SOURCES_POLICIES, /* policies/NAME.lua, and "lib/NAME" for policies/lib/NAME.lua; no
+                       * NAME_spec.lua, no other sub-folder */
     SOURCES_PROVIDERS /* providers/NAME.lua */
 };
 
@@ -25,11 +26,13 @@ struct source_file {
     int error; /* negative errno: it is there but can not be read; `text` is empty */
 };
 
-/* All files of a kind, in the order of their names. One in `dir` (NULL: no such folder) stands for the shipped one of its name. */
+/* All files of a kind, in the order of their names. One in `dir` (NULL: no such folder) stands for
+ * the shipped one of its name. */
 size_t sources_read(enum sources_kind kind, const char *dir, struct arena *arena,
                     struct source_file **files);
 
-/* "tier@3f9c2a1b": the policy's name and a fingerprint of its text and of all it requires, wherever the files lie. */
+/* "tier@3f9c2a1b": the policy's name and a fingerprint of its text and of all it requires, wherever
+ * the files lie. */
 struct span sources_version(const struct policy_source *source, struct arena *arena);
 
 #endif

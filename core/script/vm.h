@@ -18,17 +18,18 @@
 
 enum vm_result {
     VM_OK,
-    VM_RAISED,  /* an error: vm_error() tells which */
-    VM_TIMEOUT, /* over its processor time; the state is dead */
-    VM_NOMEM, /* over its memory, also when the script swallowed the error; a policy's state is dead */
+    VM_RAISED,    /* an error: vm_error() tells which */
+    VM_TIMEOUT,   /* over its processor time; the state is dead */
+    VM_NOMEM,     /* over its memory, also when the script swallowed the error; a policy's state is
+                   * dead */
     VM_BAD_RESULT /* it ended, with something that is no answer: vm_error() tells */
 };
 
 /* "timeout", "raised", "memory", "bad result", "ok": for traces. */
 const char *vm_result_name(enum vm_result r);
 
-/* The thread that watches calls of other threads. One serves a process, more do not disturb each other;
- * NULL, with the reason logged, when it does not start. */
+/* The thread that watches calls of other threads. One serves a process, more do not disturb each
+ * other; NULL, with the reason logged, when it does not start. */
 struct vm_watchdog;
 struct vm_watchdog *vm_watchdog_new(void);
 void vm_watchdog_free(struct vm_watchdog *w); /* every guard must be closed */
@@ -41,13 +42,13 @@ uint64_t vm_guard_kills(const struct vm_guard *g);
 
 enum vm_kind {
     VM_POLICY, /* jumped out of; only base, string, table, math, bit, coroutine, and those cut down
-                  by perilune.sandbox */
+                * by perilune.sandbox */
     VM_TRUSTED /* adapters, configuration: a count hook and the allocator end a call with an error,
-                  the state lives on; cjson is there */
+                * the state lives on; cjson is there */
 };
 
-/* Where `require` finds the modules of the trusted library (perilune.*), in this order. What it points to outlives
- * the state. */
+/* Where `require` finds the modules of the trusted library (perilune.*), in this order. What it
+ * points to outlives the state. */
 struct vm_library {
     const struct pair *compiled; /* from loader_compile(): name and bytes */
     size_t n_compiled;
@@ -56,7 +57,8 @@ struct vm_library {
 };
 
 struct vm;
-/* JIT off. `memory` is the cap in bytes. `library` is copied; NULL: what the binary carries alone. */
+/* JIT off. `memory` is the cap in bytes. `library` is copied; NULL: what the binary carries
+ * alone. */
 struct vm *vm_new(enum vm_kind kind, size_t memory, const struct vm_library *library);
 
 /* Also for a dead one. Gives back all memory; nothing of a policy state runs any more. */
