@@ -32,6 +32,8 @@ struct admin {
     struct conn_server server;
     struct listener *listener;
     struct waiting *waiting;
+    struct snapshot *older;          /* in force before the present one; NULL: it is the first */
+    unsigned closed;                 /* policy versions in quarantine that have been dealt with */
     struct config_findings findings; /* of the last reading */
     uint64_t began_ms, loaded_ms;    /* wall clock */
     bool loaded_ok, stopping, ready;
@@ -76,6 +78,29 @@ static void set_watch(struct admin *a, const struct config *c) {
     watcher_set(&a->watch, there, n);
 }
 
+static bool is_banned(void *owner, struct span version) {
+    return engine_quarantined(owner, version);
+}
+
+/* Whether the two serve the same policies: then an older one is worth keeping. */
+static bool same_policies(const struct snapshot *a, const struct snapshot *b) {
+    if (a->n_policies != b->n_policies)
+        return false;
+    for (size_t i = 0; i < a->n_policies; i++)
+        if (!span_eq(a->policies[i].version, b->policies[i].version))
+            return false;
+    return true;
+}
+
+/* What is served now becomes what was served before. */
+static void remember(struct admin *a, const struct snapshot *next) {
+    if (same_policies(a->engine.snap, next))
+        return;
+    if (a->older)
+        snapshot_unref(a->older);
+    a->older = snapshot_ref(a->engine.snap);
+}
+
 /* False when nothing has changed because the configuration is wrong. */
 static bool reload(struct admin *a) {
     uint64_t before = clock_ms();
@@ -83,7 +108,8 @@ static bool reload(struct admin *a) {
     config_findings_init(&a->findings);
     /* First the watch, for folders that are new, then the reading: what is saved in between is read again. */
     set_watch(a, &a->engine.snap->config);
-    struct snapshot *snap = config_load(&a->options->config, a->engine.snap, &a->findings);
+    const struct config_history history = { a->engine.snap, a->older, is_banned, &a->engine };
+    struct snapshot *snap = config_load(&a->options->config, &history, &a->findings);
     log_findings(&a->findings);
     a->loaded_ms = clock_wall_ms();
     a->loaded_ok = snap != NULL;
@@ -91,6 +117,7 @@ static bool reload(struct admin *a) {
         log_error("the configuration is wrong: what was loaded before keeps serving");
         return false;
     }
+    remember(a, snap);
     engine_adopt(&a->engine, snap);
     set_watch(a, &a->engine.snap->config);
     log_info("generation %u is loaded (%zu policies, %zu targets, %llu ms)", snap->generation,
@@ -357,6 +384,12 @@ static void on_want(uv_async_t *async) {
     struct admin *a = async->data;
     if (a->stopping)
         return;
+    /* A policy went into quarantine: its last good version takes over, where there is one. */
+    unsigned closed = atomic_load(&a->engine.n_closed);
+    if (closed != a->closed) {
+        a->closed = closed;
+        reload(a);
+    }
     engine_refill(&a->engine);
     serve_waiting(a);
 }
@@ -453,6 +486,8 @@ int admin_run(const struct admin_options *options, struct snapshot *snap) {
     if (uv_loop_close(&a->loop) == UV_EBUSY)
         uv_walk(&a->loop, name_handle, NULL);
     close_waiting(a);
+    if (a->older)
+        snapshot_unref(a->older);
     engine_deinit(&a->engine);
     config_findings_deinit(&a->findings);
     free(a);

@@ -49,7 +49,7 @@ void config_findings_add(struct config_findings *f, struct config_finding findin
 
 struct reading {
     const struct config_options *options;
-    const struct snapshot *last;
+    const struct config_history *history;
     struct config_findings *findings;
     struct arena arena; /* of what is needed only while reading */
     struct snapshot *snap;
@@ -283,12 +283,22 @@ static void push_files(lua_State *L, const struct reading *r) {
     }
 }
 
+static bool is_banned(const struct reading *r, struct span version) {
+    const struct config_history *h = r->history;
+    return h->is_banned && h->is_banned(h->owner, version);
+}
+
 /* The last good version of a policy that is not good any more; false when there is none. */
 static bool put_last(struct reading *r, struct span name, struct policy_source *at) {
-    const struct policy_source *good = r->last ? snapshot_policy(r->last, name) : NULL;
-    if (good)
+    const struct snapshot *before[] = { r->history->last, r->history->older };
+    for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
+        const struct policy_source *good = before[i] ? snapshot_policy(before[i], name) : NULL;
+        if (!good || is_banned(r, good->version))
+            continue;
         *at = copy_source(good, &r->snap->arena);
-    return good != NULL;
+        return true;
+    }
+    return false;
 }
 
 /* Gathers each policy with what it requires. */
@@ -350,10 +360,14 @@ static void check_policies(struct reading *r, struct vm_guard *guard) {
     struct policy_source *good =
         arena_new_array(&snap->arena, struct policy_source, snap->n_policies + 1);
     for (size_t i = 0; i < snap->n_policies; i++) {
-        if (!fault_of(faults, n, snap->policies[i].name))
-            good[kept++] = snap->policies[i];
-        else
-            kept += put_last(r, snap->policies[i].name, &good[kept]);
+        const struct policy_source *p = &snap->policies[i];
+        bool loads = !fault_of(faults, n, p->name);
+        if (loads && !is_banned(r, p->version))
+            good[kept++] = *p;
+        else if (put_last(r, p->name, &good[kept]))
+            kept++;
+        else if (loads) /* banned, and nothing to put in its place: its name stays known */
+            good[kept++] = *p;
     }
     snap->policies = good;
     snap->n_policies = kept;
@@ -393,14 +407,17 @@ static bool check_all(struct reading *r) {
     return true;
 }
 
-struct snapshot *config_load(const struct config_options *options, const struct snapshot *last,
+struct snapshot *config_load(const struct config_options *options,
+                             const struct config_history *history,
                              struct config_findings *findings) {
-    struct reading r = {
-        .options = options, .last = last, .findings = findings, .snap = snapshot_new()
-    };
+    static const struct config_history none = { 0 };
+    struct reading r = { .options = options,
+                         .history = history ? history : &none,
+                         .findings = findings,
+                         .snap = snapshot_new() };
     arena_init(&r.arena, 65536);
     if (read_all(&r) && check_all(&r)) {
-        r.snap->generation = last ? last->generation + 1 : 1;
+        r.snap->generation = r.history->last ? r.history->last->generation + 1 : 1;
         snapshot_seal(r.snap);
     } else {
         snapshot_unref(r.snap);

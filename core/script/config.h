@@ -36,11 +36,21 @@ struct config_options {
                              provider key; NULL: no mock */
 };
 
-/* Reads everything: configuration, providers, policies. `last` (or NULL) is the snapshot now in
- * force: a policy that does not load any more is taken from there, so that the last good version
- * keeps serving. Returns a sealed snapshot with one reference; NULL when the configuration itself
- * is wrong (findings say what). */
-struct snapshot *config_load(const struct config_options *options, const struct snapshot *last,
+/* What was served before, so that a policy which is no good any more keeps its last good version.
+ * Either may be NULL. */
+struct config_history {
+    const struct snapshot *last;  /* now in force */
+    const struct snapshot *older; /* in force before it */
+    /* Whether that version must not serve, although it loads (quarantine). NULL: all may. */
+    bool (*is_banned)(void *owner, struct span version);
+    void *owner;
+};
+
+/* Reads everything: configuration, providers, policies. A policy that does not load, or is banned,
+ * is taken from `history` (NULL: there is none). Returns a sealed snapshot with one reference; NULL
+ * when the configuration itself is wrong (findings say what). */
+struct snapshot *config_load(const struct config_options *options,
+                             const struct config_history *history,
                              struct config_findings *findings);
 
 /* True when no provider key and no file were found, so that only the mock can answer. */

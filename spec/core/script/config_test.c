@@ -59,7 +59,8 @@ static struct snapshot *load(struct world *w, const char *path, const char *mock
         snapshot_unref(w->last);
         w->last = w->snap;
     }
-    w->snap = config_load(&options, w->last, &w->findings);
+    const struct config_history history = { .last = w->last };
+    w->snap = config_load(&options, &history, &w->findings);
     return w->snap;
 }
 
