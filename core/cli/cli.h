@@ -7,11 +7,11 @@
  *               list.
  * Must not know what a command does.
  *
- * A command is one file, core/cli/NAME.c, that defines one `struct cli_command` with everything help,
- * completion and the manual print about it; cli.c lists it in its table:
+ * A command is one file, core/cli/NAME.c, that defines one `struct cli_command` with everything
+ * help, completion and the manual print about it; cli.c lists it in its table:
  *
  *   static int mock_main(const struct cli_call *call) { ... cli_option(call, "listen") ... }
- *   const struct cli_command mock_command = { .name = "mock", .summary = "...", .main = mock_main };
+ *   const struct cli_command mock_command = { .name = "mock", .main = mock_main, ... };
  */
 #ifndef PERILUNE_CLI_CLI_H
 #define PERILUNE_CLI_CLI_H

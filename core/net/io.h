@@ -6,7 +6,7 @@
  * Must not know HTTP.
  *
  *   io->read_start(io); ... on_read(owner, bytes, len) ... io->write(io, parts, n) ...
- * io->close(io) ... on_closed(owner)
+ *   io->close(io) ... on_closed(owner)
  */
 #ifndef PERILUNE_NET_IO_H
 #define PERILUNE_NET_IO_H
