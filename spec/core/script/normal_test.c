@@ -1,0 +1,98 @@
+/* What the configuration's Lua hands over; whole configurations are read in config_test. */
+#include "lua_unit.h"
+
+#include "script/normal.h"
+
+#include <math.h>
+
+#define SETTINGS                                                                                   \
+    "config = { workers = 2, listen = 'a:1', fallback = { 'x' }, routes = { { name = 'r', value "  \
+    "= 'p' } }, tiers = {}, "                                                                      \
+    "policy_params = {}, client_keys = {}, cors_origins = {}, lua_dir = 'lua', data_dir = "        \
+    "'/data', max_body = 5e9 }"
+#define PROVIDER                                                                                   \
+    "{ name = 'p', base_url = 'http://x/v1', dialect = 'openai_chat', auth = 'bearer', "           \
+    "keys = { { secret = 's', weight = 3 } }, headers = { 'a: b' }, connect_ms = 7, "              \
+    "rules = { { status_from = 400, status_to = 499, text = 't', class = 'quota' } } }"
+#define TARGET(n)                                                                                  \
+    "{ id = 'p/m', model = 'm', upstream = 'u', provider = " #n                                    \
+    ", price = { input = 15 }, abilities = 3, tags = {} }"
+#define REST "chains = { { name = 'c', targets = { 'm' } } }, aliases = {}, mock_only = true"
+
+struct call {
+    const char *expression;
+    struct snapshot *snap;
+};
+
+static enum vm_result read(lua_State *L, void *arg) {
+    struct call *c = arg;
+    lua_value(L, c->expression);
+    normal_read(L, c->snap);
+    assert_true(lua_istable(L, -1));
+    return VM_OK;
+}
+
+static void all_of_it_is_copied(void **state) {
+    struct call c = { "{ " SETTINGS ", providers = { " PROVIDER
+                      " }, targets = { " TARGET(1) " }, " REST " }",
+                      snapshot_new() };
+    assert_int_equal(lua_run(read, &c), VM_OK);
+    const struct config *config = &c.snap->config;
+    assert_int_equal(config->workers, 2);
+    assert_span(config->listen, "a:1");
+    assert_null(config->path.at);
+    assert_span(config->fallback[0], "x");
+    assert_span(config->routes[0].value, "p");
+    assert_int_equal(config->n_tiers, 0);
+    assert_span(config->data_dir, "/data");
+    assert_true(config->lua_dir.at[0] == '/' && span_ends(config->lua_dir, SPAN("/lua")));
+    assert_true(config->max_body == 5000000000u);
+    assert_true(config->mock_only);
+    const struct provider *p = &c.snap->providers[0];
+    assert_int_equal(p->dialect, DIALECT_OPENAI_CHAT);
+    assert_int_equal(p->auth, AUTH_BEARER);
+    assert_span(p->keys[0].secret, "s");
+    assert_int_equal(p->keys[0].weight, 3);
+    assert_span(p->headers[0], "a: b");
+    assert_int_equal(p->rules[0].class, FAILURE_QUOTA);
+    assert_int_equal(p->rules[0].status_to, 499);
+    assert_null(p->rules[0].code.at);
+    assert_int_equal(p->connect_ms, 7);
+    const struct target *t = &c.snap->targets[0];
+    assert_ptr_equal(t->provider, p);
+    assert_int_equal(t->index, 0);
+    assert_int_equal(t->price.input, 15);
+    assert_int_equal(t->price.output, PRICE_UNKNOWN);
+    assert_true(isnan(t->quality));
+    assert_true(t->weight == 1);
+    assert_span(c.snap->chains[0].targets[0], "m");
+    snapshot_seal(c.snap);
+    snapshot_unref(c.snap);
+}
+
+static void another_shape_is_an_error(void **state) {
+    static const char *const shapes[] = {
+        "{}",
+        "{ " SETTINGS ", providers = { " PROVIDER " }, targets = { " TARGET(2) " }, " REST " }",
+        "{ " SETTINGS ", providers = { " PROVIDER " }, targets = { " TARGET(0) " }, " REST " }",
+        "{ " SETTINGS ", providers = 'none', targets = {}, " REST " }",
+        "{ " SETTINGS
+        ", providers = { { name = 5, keys = {}, headers = {}, rules = {} } }, targets = {}, " REST
+        " }",
+        "{ " SETTINGS ", providers = {}, targets = {}, chains = { {} }, aliases = {} }",
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        struct call c = { shapes[i], snapshot_new() };
+        if (lua_run(read, &c) != VM_RAISED)
+            fail_msg("this was taken: %s", shapes[i]);
+        snapshot_unref(c.snap);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_of_it_is_copied),
+        cmocka_unit_test(another_shape_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

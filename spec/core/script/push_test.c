@@ -1,0 +1,161 @@
+#include "lua_unit.h"
+
+#include "base/ability.h"
+#include "script/policy.h"
+#include "script/push.h"
+
+#include <math.h>
+
+static struct provider provider = { .name = { "p", 1 } };
+
+static enum vm_result setup(lua_State *L, void *arg) {
+    struct span tags[] = { SPAN("eu") }, chained[] = { SPAN("p/m"), SPAN("p/n") };
+    struct target targets[] = {
+        { .id = SPAN("p/m"),
+          .model = SPAN("m"),
+          .provider = &provider,
+          .price = { 2500000000, 10, PRICE_UNKNOWN, 0 },
+          .context = 1000,
+          .abilities = ABILITY_TOOLS | ABILITY_FILES,
+          .quality = 12.5,
+          .weight = 2,
+          .tags = tags,
+          .n_tags = 1 },
+        { .id = SPAN("p/n"),
+          .model = SPAN("n"),
+          .provider = &provider,
+          .price = { -1, -1, -1, -1 },
+          .quality = NAN },
+    };
+    struct named_chain chain = { SPAN("m"), chained, 2 };
+    struct pair params[] = { { SPAN("own"), SPAN("{\"a\":1}") } };
+    struct snapshot snap = { .providers = &provider,
+                             .n_providers = 1,
+                             .targets = targets,
+                             .n_targets = 2,
+                             .chains = &chain,
+                             .n_chains = 1,
+                             .config = { .policy_params = params, .n_policy_params = 1 } };
+    push_setup(L, &snap);
+    assert_true(
+        lua_holds(L, "#v.targets == 2 and v.providers[1] == 'p' and v.chains.m[2] == 'p/n'"));
+    assert_true(lua_holds(L, "next(v.aliases) == nil and v.params.own == '{\"a\":1}'"));
+    assert_true(lua_holds(
+        L,
+        "v.targets[1].id == 'p/m' and v.targets[1].provider == 'p' and v.targets[1].weight == 2"));
+    assert_true(
+        lua_holds(L, "v.targets[1].price.input == 2.5 and v.targets[1].price.output == 1e-8"));
+    assert_true(
+        lua_holds(L, "v.targets[1].price.cached == nil and v.targets[1].price.cache_write == 0"));
+    assert_true(lua_holds(L, "v.targets[1].context == 1000 and v.targets[1].max_output == nil"));
+    assert_true(lua_holds(L, "v.targets[1].abilities.tools and v.targets[1].abilities.files and "
+                             "not v.targets[1].abilities.audio"));
+    assert_true(lua_holds(
+        L,
+        "v.targets[1].quality == 12.5 and v.targets[2].quality == nil and v.targets[1].tags.eu"));
+    assert_true(lua_holds(L, "next(v.targets[2].price) == nil"));
+    return VM_OK;
+}
+
+static enum vm_result request(lua_State *L, void *arg) {
+    struct pair headers[] = { { SPAN("a"), SPAN("1") } };
+    struct facts facts = { .id = SPAN("id"),
+                           .dialect = DIALECT_OPENAI_CHAT,
+                           .headers = headers,
+                           .n_headers = 1,
+                           .text = SPAN("t"),
+                           .max_cost_usd = HUGE_VAL,
+                           .seed = UINT64_MAX };
+    push_request(L, &facts);
+    assert_true(lua_holds(
+        L, "v.id == 'id' and v.dialect == 'openai_chat' and v.model == nil and v.stream == false"));
+    assert_true(lua_holds(
+        L, "next(v.limits) == nil and v.tokens.input == 0 and v.headers == nil and v.text == nil"));
+    assert_true(lua_holds(L, "v.seed == 2 ^ 53 - 1"));
+    bool is_text = false;
+    push_request_field(L, &facts, SPAN("headers"), &is_text);
+    assert_true(lua_holds(L, "v.a == '1'"));
+    assert_false(is_text);
+    push_request_field(L, &facts, SPAN("nothing"), &is_text);
+    assert_true(lua_isnil(L, -1));
+    assert_false(is_text);
+    push_request_field(L, &facts, SPAN("text"), &is_text);
+    assert_true(lua_holds(L, "v == 't'"));
+    assert_true(is_text);
+    return VM_OK;
+}
+
+static enum vm_result failure(lua_State *L, void *arg) {
+    struct target known = { .id = SPAN("p/m"), .index = 4 },
+                  ad_hoc = { .id = SPAN("p/x"), .index = TARGET_AD_HOC };
+    struct policy_failure failed = { .class = FAILURE_RATE_LIMITED,
+                                     .target = &known,
+                                     .status = 429,
+                                     .retry_after_ms = 0,
+                                     .message = SPAN("slow"),
+                                     .attempt = 2,
+                                     .spent_usd = 0.5 };
+    push_failure(L, &failed);
+    assert_true(lua_holds(L, "v.class == 'rate_limited' and v.target == 'p/m' and v.status == 429 "
+                             "and v.retry_after_ms == 0"));
+    assert_true(lua_holds(
+        L, "v.message == 'slow' and v.attempt == 2 and v.spent_usd == 0.5 and v.left_ms == 0"));
+    struct pair params[] = { { SPAN("seed"), SPAN("1") } };
+    struct step rest[] = {
+        { .target = &known, .retries = -1, .max_cost = NANOUSD_NONE },
+        { .target = &ad_hoc,
+          .retries = 0,
+          .max_cost = 1000000,
+          .when = FAILURE_BIT(FAILURE_AUTH),
+          .params = params,
+          .n_params = 1 },
+    };
+    push_rest(L, rest, 2);
+    assert_true(lua_holds(L, "#v == 2 and v[1].index == 5 and v[1].id == nil and v[1].retries == "
+                             "nil and v[1].max_cost_usd == nil"));
+    assert_true(lua_holds(L, "v[2].id == 'p/x' and v[2].index == nil and v[2].retries == 0 and "
+                             "v[2].max_cost_usd == 0.001"));
+    assert_true(lua_holds(L, "v[2].when == 2 ^ 8 and v[2].params[1][1] == 'seed'"));
+    return VM_OK;
+}
+
+static enum vm_result source(lua_State *L, void *arg) {
+    struct policy_source lib = { .name = SPAN("l"), .path = SPAN("lp"), .text = SPAN("lt") };
+    struct policy_source own = { .name = SPAN("n"),
+                                 .version = SPAN("v"),
+                                 .path = SPAN("p"),
+                                 .text = SPAN("t"),
+                                 .libs = &lib,
+                                 .n_libs = 1 };
+    push_source(L, &own);
+    assert_true(
+        lua_holds(L, "v.name == 'n' and v.version == 'v' and v.path == 'p' and v.text == 't'"));
+    assert_true(lua_holds(L, "#v.libs == 1 and v.libs[1].name == 'l' and v.libs[1].text == 'lt'"));
+    return VM_OK;
+}
+
+static void the_catalogue(void **state) {
+    assert_int_equal(lua_run(setup, NULL), VM_OK);
+}
+
+static void a_request(void **state) {
+    assert_int_equal(lua_run(request, NULL), VM_OK);
+}
+
+static void a_failure_and_the_rest(void **state) {
+    assert_int_equal(lua_run(failure, NULL), VM_OK);
+}
+
+static void a_policys_source(void **state) {
+    assert_int_equal(lua_run(source, NULL), VM_OK);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_catalogue),
+        cmocka_unit_test(a_request),
+        cmocka_unit_test(a_failure_and_the_rest),
+        cmocka_unit_test(a_policys_source),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,123 @@
+/* Who is ended and who is not; the kinds of runaway scripts are in vm_test. */
+#include "lua_unit.h"
+
+#include "script/watchdog.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+enum { DEADLINE_US = 3000 };
+
+struct world {
+    struct vm_watchdog *watchdog;
+    struct vm_guard *guard;
+    struct vm *vm;
+};
+
+static int open_world(void **state) {
+    struct world *w = calloc(1, sizeof *w);
+    w->watchdog = vm_watchdog_new();
+    assert_non_null(w->watchdog);
+    w->guard = vm_guard_open(w->watchdog);
+    w->vm = vm_new(VM_POLICY, 4 << 20, NULL);
+    *state = w;
+    return 0;
+}
+
+static int close_world(void **state) {
+    struct world *w = *state;
+    vm_free(w->vm);
+    vm_guard_close(w->guard);
+    vm_watchdog_free(w->watchdog);
+    free(w);
+    return 0;
+}
+
+static enum vm_result run_away(lua_State *L, void *arg) {
+    lua_value(L, "(function() while true do end end)()");
+    return VM_OK;
+}
+
+static enum vm_result wait_outside(lua_State *L, void *arg) {
+    nanosleep(&(struct timespec){ .tv_nsec = 50 * 1000 * 1000 }, NULL);
+    lua_value(L, "1");
+    return VM_OK;
+}
+
+static enum vm_result count_a_little(lua_State *L, void *arg) {
+    lua_value(L, "(function() local n = 0 for i = 1, 1000 do n = n + i end return n end)()");
+    return lua_tonumber(L, -1) == 500500 ? VM_OK : VM_BAD_RESULT;
+}
+
+/* A thread that sleeps uses no processor. */
+static void waiting_is_not_charged(void **state) {
+    struct world *w = *state;
+    assert_int_equal(vm_call(w->vm, w->guard, DEADLINE_US, wait_outside, NULL), VM_OK);
+    assert_int_equal(vm_guard_kills(w->guard), 0);
+}
+
+/* Each call begins anew: many short ones together take longer than the deadline. */
+static void short_calls_do_not_add_up(void **state) {
+    struct world *w = *state;
+    struct timespec began, now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &began);
+    do {
+        assert_int_equal(vm_call(w->vm, w->guard, DEADLINE_US, count_a_little, NULL), VM_OK);
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    } while ((now.tv_sec - began.tv_sec) * 1000 + (now.tv_nsec - began.tv_nsec) / 1000000 < 200);
+    assert_int_equal(vm_guard_kills(w->guard), 0);
+}
+
+static void kills_are_counted(void **state) {
+    struct world *w = *state;
+    for (unsigned i = 1; i <= 3; i++) {
+        assert_int_equal(vm_call(w->vm, w->guard, DEADLINE_US, run_away, NULL), VM_TIMEOUT);
+        assert_int_equal(vm_guard_kills(w->guard), i);
+        vm_free(w->vm);
+        w->vm = vm_new(VM_POLICY, 4 << 20, NULL);
+    }
+}
+
+static void a_strangers_signal_is_ignored(void **state) {
+    struct world *w = *state;
+    for (int i = 0; i < 10; i++) {
+        kill(getpid(), SIGRTMIN + 4);
+        assert_int_equal(vm_call(w->vm, w->guard, 1000000, count_a_little, NULL), VM_OK);
+    }
+}
+
+static void a_trusted_state_is_never_left(void **state) {
+    struct world *w = *state;
+    struct vm *trusted = vm_new(VM_TRUSTED, 4 << 20, NULL);
+    assert_int_equal(vm_call(trusted, w->guard, 1000, run_away, NULL), VM_RAISED);
+    assert_false(vm_dead(trusted));
+    assert_int_equal(vm_guard_kills(w->guard), 0);
+    vm_free(trusted);
+}
+
+/* The configuration is read with a watchdog of its own beside the engine's. */
+static void two_watchdogs_do_not_disturb_each_other(void **state) {
+    struct world *w = *state;
+    struct vm_watchdog *other = vm_watchdog_new();
+    struct vm_guard *guard = vm_guard_open(other);
+    struct vm *vm = vm_new(VM_POLICY, 4 << 20, NULL);
+    assert_int_equal(vm_call(vm, guard, DEADLINE_US, run_away, NULL), VM_TIMEOUT);
+    vm_free(vm);
+    assert_int_equal(vm_guard_kills(w->guard), 0);
+    vm_guard_close(guard);
+    vm_watchdog_free(other);
+    assert_int_equal(vm_call(w->vm, w->guard, DEADLINE_US, run_away, NULL), VM_TIMEOUT);
+}
+
+int main(void) {
+#define CASE(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
+    const struct CMUnitTest tests[] = {
+        CASE(waiting_is_not_charged),
+        CASE(short_calls_do_not_add_up),
+        CASE(kills_are_counted),
+        CASE(a_strangers_signal_is_ignored),
+        CASE(a_trusted_state_is_never_left),
+        CASE(two_watchdogs_do_not_disturb_each_other),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
