@@ -61,7 +61,7 @@ static void assert_refused(enum error_code code) {
     assert_null(error.trace);
 }
 
-/* --- with keys ---------------------------------------------------------------------------------- */
+/* --- with keys --- */
 
 static const struct span keys[] = { { "pk-correct-horse", 16 },
                                     { "pk-battery", 10 },
@@ -173,7 +173,7 @@ static void what_is_open_needs_no_key(void **state) {
     assert_int_equal(asks(), 0);
 }
 
-/* --- without keys: a web page must not spend from this machine ---------------------------------- */
+/* --- without keys: a web page must not spend from this machine --- */
 
 static void send_page(const char *host, const char *origin, const char *type) {
     message.n_headers = 0;
@@ -359,7 +359,7 @@ static void reading_needs_no_content_type(void **state) {
     assert_refused(ERROR_PERMISSION_DENIED);
 }
 
-/* --- the headers that are ours ------------------------------------------------------------------ */
+/* --- the headers that are ours --- */
 
 static struct facts facts;
 static struct access_wishes wishes;

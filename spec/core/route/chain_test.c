@@ -1,4 +1,5 @@
-/* chain_test.c - the walk along a chain: which failure leads where, thresholds, retries, waiting, the limits over all. */
+/* chain_test.c - the walk along a chain: which failure leads where, thresholds, retries, waiting,
+ * the limits over all. */
 #include "route/chain.h"
 
 #include "support/unit.h"
@@ -297,7 +298,8 @@ static void staying_is_bounded_too(void **state) {
     ends(chain_stay(&b.walk, 1000, b.now));
 }
 
-/* Whatever fails however: the walk ends, never exceeds its attempts, never runs what is too dear. */
+/* Whatever fails however: the walk ends, never exceeds its attempts, never runs what is too
+ * dear. */
 static void any_sequence_ends(void **state) {
     struct random r;
     random_seed(&r, 42);

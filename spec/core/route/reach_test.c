@@ -97,7 +97,7 @@ static int tear_down(void **state) {
     return 0;
 }
 
-/* --- which policy ------------------------------------------------------------------------------- */
+/* --- which policy --- */
 
 static bool chooses(const char *wished) {
     struct span policy = SPAN_NONE;
@@ -196,7 +196,7 @@ static void a_long_name_is_not_said_back_whole(void **state) {
     buf_deinit(&name);
 }
 
-/* --- which models ------------------------------------------------------------------------------- */
+/* --- which models --- */
 
 static bool known(const char *model) {
     facts.model = span_of(model);
@@ -240,7 +240,7 @@ static void every_one_of_a_list_must_be_known(void **state) {
     assert_span(error.param, "model");
 }
 
-/* --- chains ------------------------------------------------------------------------------------- */
+/* --- chains --- */
 
 static struct chain chain;
 
@@ -334,7 +334,7 @@ static void more_names_than_anybody_needs_are_cut(void **state) {
     assert_span(chain.steps[63].target->id, "openai/any-63");
 }
 
-/* --- strictness --------------------------------------------------------------------------------- */
+/* --- strictness --- */
 
 /* What is left of a policy's chain of these targets ("openai/mini azure/tiny"). */
 static const char *enforced(const char *model, const char *decided) {

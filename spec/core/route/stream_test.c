@@ -37,7 +37,7 @@ static const struct target target = { .id = { "p/our-name", 10 },
                                       .model = { "our-name", 8 },
                                       .provider = &provider };
 
-/* --- an adapter for these tests: each event becomes one in our dialect -------------------------- */
+/* --- an adapter for these tests: each event becomes one in our dialect --- */
 
 /* Understands "hello" (content), "two" (two events), "over" (finish), "sorry" (an error), "rest"
  * (content that comes out only at the end); all else is nonsense to it. */
@@ -87,7 +87,7 @@ int adapter_finish(struct adapter *a, int handle, struct buf *out, struct adapte
     return 0;
 }
 
-/* --- running a fixture -------------------------------------------------------------------------- */
+/* --- running a fixture --- */
 
 static void on_route(void *owner, struct buf *out) {
     assert_ptr_equal(owner, &wants_route);
@@ -195,7 +195,7 @@ static void check_result(struct result r, enum stream_state state, enum failure 
 #define assert_ends(r, out) check_result((r), STREAM_ENDED, FAILURE_NONE, (out), __FILE__, __LINE__)
 #define assert_fails(r, why, out) check_result((r), STREAM_FAILED, (why), (out), __FILE__, __LINE__)
 
-/* --- pieces ------------------------------------------------------------------------------------- */
+/* --- pieces --- */
 
 #define EVENT(json) "data: " json "\n\n"
 #define HEAD "\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,"
@@ -214,7 +214,7 @@ static void check_result(struct result r, enum stream_state state, enum failure 
 #define USAGE EVENT(USAGE_JSON)
 #define DONE "data: [DONE]\n\n"
 
-/* --- streams that end well ---------------------------------------------------------------------- */
+/* --- streams that end well --- */
 
 static void a_good_stream_passes_untouched(void **state) {
     struct result r = play_text(ROLE TEXT("Hel") TEXT("lo \xc3\xa9") STOP DONE);
@@ -388,7 +388,7 @@ static void length_and_filter_excuse_an_empty_answer(void **state) {
                 ROLE CHUNK("{}", "\"content_filter\""));
 }
 
-/* --- who answers -------------------------------------------------------------------------------- */
+/* --- who answers --- */
 
 #define NAMELESS(model, rest) EVENT("{" model "\"choices\":[{\"index\":0," rest "}]}")
 #define SAYS "\"delta\":{\"content\":\"a\"}"
@@ -427,7 +427,7 @@ static void a_name_that_stands_twice_is_left_alone(void **state) {
     check_result(play(f), STREAM_FLOWING, FAILURE_NONE, twice, __FILE__, __LINE__);
 }
 
-/* --- the route member --------------------------------------------------------------------------- */
+/* --- the route member --- */
 
 #define ROUTED(json, output) "data: " json ",\"route\":{\"output\":" output "}}\n\n"
 #define STOP_OPEN                                                                                  \
@@ -504,7 +504,7 @@ static void a_finish_before_a_failure_has_no_route(void **state) {
     assert_fails(play(f), FAILURE_SERVER_ERROR, TEXT("a") STOP);
 }
 
-/* --- several choices ---------------------------------------------------------------------------- */
+/* --- several choices --- */
 
 #define SAID(index) NTH(index, "{\"content\":\"a\"}", "null")
 #define OVER(index) NTH(index, "{}", "\"stop\"")
@@ -540,7 +540,7 @@ static void one_empty_choice_of_several_is_no_fault(void **state) {
     assert_ends(play_text(text), text);
 }
 
-/* --- streams that fail -------------------------------------------------------------------------- */
+/* --- streams that fail --- */
 
 static void an_error_before_content(void **state) {
     struct result r = play_text(ROLE EVENT("{\"error\":{\"message\":\"Slow, sk-secret-of-ours!\","
@@ -694,7 +694,7 @@ static void what_is_held_is_bounded(void **state) {
     buf_deinit(&text);
 }
 
-/* --- through an adapter ------------------------------------------------------------------------- */
+/* --- through an adapter --- */
 
 static struct result play_adapted(const char *text, bool routes) {
     return play((struct fixture){ .text = span_of(text), .adapted = true, .routes = routes });

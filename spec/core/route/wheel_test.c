@@ -1,4 +1,5 @@
-/* wheel_test.c - timers that never fire early, at most one step late, and may do anything when they do. */
+/* wheel_test.c - timers that never fire early, at most one step late, and may do anything when they
+ * do. */
 #include "route/wheel.h"
 
 #include "support/unit.h"

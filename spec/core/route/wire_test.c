@@ -1,4 +1,5 @@
-/* What providers send under the name of Chat Completions, from the reference forms to those that broke other gateways. */
+/* What providers send under the name of Chat Completions, from the reference forms to those that
+ * broke other gateways. */
 #include "route/wire.h"
 #include "support/unit.h"
 
