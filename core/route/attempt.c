@@ -365,7 +365,7 @@ static void adapt_answer(struct attempt *a) {
         fail(a, wire_classify(p->rules, p->n_rules, a->failure.status, &said), said.message);
         return;
     }
-    if (!seen.content) {
+    if (!seen.content && !seen.excused) {
         fail(a, FAILURE_BAD_RESPONSE, SPAN("The answer had no content."));
         return;
     }

@@ -186,6 +186,7 @@ static void note_adapted(struct stream *s, const struct adapter_seen *seen) {
         .content = seen->content,
         .begun = seen->finished,
         .ended = seen->finished,
+        .excused = seen->excused,
         .has_usage = true,
         .usage = { seen->input_tokens, seen->output_tokens, seen->cached_tokens,
                    seen->reasoning_tokens },

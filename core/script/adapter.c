@@ -186,6 +186,7 @@ static void take_seen(lua_State *L, struct adapter *a, struct adapter_seen *seen
     bool has_message, has_model;
     seen->content = seen_flag(L, "content");
     seen->finished = seen_flag(L, "finished");
+    seen->excused = seen_flag(L, "excused");
     seen->error = seen_flag(L, "error");
     seen->input_tokens = seen_count(L, "input_tokens");
     seen->output_tokens = seen_count(L, "output_tokens");

@@ -43,6 +43,7 @@ struct adapter_setup {
 struct adapter_seen {
     bool content;        /* it held content for the client */
     bool finished;       /* it held a finish reason, or the dialect's end mark */
+    bool excused;        /* one that needs no content: length, content filter */
     bool error;          /* it was an error: `message` */
     struct span message; /* texts are good until the next call */
     struct span model;   /* the model that answers, once known */

@@ -30,6 +30,7 @@ end
 ---@class perilune.Seen what an event or an answer was
 ---@field content boolean it held content for the client
 ---@field finished boolean it held a finish reason or the end mark
+---@field excused? boolean one that needs no content: length, content filter
 ---@field error boolean it was an error
 ---@field message? string
 ---@field model? string

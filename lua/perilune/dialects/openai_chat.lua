@@ -107,6 +107,9 @@ local function error_of(fields)
   return nil
 end
 
+-- An answer may be cut for these without a word of it; the foreign names mean length.
+local EXCUSES = { length = true, content_filter = true, max_tokens = true, model_length = true, length_limit = true }
+
 -- What an answer or a chunk holds; `part` is "message" or "delta".
 local function look(fields, part)
   local seen = { content = false, finished = false, error = false, model = json.text(fields.model) }
@@ -116,7 +119,9 @@ local function look(fields, part)
   for _, raw in ipairs(choices) do
     local choice = json.kind(raw) == "object" and json.fields(raw) or {}
     seen.content = seen.content or has_content(choice[part])
-    seen.finished = seen.finished or json.kind(choice.finish_reason) == "string"
+    local reason = json.text(choice.finish_reason) or ""
+    seen.finished = seen.finished or reason ~= ""
+    seen.excused = seen.excused or EXCUSES[reason]
   end
   for name, n in pairs(usage.openai(fields) or {}) do
     seen[name] = n

@@ -39,8 +39,9 @@ static const struct target target = { .id = { "p/our-name", 10 },
 
 /* --- an adapter for these tests: each event becomes one in our dialect --- */
 
-/* Understands "hello" (content), "two" (two events), "over" (finish), "sorry" (an error), "rest"
- * (content that comes out only at the end); all else is nonsense to it. */
+/* Understands "hello" (content), "two" (two events), "over" (finish), "full" (one that needs no
+ * content), "sorry" (an error), "rest" (content that comes out only at the end); all else is
+ * nonsense to it. */
 static char kept_back[32];
 
 int adapter_feed(struct adapter *a, int handle, struct span event, struct span data,
@@ -62,6 +63,9 @@ int adapter_feed(struct adapter *a, int handle, struct span event, struct span d
         seen->finished = true;
         seen->output_tokens = 5;
         buf_add(out, SPAN("event: x\ndata: {\"over\":1}\n\n"));
+    } else if (span_eq(data, SPAN("full"))) {
+        seen->finished = seen->excused = true;
+        buf_add(out, SPAN("data: {\"full\":1}\n\n"));
     } else if (span_eq(data, SPAN("rest"))) {
         seen->content = true;
         strcpy(kept_back, "data: {\"rest\":1}\n\n");
@@ -734,6 +738,7 @@ static void an_adapter_that_fails_ends_its_stream(void **state) {
                  "data: {\"hello\":1}\n\n");
     assert_fails(play_adapted("data: over\n\n", false), FAILURE_BAD_RESPONSE,
                  "event: x\ndata: {\"over\":1}\n\n");
+    assert_ends(play_adapted("data: full\n\n", false), "data: {\"full\":1}\n\n");
     strcpy(kept_back, "broken");
     r = play_adapted("data: hello\n\ndata: over\n\n" DONE, false);
     assert_string_equal(r.message, "can not end");
