@@ -106,7 +106,8 @@ static bool reload(struct admin *a) {
     uint64_t before = clock_ms();
     config_findings_deinit(&a->findings);
     config_findings_init(&a->findings);
-    /* First the watch, for folders that are new, then the reading: what is saved in between is read again. */
+    /* First the watch, for folders that are new, then the reading: what is saved in between is read
+     * again. */
     set_watch(a, &a->engine.snap->config);
     const struct config_history history = { a->engine.snap, a->older, is_banned, &a->engine };
     struct snapshot *snap = config_load(&a->options->config, &history, &a->findings);
