@@ -4,7 +4,7 @@ local loop = require "support.loop"
 local upstream = require "support.upstream"
 
 -- The upstream must hear of it within this many milliseconds.
-local SOON = 100 * (tonumber(os.getenv "SPEC_STRETCH") or 1)
+local SOON = 100 * loop.stretch
 
 describe("a client that leaves", function()
   local house, up

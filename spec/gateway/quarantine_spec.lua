@@ -1,7 +1,7 @@
 --- A policy version that is stopped too often does not run any more: its last good version takes over, else the fallback chain.
-local gateway = require "spec.support.gateway"
-local loop = require "spec.support.loop"
-local upstream = require "spec.support.upstream"
+local gateway = require "support.gateway"
+local loop = require "support.loop"
+local upstream = require "support.upstream"
 
 local GOOD = "return function() return { 'a/m' } end"
 local RUNAWAY = "return function() while true do end end"

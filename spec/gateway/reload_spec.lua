@@ -4,7 +4,7 @@ local loop = require "support.loop"
 local process = require "support.process"
 local upstream = require "support.upstream"
 
-local LIVE_WITHIN = 300 * (tonumber(os.getenv "SPEC_STRETCH") or 1)
+local LIVE_WITHIN = 300 * loop.stretch
 
 local function to(provider, comment)
   return ("-- %s\nreturn function() return { '%s/m' } end\n"):format(comment or "", provider)
@@ -143,7 +143,7 @@ describe("reload", function()
     local editor = loop.go(function()
       for i = 1, 20 do
         house:write_policy("p", i % 2 == 0 and BROKEN[i / 2 % #BROKEN + 1] or to(i % 4 == 1 and "a" or "b", "edit " .. i))
-        loop.pause(120)
+        loop.pause(120 * loop.stretch)
       end
       editing = false
     end)

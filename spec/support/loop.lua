@@ -12,6 +12,7 @@ local M = {}
 
 -- Sanitized binaries are slower; their runs stretch every limit.
 local stretch = tonumber(os.getenv "SPEC_STRETCH") or 1
+M.stretch = stretch
 
 --- The longest a single wait may take, in milliseconds.
 M.limit_ms = 10000 * stretch
