@@ -93,7 +93,7 @@ function Gateway:launch(options)
     if not self.process:running() then
       error("the gateway ended while starting:\n" .. self.process.output, 0)
     end
-    return self:is_ready()
+    return self.process.output:find("listening on", 1, true) and self:is_ready()
   end, "the gateway to be ready")
 end
 
@@ -107,6 +107,7 @@ function M.start(options)
     self:write_policy(name, text)
   end
   self.config = self:configuration(options)
+  self.port = tonumber(self.config.listen:match ":(%d+)$")
   self:write_config(self.config)
   self:launch(options)
   return self

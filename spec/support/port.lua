@@ -12,15 +12,19 @@ local function draw()
   return FIRST + math.floor(seed / 2 ^ 31 * (LAST - FIRST))
 end
 
+--- Whether nobody listens on a port.
+function M.is_free(port)
+  local probe = uv.new_tcp()
+  local ok = probe:bind("127.0.0.1", port) and probe:listen(1, function() end)
+  probe:close()
+  return ok ~= nil
+end
+
 --- A port nobody listens on.
 function M.free()
   for _ = 1, 100 do
     local port = draw()
-    local probe = uv.new_tcp()
-    local ok = probe:bind("127.0.0.1", port) and probe:listen(1, function() end)
-    probe:close()
-    uv.run "nowait"
-    if ok then
+    if M.is_free(port) then
       return port
     end
   end
