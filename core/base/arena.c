@@ -89,12 +89,16 @@ struct span arena_copy(struct arena *arena, struct span s) {
 }
 
 struct span arena_vprintf(struct arena *arena, const char *format, va_list args) {
+    /* Mostly it fits into the rest of the block: then it is written once, in its place. */
+    size_t room = (size_t)(arena->end - arena->at);
     va_list again;
     va_copy(again, args);
-    int len = vsnprintf(NULL, 0, format, args);
+    int len = vsnprintf(arena->at, room, format, args);
     assert(len >= 0);
+    bool fits = (size_t)len < room;
     char *text = arena_alloc(arena, (size_t)len + 1);
-    vsnprintf(text, (size_t)len + 1, format, again);
+    if (!fits)
+        vsnprintf(text, (size_t)len + 1, format, again);
     va_end(again);
     return (struct span){ text, (size_t)len };
 }

@@ -175,16 +175,16 @@ static void add_routed(struct request *r, struct reply *reply, struct attempt *a
 
 /* The headers every answer of a request has, errors too. */
 static void start_reply(struct request *r, struct reply *reply, struct span type) {
-    uint64_t now = clock_us();
+    unsigned long long total_us = clock_us() - r->trace.began_us;
     reply_init(reply, arena_of(r));
     reply_add(reply, SPAN("content-type"), type);
     reply_add(reply, SPAN("x-request-id"), r->trace.id);
     reply_add(reply, SPAN("x-route-policy"), r->trace.policy);
     reply_add(reply, SPAN("x-route-attempts"), arena_printf(arena_of(r), "%u", r->trace.tried));
     reply_add(reply, SPAN("server-timing"),
-              arena_printf(arena_of(r), "policy;dur=%.3f, total;dur=%.3f",
-                           (double)r->trace.policy_us / 1000,
-                           (double)(now - r->trace.began_us) / 1000));
+              arena_printf(arena_of(r), "policy;dur=%u.%03u, total;dur=%llu.%03llu",
+                           r->trace.policy_us / 1000, r->trace.policy_us % 1000, total_us / 1000,
+                           total_us % 1000));
     reply_cors(reply, &r->epoch->snap->config, r->message);
 }
 

@@ -224,24 +224,29 @@ static bool has_room(struct worker *w, const struct endpoint *endpoint, struct a
     return false;
 }
 
-static bool acceptable(struct worker *w, struct http_message *m, struct endpoint_match *match,
-                       unsigned *key, struct api_error *error) {
-    *match = endpoint_match(m->method, m->path, &m->arena);
-    return route_ok(m, match, error) &&
-           access_check(w->epoch->snap, m, match->endpoint, key, error) &&
-           has_room(w, match->endpoint, error);
+/* A request that may be answered: found out once, by its head. */
+struct admission {
+    struct endpoint_match match;
+    unsigned key;
+};
+
+/* NULL after it was refused. */
+static struct admission *admit(struct worker *w, struct conn *c, struct http_message *m) {
+    struct admission *a = arena_new(&m->arena, struct admission);
+    struct api_error error;
+    a->match = endpoint_match(m->method, m->path, &m->arena);
+    if (route_ok(m, &a->match, &error) &&
+        access_check(w->epoch->snap, m, a->match.endpoint, &a->key, &error) &&
+        has_room(w, a->match.endpoint, &error))
+        return a;
+    refuse(w, c, m, &m->arena, &error, a->match.endpoint->methods);
+    return NULL;
 }
 
-/* Refuses before the body is read; a request without one is looked at when it is whole. */
+/* Refuses before the body is read. */
 static bool on_head(void *owner, struct conn *c, struct http_message *m) {
-    struct worker *w = owner;
-    struct endpoint_match match;
-    struct api_error error;
-    unsigned key;
-    if (m->content_length == 0 || acceptable(w, m, &match, &key, &error))
-        return true;
-    refuse(w, c, m, &m->arena, &error, match.endpoint->methods);
-    return false;
+    m->user = admit(owner, c, m);
+    return m->user != NULL;
 }
 
 static void answer_models(struct worker *w, struct conn *c, struct http_message *m,
@@ -311,17 +316,12 @@ static void answer(struct worker *w, struct conn *c, struct http_message *m,
 
 static void on_message(void *owner, struct conn *c, struct http_message *m) {
     struct worker *w = owner;
-    struct endpoint_match match;
-    struct api_error error;
-    unsigned key;
-    if (!acceptable(w, m, &match, &key, &error)) {
-        refuse(w, c, m, &m->arena, &error, match.endpoint->methods);
-    } else if (match.endpoint->kind == ENDPOINT_GENERATE && !span_eq(m->method, SPAN("OPTIONS"))) {
-        request_begin(w, c, m, match.endpoint, key);
+    const struct admission *a = m->user;
+    if (a->match.endpoint->kind == ENDPOINT_GENERATE && !span_eq(m->method, SPAN("OPTIONS"))) {
+        request_begin(w, c, m, a->match.endpoint, a->key);
         return;
-    } else {
-        answer(w, c, m, &match);
     }
+    answer(w, c, m, &a->match);
     http_message_free(m);
 }
 
