@@ -285,7 +285,8 @@ struct json_value json_get(struct json_value v, const char *key) {
     return json_value{ nullptr, 0 };
 }
 
-/* The first bytes are compared here: they tell most keys apart without a call. (A key's text ends in NUL, an empty one's too.) */
+/* The first bytes are compared here: they tell most keys apart without a call. (A key's text
+ * ends in NUL, an empty one's too.) */
 void json_pick(struct json_value v, const struct span *keys, struct json_value *values, size_t n) {
     for (size_t i = 0; i < n; i++)
         values[i] = json_value{ nullptr, 0 };

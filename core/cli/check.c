@@ -1,4 +1,5 @@
-/* check.c - `perilune check`: what is wrong with the configuration and the policies, by file and line. */
+/* check.c - `perilune check`: what is wrong with the configuration and the policies, by file and
+ * line. */
 #include "admin/admin.h"
 #include "cli/setup.h"
 

@@ -13,8 +13,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* What a client wants to know of all workers. Each adds its report on its own thread; who adds the last
- * one sends the question home, where it is answered. */
+/* What a client wants to know of all workers. Each adds its report on its own thread; who adds
+ * the last one sends the question home, where it is answered. */
 struct question {
     struct question *next; /* of the mock's */
     struct worker *home;

@@ -1,11 +1,12 @@
 /* mock.h - `perilune mock`: a scripted provider, for specs, demos and measurements.
  *
- * Owns          worker threads with their listeners, the counts of what was served, the last requests.
+ * Owns          worker threads with their listeners, the counts of what was
+ *               served, the last requests.
  * Fed by        the command line; `perilune run`, which starts one when there is nothing else.
  * Feeds         clients, who get answers that are right, or wrong in the way they asked for.
  * Must not know the gateway.
  *
- *   struct mock *m = mock_start("127.0.0.1:0", url, sizeof url);      // url: "http://127.0.0.1:PORT/v1"
+ *   m = mock_start("127.0.0.1:0", url, sizeof url);     // url: "http://127.0.0.1:PORT/v1"
  *   mock_stop(m);
  *
  * It speaks Chat Completions under any prefix (POST .../chat/completions, GET .../models). What it
@@ -18,8 +19,8 @@
 
 struct mock;
 
-/* Serves on its own thread. `url` gets the base URL. NULL when the address can not be had; the complaint
- * has been printed. */
+/* Serves on its own thread. `url` gets the base URL. NULL when the address can not be had; the
+ * complaint has been printed. */
 struct mock *mock_start(const char *address, char *url, size_t size);
 
 /* Closes all connections and every handle, ends the threads, frees it. */

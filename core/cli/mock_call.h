@@ -22,8 +22,8 @@ struct mock_desk {
     uint64_t serial_step;
 };
 
-/* Answers. Releases `received` when it is over; `fault` and `ask` are copied, their texts lie in the
- * message's arena. */
+/* Answers. Releases `received` when it is over; `fault` and `ask` are copied, their texts lie in
+ * the message's arena. */
 void mock_call_begin(struct mock_desk *desk, struct conn *c, struct mock_received *received,
                      const struct mock_fault *fault, const struct mock_ask *ask);
 

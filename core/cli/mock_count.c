@@ -102,7 +102,8 @@ static void add_header_members(const struct http_message *m, struct buf *out) {
     }
 }
 
-/* The body goes in as it came; whether that is JSON is for the reader to find out, so it is given as text too. */
+/* The body goes in as it came; whether that is JSON is for the reader to find out, so it is
+ * given as text too. */
 static void add_request(const struct http_message *m, struct buf *out) {
     buf_add(out, SPAN("{\"method\":"));
     buf_add_json(out, m->method);

@@ -1,7 +1,9 @@
-/* mock_fault.h - what the mock is asked to do: the shape of an answer, and what is to go wrong with it.
+/* mock_fault.h - what the mock is asked to do: the shape of an answer, and what is to go wrong
+ * with it.
  *
  * Owns          nothing; texts lie in the arena given.
- * Fed by        a header `x-mock: status=429;retry_after=2`, a path `/~status=429;retry_after=2/v1/...`,
+ * Fed by        a header `x-mock: status=429;retry_after=2`, a path
+ *               `/~status=429;retry_after=2/v1/...`,
  *               the --fault option (all three the same text), a script's table.
  * Feeds         mock_call.
  * Must not know connections.

@@ -6,7 +6,8 @@
  * Must not know connections, JSON.
  *
  *   -- faults.lua
- *   return function(req)                        -- n, method, path, provider, model, stream, headers, body
+ *   return function(req)                        -- n, method, path, provider, model,
+ *                                                  stream, headers, body
  *     if req.n <= 2 then return { status = 429, retry_after = 1 } end
  *   end
  *

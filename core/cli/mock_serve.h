@@ -19,7 +19,8 @@
 
 #include <pthread.h>
 
-/* What is counted over all workers: fail_first= and every= by the words they stand in, and a script's n. */
+/* What is counted over all workers: fail_first= and every= by the words they stand in, and a
+ * script's n. */
 struct mock_turns {
     pthread_mutex_t lock;
     struct mock_tally by_words;

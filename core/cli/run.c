@@ -53,7 +53,8 @@ static bool read_config(struct run *r) {
     return r->snap != NULL;
 }
 
-/* Beyond loopback nobody gets in without a key: one is made, kept in the state folder and given to the configuration like one that was set. */
+/* Beyond loopback nobody gets in without a key: one is made, kept in the state folder and given
+ * to the configuration like one that was set. */
 static bool ensure_key(struct run *r, bool loopback) {
     bool made;
     if (loopback || r->snap->config.n_client_keys)
@@ -167,7 +168,8 @@ static int serve(struct run *r) {
     if (pump_global_init() < 0 || !(r->ca = ca_load(NULL)))
         return CLI_UNREACHABLE;
     r->admin.config = setup_options(r->call, r->mock ? r->mock_url : NULL);
-    r->admin.pump = (struct pump_options){ .ca = r->ca, .user_agent = "perilune/" PERILUNE_VERSION };
+    r->admin.pump =
+        (struct pump_options){ .ca = r->ca, .user_agent = "perilune/" PERILUNE_VERSION };
     r->admin.token = buf_span(&r->token);
     r->admin.on_ready = on_ready;
     r->admin.owner = r;

@@ -224,9 +224,10 @@ static enum scan_result line_end(struct http1 *h) {
     return SCAN_MORE;
 }
 
-/* Whether all of eight bytes may surely stand in a line. Subtracting 0x20 of each borrows its high bit where it
- * is smaller, and so does subtracting 1 where it is 0x7f, with its bits turned; bytes that had the high bit
- * anyway are masked out. A borrow can only cast doubt on a byte behind one that has no place there. */
+/* Whether all of eight bytes may surely stand in a line. Subtracting 0x20 of each borrows its
+ * high bit where it is smaller, and so does subtracting 1 where it is 0x7f, with its bits
+ * turned; bytes that had the high bit anyway are masked out. A borrow can only cast doubt on a
+ * byte behind one that has no place there. */
 static bool eight_plain(const char *bytes) {
     const uint64_t ones = 0x0101010101010101, highs = ones * 0x80;
     uint64_t w, del;

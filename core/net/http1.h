@@ -49,7 +49,7 @@ struct http_message {
     struct buf body;      /* whole once the message is; the caller may rely on no padding */
     uint64_t began_us;    /* clock_us() at its first byte */
     uint64_t complete_us; /* at its last */
-    void *user; /* the receiver's own: what on_head puts here, on_message finds */
+    void *user;           /* the receiver's own: what on_head puts here, on_message finds */
     /* kept by http1 */
     struct http_pool *pool;
     struct http_message *next;

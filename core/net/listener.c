@@ -193,7 +193,8 @@ static void on_readable(uv_poll_t *poll, int status, int events) {
             take(l, fd);
         else if (errno == EMFILE || errno == ENFILE) {
             if (!refuse(l)) {
-                /* Somebody else took the spare one: the next connection that ends brings it back. */
+                /* Somebody else took the spare one: the next connection that ends brings it
+                 * back. */
                 if (l->server->n_conns)
                     stop_accepting(l);
                 break;

@@ -11,7 +11,8 @@
 
 /* Beside a few bodies of the largest size, so that no honest request runs into the cap. */
 enum { MEMORY = 64 << 20, BODIES = 4 };
-/* So much more than after the last look, and garbage is collected at once instead of when Lua comes to it. */
+/* So much more than after the last look, and garbage is collected at once instead of when Lua
+ * comes to it. */
 enum { GARBAGE_MAX = 8 << 20 };
 
 /* Where the functions of perilune.adapter lie in the registry. */
@@ -170,7 +171,8 @@ static int64_t seen_count(lua_State *L, const char *name) {
     return n >= 0 && n < 9e15 ? (int64_t)n : -1;
 }
 
-/* The texts behind each other in one buffer; where they lie is set when it does not move any more. */
+/* The texts behind each other in one buffer; where they lie is set when it does not move any
+ * more. */
 static size_t keep_text(lua_State *L, struct buf *texts, const char *name, bool *there) {
     lua_getfield(L, -1, name);
     struct span s = luaspan_at(L, -1);

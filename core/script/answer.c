@@ -23,7 +23,8 @@ static void fail(struct reader *r, const char *what) {
         r->wrong = what;
 }
 
-/* The readers below look at a field of the table on top of the stack and leave the stack as it was. */
+/* The readers below look at a field of the table on top of the stack and leave the stack as it
+ * was. */
 
 static double number_field(struct reader *r, const char *name, double low, double high,
                            double absent) {

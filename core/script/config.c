@@ -64,7 +64,8 @@ static void add_error(struct reading *r, struct span path, struct span message) 
     config_findings_add(r->findings, (struct config_finding){ .path = path, .message = message });
 }
 
-/* The file named, or ./perilune.lua when it is there. False when a file that was named can not be read. */
+/* The file named, or ./perilune.lua when it is there. False when a file that was named can not
+ * be read. */
 static bool read_file(struct reading *r) {
     const char *path = r->options->path ? r->options->path : "perilune.lua";
     struct buf text = { 0 };
@@ -343,7 +344,8 @@ static const struct policy_fault *fault_of(const struct policy_fault *faults, si
     return NULL;
 }
 
-/* Loads all policies once, so that what does not load stays out and its last good version stays in. */
+/* Loads all policies once, so that what does not load stays out and its last good version stays
+ * in. */
 static void check_policies(struct reading *r, struct vm_guard *guard) {
     struct snapshot *snap = r->snap;
     struct policy_fault *faults = arena_new_array(&r->arena, struct policy_fault, FAULTS_MAX);

@@ -14,7 +14,8 @@ static int wrong(struct reader *r, const char *name, const char *expected) {
                       luaL_typename(r->L, -1));
 }
 
-/* The readers below look at a field of the table on top of the stack and leave the stack as it was. */
+/* The readers below look at a field of the table on top of the stack and leave the stack as it
+ * was. */
 
 static struct span text_here(struct reader *r, const char *name) {
     struct span s = SPAN_NONE;
@@ -64,7 +65,8 @@ static bool flag(struct reader *r, const char *name) {
     return value;
 }
 
-/* Reads each element of the list `name` by `read`, which finds it on top of the stack, into an array of elements of `element` bytes. */
+/* Reads each element of the list `name` by `read`, which finds it on top of the stack, into an
+ * array of elements of `element` bytes. */
 static void *list(struct reader *r, const char *name, size_t element,
                   void (*read)(struct reader *r, void *out), size_t *count) {
     lua_getfield(r->L, -1, name);

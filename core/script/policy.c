@@ -10,7 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* What a policy file may use while it loads and prepares. Nobody waits for it, but a file that never ends must not stop a reload. */
+/* What a policy file may use while it loads and prepares. Nobody waits for it, but a file that
+ * never ends must not stop a reload. */
 enum { LOAD_US = 200 * 1000, ERROR_MAX = 1024 };
 
 /* Where the functions of perilune.host lie in the registry, and what else is kept there. */
@@ -45,8 +46,8 @@ static int keep_field(lua_State *L, const char *name) {
     return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-/* __index of `req`, which the library asks for names that are not there. A request that a policy kept from an earlier call has nothing to
- * read any more. */
+/* __index of `req`, which the library asks for names that are not there. A request that a policy
+ * kept from an earlier call has nothing to read any more. */
 static int request_index(lua_State *L) {
     struct policy_state *p = lua_touserdata(L, lua_upvalueindex(1));
     struct span name = SPAN_NONE;
@@ -224,7 +225,8 @@ static bool load_policies(struct policy_state *p, struct vm_guard *guard, struct
     return true;
 }
 
-/* A fresh state with the library and the catalogue in it. The library is ours: if that fails, nothing can be done. */
+/* A fresh state with the library and the catalogue in it. The library is ours: if that fails,
+ * nothing can be done. */
 static bool open_state(struct policy_state *p, struct report *report) {
     const struct config *config = &p->snap->config;
     struct vm_library library = loader_library(p->snap);

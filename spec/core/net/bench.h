@@ -1,4 +1,5 @@
-/* bench.h - a server with its listener on the loop of the spec, and clients that speak raw bytes to it. */
+/* bench.h - a server with its listener on the loop of the spec, and clients that speak raw bytes
+ * to it. */
 #ifndef PERILUNE_SPEC_NET_BENCH_H
 #define PERILUNE_SPEC_NET_BENCH_H
 

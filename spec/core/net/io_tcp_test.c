@@ -1,4 +1,5 @@
-/* A transport over a real socket: what the kernel does not take is kept, in order, and goes out before a close. */
+/* A transport over a real socket: what the kernel does not take is kept, in order, and goes out
+ * before a close. */
 #include "core/net/bench.h"
 
 #include "net/io.h"

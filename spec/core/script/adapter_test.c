@@ -1,4 +1,5 @@
-/* Requests and answers through the Lua dialects: many streams in one state, and what goes wrong in one of them. */
+/* Requests and answers through the Lua dialects: many streams in one state, and what goes wrong
+ * in one of them. */
 #include "support/unit.h"
 
 #include "script/adapter.h"

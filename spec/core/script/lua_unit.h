@@ -1,4 +1,5 @@
-/* lua_unit.h - C units that need a Lua state: run a function in one, and make values by a line of Lua. */
+/* lua_unit.h - C units that need a Lua state: run a function in one, and make values by a line
+ * of Lua. */
 #ifndef PERILUNE_SPEC_LUA_UNIT_H
 #define PERILUNE_SPEC_LUA_UNIT_H
 

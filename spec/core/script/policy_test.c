@@ -624,7 +624,8 @@ static void no_way_out_of_the_sandbox(void **state) {
     (void)state;
 }
 
-/* An error that a policy raises in its own words must come from the sandbox, not from a misspelt test above. */
+/* An error that a policy raises in its own words must come from the sandbox, not from a misspelt
+ * test above. */
 static void what_is_allowed_works(void **state) {
     struct world *w = *state;
     assert_ok(
