@@ -4,6 +4,7 @@
 #   make test     builds and runs every test           make asan    unit and gateway specs under ASan and UBSan
 #   make build    leaves build/perilune                make tsan    the same under TSan
 #   make bench    measures, side by side with nginx    make clean   removes the build folders
+#   make profile  instructions a request, and where they go
 
 JOBS ?= 2
 ARGS ?=
@@ -11,7 +12,7 @@ CMAKE = cmake -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo --log-level=WARNING
 
 C_FILES = find core spec -name '*.[ch]' -o -name '*.cpp'
 
-.PHONY: run build test lint asan tsan bench install clean
+.PHONY: run build test lint asan tsan bench profile install clean
 
 run: build
 	build/perilune run $(ARGS)
@@ -52,6 +53,10 @@ lint:
 bench: build
 	@tools/setup bench
 	@bench/run $(ARGS)
+
+profile: build
+	@tools/setup bench
+	@bench/profile $(ARGS)
 
 PREFIX ?= /usr/local
 install: build
