@@ -53,7 +53,8 @@ struct wire_seen {
     bool only_usage; /* an event with usage and no choices: dropped for a client that did not ask */
     struct wire_usage usage;
     struct span model; /* who answers; good until the parser's next document; SPAN_NONE: not said */
-    struct json_member model_place; /* whole answers: where `model` stands, for json_splice() */
+    struct json_member model_place; /* whole answers that name none: where `model` goes, for
+                                       json_splice() */
     struct wire_error error;        /* of WIRE_ERROR */
 };
 
@@ -87,6 +88,9 @@ enum failure wire_classify(const struct failure_rule *rules, size_t n, int statu
 /* Replaces each of a provider's own secrets in the error's texts by "***": what it says may reach
  * the client. */
 void wire_mask(const struct provider *provider, struct arena *arena, struct wire_error *error);
+
+/* The same for any other text of the provider's, a header's value for one. */
+struct span wire_mask_text(const struct provider *provider, struct arena *arena, struct span text);
 
 /* wire_openai_chat.c */
 extern const struct wire wire_openai_chat;

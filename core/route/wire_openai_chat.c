@@ -273,8 +273,10 @@ static void read_answer(struct json_parser *p, struct span body, struct arena *a
         return;
     }
     find_usage(at, seen);
-    seen->model_place.name = SPAN("model");
-    json_locate(p, NULL, &seen->model_place, 1);
+    if (!seen->model.at) {
+        seen->model_place.name = SPAN("model");
+        json_locate(p, NULL, &seen->model_place, 1);
+    }
 }
 
 const struct wire wire_openai_chat = { read_event, read_answer };
