@@ -35,8 +35,20 @@ build = {
     ["perilune.request"] = "lua/perilune/request.lua",
     ["perilune.sandbox"] = "lua/perilune/sandbox.lua",
     ["perilune.schema"] = "lua/perilune/schema.lua",
+    ["perilune.spec"] = "lua/perilune/spec.lua",
     ["perilune.steps"] = "lua/perilune/steps.lua",
     ["perilune.usage"] = "lua/perilune/usage.lua",
   },
-  copy_directories = { "docs", "policies", "providers" },
+  -- Shipped policies, where perilune.spec finds them.
+  install = {
+    lua = {
+      ["perilune.policies.auto"] = "policies/auto.lua",
+      ["perilune.policies.cheapest"] = "policies/cheapest.lua",
+      ["perilune.policies.fastest"] = "policies/fastest.lua",
+      ["perilune.policies.quality"] = "policies/quality.lua",
+      ["perilune.policies.split"] = "policies/split.lua",
+      ["perilune.policies.tier"] = "policies/tier.lua",
+    },
+  },
+  copy_directories = { "docs", "providers" },
 }

@@ -65,6 +65,9 @@ local MODEL = {
   note = S.text,
 }
 
+--- What may be said of a model, field by field.
+M.model_fields = MODEL
+
 local model_record = S.record(MODEL)
 
 local function model_name(name, path, add)

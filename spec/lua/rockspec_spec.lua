@@ -1,14 +1,16 @@
 -- The rock has every module, and nothing else.
 describe("the rockspec", function()
-  it("lists the library", function()
-    local spec = {}
-    setfenv(assert(loadfile "perilune-scm-1.rockspec"), spec)()
+  local spec = {}
+  setfenv(assert(loadfile "perilune-scm-1.rockspec"), spec)()
+
+  -- The listed paths and those that are there, sorted.
+  local function compared(modules, folder, path_of)
     local listed, there = {}, {}
-    for module, path in pairs(spec.build.modules) do
+    for module, path in pairs(modules) do
       listed[#listed + 1] = path
-      assert.equal(path, "lua/" .. module:gsub("%.", "/") .. ".lua")
+      assert.equal(path, path_of(module))
     end
-    local pipe = assert(io.popen "find lua/perilune -name '*.lua'")
+    local pipe = assert(io.popen(("find %s -name '*.lua'"):format(folder)))
     for path in pipe:lines() do
       there[#there + 1] = path
     end
@@ -16,5 +18,17 @@ describe("the rockspec", function()
     table.sort(listed)
     table.sort(there)
     assert.same(there, listed)
+  end
+
+  it("lists the library", function()
+    compared(spec.build.modules, "lua/perilune", function(module)
+      return "lua/" .. module:gsub("%.", "/") .. ".lua"
+    end)
+  end)
+
+  it("lists the shipped policies", function()
+    compared(spec.build.install.lua, "policies", function(module)
+      return module:match("^perilune%.(.*)$"):gsub("%.", "/") .. ".lua"
+    end)
   end)
 end)
