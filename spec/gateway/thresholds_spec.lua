@@ -10,6 +10,7 @@ describe("thresholds", function()
   setup(loop.test(function()
     for _, name in ipairs { "dear", "cheap" } do
       ups[name] = upstream.start(function(peer)
+        loop.pause(name == "dear" and 12 or 0) -- the dear one is slow, too
         peer:send(upstream.answer(200, upstream.completion "x"))
       end)
     end
@@ -27,7 +28,7 @@ describe("thresholds", function()
           end]],
         capped_all = [[
           return function(req, fleet) return fleet:only { "dear/m", "cheap/m" }:chain { max_cost_usd = 0.0000001 } end]],
-        slow_step = 'return function() return { { target = "dear/m", max_latency_ms = 1 }, "cheap/m" } end',
+        slow_step = 'return function() return { { target = "dear/m", max_latency_ms = 8 }, "cheap/m" } end',
         slow_all = [[
           return function()
             return { { target = "dear/m", max_latency_ms = 1 }, { target = "cheap/m", max_latency_ms = 1 } }
