@@ -240,6 +240,16 @@ describe("a wrong configuration", function()
     assert.matches("client_keys%[1%]: expected a key", all)
     assert.matches("api_keys%[2%]", all)
     assert.not_matches("s3cret", kit.findings("workers = 1", { OPENAI_API_KEY = "s3cret s3cret" }))
+    for _, text in ipairs {
+      'client_keys = "s3cret"', 'providers = { openai = { api_keys = "s3cret" } }', 'providers = { openai = { api_keys = { "s3cret } } }',
+      'providers = { openai = { api_keys = { { key = "s", weight = "s3cret" } } } }', 'providers = { openai = { headers = "x: s3cret" } }',
+      'providers = { openai = { base_url = "http://me:s3cret@host/v1" } }',
+      "client_keys = { [[s3cret]] s3cret }", "client_keys = { [[s3cret }",
+    } do
+      local said = kit.findings(text)
+      assert.not_equal("", said)
+      assert.not_matches("s3cret", said)
+    end
   end)
 
   it("in a provider file is told with that file's name", function()
