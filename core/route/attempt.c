@@ -13,6 +13,7 @@ enum {
     ANSWER_MAX = 8 * 1024 * 1024, /* of a whole answer */
     REFUSAL_MAX = 64 * 1024,      /* of an error body; the rest says nothing more */
     LINGER_MS = 1000,             /* a released exchange may take this long to run out */
+    UPSTREAM_ID_MAX = 128,        /* bytes of it that are kept */
     HEADERS_UP = 24,
     HEADERS_BACK = 8
 };
@@ -159,7 +160,9 @@ static void read_headers(struct attempt *a, const struct transfer_head *head, st
         if (span_eq(h.name, SPAN("content-type"))) {
             *type = h.value;
         } else if (span_eq(h.name, SPAN("x-request-id")) || span_eq(h.name, SPAN("request-id"))) {
-            a->setup.record->upstream_id = arena_copy(a->setup.arena, span_sub(h.value, 0, 128));
+            a->setup.record->upstream_id =
+                arena_copy(a->setup.arena, wire_mask_text(provider_of(a), &a->arena,
+                                                          span_sub(h.value, 0, UPSTREAM_ID_MAX)));
         } else if (span_eq(h.name, SPAN("retry-after-ms"))) {
             a->failure.retry_after_ms = retry_after(h.name, h.value);
             exact = a->failure.retry_after_ms >= 0;
@@ -167,7 +170,9 @@ static void read_headers(struct attempt *a, const struct transfer_head *head, st
             a->failure.retry_after_ms = retry_after(h.name, h.value);
         } else if (a->n_headers < HEADERS_BACK && access_returns(provider_of(a)->dialect, h.name)) {
             a->headers[a->n_headers++] =
-                (struct pair){ arena_copy(&a->arena, h.name), arena_copy(&a->arena, h.value) };
+                (struct pair){ arena_copy(&a->arena, h.name),
+                               arena_copy(&a->arena,
+                                          wire_mask_text(provider_of(a), &a->arena, h.value)) };
         }
     }
 }
@@ -417,8 +422,9 @@ static void on_fail(void *owner, enum failure why, const char *text,
         attempt_free(a);
         return;
     }
+    struct span said = arena_copy(&a->arena, span_of(text)); /* it may lie in the transfer */
     drop_transfer(a);
-    fail(a, why, arena_copy(&a->arena, span_of(text)));
+    fail(a, why, said);
 }
 
 static const struct transfer_events transfer_handlers = {

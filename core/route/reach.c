@@ -194,25 +194,48 @@ void reach_fallback(const struct snapshot *snap, const struct facts *facts, stru
     make_chain(&list, arena, chain);
 }
 
+/* What a strict request names; empty: it keeps to nothing. */
+static void list_named(struct list *named, const struct snapshot *snap, const struct facts *facts,
+                       struct arena *arena) {
+    if (!facts->strict)
+        return;
+    add_requested(named, snap, facts, arena, false);
+    if (named->n == 0) /* a configured chain may be all there is of a name */
+        add_requested(named, snap, facts, arena, true);
+}
+
+static bool has(const struct list *list, const struct target *target) {
+    for (size_t i = 0; i < list->n; i++)
+        if (span_eq(list->at[i]->id, target->id))
+            return true;
+    return false;
+}
+
+static void keep_named(const struct list *named, struct chain *chain) {
+    size_t kept = 0;
+    for (size_t i = 0; i < chain->n_steps; i++)
+        if (has(named, chain->steps[i].target))
+            chain->steps[kept++] = chain->steps[i];
+    chain->n_steps = kept;
+}
+
 void reach_enforce(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
                    struct chain *chain) {
-    if (!facts->strict || !chain->n_steps)
-        return;
     struct list named = { .n = 0 };
-    add_requested(&named, snap, facts, arena, false);
-    if (named.n == 0) /* a configured chain may be all there is of a name */
-        add_requested(&named, snap, facts, arena, true);
-    if (named.n == 0)
+    if (!chain->n_steps)
         return;
-    size_t kept = 0;
-    for (size_t i = 0; i < chain->n_steps; i++) {
-        bool allowed = false;
-        for (size_t j = 0; j < named.n; j++)
-            allowed |= span_eq(named.at[j]->id, chain->steps[i].target->id);
-        if (allowed)
-            chain->steps[kept++] = chain->steps[i];
-    }
-    chain->n_steps = kept;
-    if (!kept)
+    list_named(&named, snap, facts, arena);
+    if (!named.n)
+        return;
+    keep_named(&named, chain);
+    if (!chain->n_steps)
         make_chain(&named, arena, chain);
+}
+
+void reach_filter(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
+                  struct chain *chain) {
+    struct list named = { .n = 0 };
+    list_named(&named, snap, facts, arena);
+    if (named.n)
+        keep_named(&named, chain);
 }

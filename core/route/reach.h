@@ -38,6 +38,11 @@ void reach_fallback(const struct snapshot *snap, const struct facts *facts, stru
 void reach_enforce(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
                    struct chain *chain);
 
+/* The same for the rest of a chain that has been tried already: where none is left, that is its
+ * end. */
+void reach_filter(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
+                  struct chain *chain);
+
 /* A step with nothing said. */
 struct step reach_step(const struct target *target);
 

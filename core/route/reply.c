@@ -27,27 +27,39 @@ void reply_add(struct reply *r, struct span name, struct span value) {
     r->headers[r->n++] = (struct pair){ name, value };
 }
 
+/* What the page is told it may: its own origin where that is listed, "*" where every page may ask
+ * (with a key of its own: credentials of the browser's are never allowed), SPAN_NONE. */
+static struct span allowed_origin(const struct config *config, struct span origin) {
+    const struct span every = SPAN("*");
+    struct span allowed = SPAN_NONE;
+    for (size_t i = 0; origin.len && i < config->n_cors_origins; i++) {
+        if (span_eq(config->cors_origins[i], every))
+            allowed = every;
+        else if (span_eq(config->cors_origins[i], origin))
+            return origin;
+    }
+    return allowed;
+}
+
 void reply_cors(struct reply *r, const struct config *config, const struct http_message *m) {
     if (!config->n_cors_origins)
         return;
     struct span origin = http_header(m, SPAN("origin"));
     /* Also for a page that may not: what a cache keeps of this reply is not for every page. */
     reply_add(r, SPAN("vary"), SPAN("origin"));
-    for (size_t i = 0; origin.at && i < config->n_cors_origins; i++) {
-        if (!span_eq(origin, config->cors_origins[i]))
-            continue;
-        reply_add(r, SPAN("access-control-allow-origin"), origin);
-        reply_add(r, SPAN("access-control-expose-headers"),
-                  SPAN("x-request-id, x-routed-model, x-routed-provider, x-route-policy, "
-                       "x-route-attempts, x-route-cost-usd, x-route-dropped, "
-                       "x-upstream-request-id, server-timing, retry-after"));
-        if (span_eq(m->method, SPAN("OPTIONS"))) {
-            reply_add(r, SPAN("access-control-allow-methods"), SPAN("GET, POST, OPTIONS"));
-            reply_add(r, SPAN("access-control-allow-headers"),
-                      http_header(m, SPAN("access-control-request-headers")));
-            reply_add(r, SPAN("access-control-max-age"), SPAN("600"));
-        }
+    struct span allowed = allowed_origin(config, origin);
+    if (!allowed.at)
         return;
+    reply_add(r, SPAN("access-control-allow-origin"), allowed);
+    reply_add(r, SPAN("access-control-expose-headers"),
+              SPAN("x-request-id, x-routed-model, x-routed-provider, x-route-policy, "
+                   "x-route-attempts, x-route-cost-usd, x-route-dropped, x-upstream-request-id, "
+                   "server-timing, retry-after"));
+    if (span_eq(m->method, SPAN("OPTIONS"))) {
+        reply_add(r, SPAN("access-control-allow-methods"), SPAN("GET, POST, OPTIONS"));
+        reply_add(r, SPAN("access-control-allow-headers"),
+                  http_header(m, SPAN("access-control-request-headers")));
+        reply_add(r, SPAN("access-control-max-age"), SPAN("600"));
     }
 }
 

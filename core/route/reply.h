@@ -27,7 +27,7 @@ void reply_init(struct reply *r, struct arena *arena);
  * sent. */
 void reply_add(struct reply *r, struct span name, struct span value);
 
-/* access-control-* for a page whose origin is configured, and `vary` where any is. */
+/* access-control-* for a page whose origin is configured ("*": any), and `vary` where one is. */
 void reply_cors(struct reply *r, const struct config *config, const struct http_message *m);
 
 /* retry-after, x-should-retry. `tried`: attempts were made, so that the client's library should not

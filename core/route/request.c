@@ -17,6 +17,7 @@
 enum {
     LIVE_MAX = 2,            /* attempts at a time: a hedge is two */
     AWAIT_POLICY_MS = 250,   /* for a policy state that is being built */
+    TURNS_MAX = 16,          /* times a policy may change its mind about one request */
     COMMENT_EVERY_MS = 10000 /* on a stream that waits */
 };
 
@@ -46,10 +47,12 @@ struct request {
     size_t n_live;
     struct attempt *owner; /* whose content the client gets; NULL before the first content */
     struct attempt_failure failed; /* how the last attempt ended; texts in the arena */
+    uint64_t reopens_ms; /* the earliest moment a provider named for asking again; 0: none did */
     uint64_t began_ms, deadline_ms;
     struct wheel_timer deadline; /* hard, over everything */
     struct wheel_timer wait;     /* for a policy state, a retry, a place in the queue */
     struct wheel_timer hold;     /* until a waiting stream commits, then between comments */
+    unsigned turns;              /* times on_failure gave a move or a chain of its own */
     bool awaiting;               /* in worker.awaiting */
     bool decided;                /* by a policy, whose on_failure may be asked */
     bool committed;              /* the client has a head */
@@ -80,7 +83,7 @@ static void account(struct request *r, size_t at) {
         record->cost = trace_cost(record->target, record->input_tokens, record->output_tokens,
                                   record->cached_tokens);
     if (record->cost > 0)
-        r->walk.spent += record->cost;
+        r->walk.spent = trace_sum(r->walk.spent, record->cost);
     if (record->target->index != TARGET_AD_HOC)
         health_ended(r->epoch->figures[record->target->index], record->failure,
                      record->first_us ? (uint32_t)((record->first_us - record->began_us) / 1000)
@@ -305,7 +308,9 @@ static struct api_error exhausted_by(struct request *r, enum failure class) {
                      t->tried, t->tried == 1 ? "" : "s", failure_name(r->failed.class),
                      r->failed.message.len ? " " : "", SPAN_ARGS(r->failed.message)));
     error.status = status_of_class(class);
-    error.retry_after_ms = r->failed.retry_after_ms;
+    uint64_t now = worker_now(r->worker);
+    if (r->reopens_ms)
+        error.retry_after_ms = r->reopens_ms > now ? (int64_t)(r->reopens_ms - now) : 0;
     error.trace = t;
     return error;
 }
@@ -318,7 +323,10 @@ static void exhausted(struct request *r) {
     else if (r->failed.class == FAILURE_BAD_REQUEST || r->failed.class == FAILURE_CONTENT_FILTER)
         error = provider_said(r);
     else if (class == FAILURE_CONTEXT_LENGTH) {
-        error = api_error(ERROR_CONTEXT_LENGTH_EXCEEDED, r->failed.message);
+        error = api_error(ERROR_CONTEXT_LENGTH_EXCEEDED,
+                          r->failed.message.len
+                              ? r->failed.message
+                              : SPAN("The prompt is longer than the model's context window."));
         error.trace = &r->trace;
     } else
         error = exhausted_by(r, class);
@@ -463,6 +471,11 @@ static uint32_t left_ms(const struct request *r) {
 static void remember(struct request *r, const struct attempt_failure *f) {
     struct arena *arena = arena_of(r);
     r->failed = *f;
+    if (f->retry_after_ms >= 0) {
+        uint64_t reopens = worker_now(r->worker) + (uint64_t)f->retry_after_ms;
+        if (!r->reopens_ms || reopens < r->reopens_ms)
+            r->reopens_ms = reopens;
+    }
     r->failed.message = arena_copy(arena, f->message);
     r->failed.code = arena_copy(arena, f->code);
     r->failed.type = arena_copy(arena, f->type);
@@ -484,7 +497,9 @@ static void act(struct request *r, struct chain_move move);
 static bool ask_policy(struct request *r, const struct trace_attempt *record,
                        struct chain_move *move) {
     struct worker *w = r->worker;
-    struct policy_state *state = r->decided ? worker_policy(w, r->epoch) : NULL;
+    bool may =
+        r->decided && r->turns < TURNS_MAX && !engine_quarantined(w->engine, r->trace.policy);
+    struct policy_state *state = may ? worker_policy(w, r->epoch) : NULL;
     if (!state || !policy_has_on_failure(state, r->policy))
         return false;
     struct chain *chain = &r->decision.chain;
@@ -515,12 +530,13 @@ static bool ask_policy(struct request *r, const struct trace_attempt *record,
             worker_policy_died(w, r->epoch);
         return false;
     }
+    r->turns += next != POLICY_GO_ON;
     if (next == POLICY_STAY) {
         *move = chain_stay(&r->walk, retry_in_ms, worker_now(w));
         return move->verdict == CHAIN_WAIT;
     }
     if (next == POLICY_REPLACED) {
-        reach_enforce(r->epoch->snap, &r->facts, arena_of(r), &changed.chain);
+        reach_filter(r->epoch->snap, &r->facts, arena_of(r), &changed.chain);
         chain_replace(&r->walk, chain, arena_of(r), changed.chain.steps, changed.chain.n_steps);
     }
     return false;

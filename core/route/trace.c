@@ -32,7 +32,7 @@ nanousd trace_cost(const struct target *target, int64_t input, int64_t output, i
     return sum < INT64_MAX ? (nanousd)sum : INT64_MAX;
 }
 
-static nanousd sum_of(nanousd a, nanousd b) {
+nanousd trace_sum(nanousd a, nanousd b) {
     return a > INT64_MAX - b ? INT64_MAX : a + b;
 }
 
@@ -40,7 +40,7 @@ nanousd trace_total_cost(const struct trace *t) {
     nanousd sum = 0;
     for (const struct trace_attempt *a = t->attempts; a; a = a->next) {
         if (a->cost >= 0)
-            sum = sum_of(sum, a->cost);
+            sum = trace_sum(sum, a->cost);
         else if (a->tried && a->failure == FAILURE_NONE)
             return -1;
     }

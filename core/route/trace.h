@@ -51,6 +51,9 @@ struct trace_attempt *trace_add(struct trace *t, struct arena *arena, const stru
  * the usage is not known. */
 nanousd trace_cost(const struct target *target, int64_t input, int64_t output, int64_t cached);
 
+/* Sums stop at the largest amount: what a provider reports is not ours to trust. */
+nanousd trace_sum(nanousd a, nanousd b);
+
 /* The sum of the known costs of all attempts; -1 when an attempt that answered has none. */
 nanousd trace_total_cost(const struct trace *t);
 

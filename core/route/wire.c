@@ -154,7 +154,10 @@ void wire_read_error(struct json_parser *p, struct span body, struct arena *aren
 
 /* --- secrets --- */
 
-enum { SECRET_PART_MIN = 6 }; /* bytes of a secret that already say too much */
+enum {
+    SECRET_PART_MIN = 6,   /* bytes of a secret that already say too much */
+    HEADER_SECRET_MIN = 12 /* shorter values of headers are versions and names */
+};
 
 /* How many bytes at the end of `text` begin the secret: where a message was cut, it may have been
  * within one. */
@@ -184,19 +187,26 @@ static struct span mask_one(struct span text, struct span secret, struct arena *
     return kept;
 }
 
-static struct span mask(const struct provider *provider, struct span text, struct arena *arena) {
+struct span wire_mask_text(const struct provider *provider, struct arena *arena, struct span text) {
     for (size_t i = 0; i < provider->n_keys && text.len; i++) {
         struct span secret = provider->keys[i].secret;
         if (secret.len)
             text = mask_one(text, secret, arena);
     }
+    /* A configured header may be where the key is. */
+    for (size_t i = 0; i < provider->n_headers && text.len; i++) {
+        struct span line = provider->headers[i];
+        struct span value = span_trim(span_sub(line, span_find(line, ':') + 1, line.len));
+        if (value.len >= HEADER_SECRET_MIN)
+            text = mask_one(text, value, arena);
+    }
     return text;
 }
 
 void wire_mask(const struct provider *provider, struct arena *arena, struct wire_error *error) {
-    error->message = mask(provider, error->message, arena);
-    error->code = mask(provider, error->code, arena);
-    error->type = mask(provider, error->type, arena);
+    error->message = wire_mask_text(provider, arena, error->message);
+    error->code = wire_mask_text(provider, arena, error->code);
+    error->type = wire_mask_text(provider, arena, error->type);
 }
 
 /* --- classes --- */

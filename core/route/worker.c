@@ -117,10 +117,11 @@ static void on_wake(uv_async_t *async) {
     struct worker *w = async->data;
     pthread_mutex_lock(&w->lock);
     struct snapshot *snap = w->next_snap;
-    struct policy_state *policy = w->next_policy, *spare = w->next_spare, *refill = w->refill;
+    struct policy_state *policy = w->next_policy, *spare = w->next_spare;
+    struct policy_state *refill[2] = { w->refill[0], w->refill[1] };
     bool stop = w->next_stop;
     w->next_snap = NULL;
-    w->next_policy = w->next_spare = w->refill = NULL;
+    w->next_policy = w->next_spare = w->refill[0] = w->refill[1] = NULL;
     pthread_mutex_unlock(&w->lock);
     if (snap) {
         struct epoch *old = w->epoch;
@@ -129,8 +130,9 @@ static void on_wake(uv_async_t *async) {
         atomic_store(&w->generation, snap->generation);
         engine_want(w->engine);
     }
-    if (refill)
-        put_state(w, refill);
+    for (size_t i = 0; i < 2; i++)
+        if (refill[i])
+            put_state(w, refill[i]);
     serve_awaiting(w);
     if (stop && !w->stopping)
         begin_stop(w);
@@ -156,8 +158,9 @@ void worker_adopt(struct worker *w, struct snapshot *snap, struct policy_state *
 
 void worker_refill(struct worker *w, struct policy_state *state) {
     pthread_mutex_lock(&w->lock);
-    struct policy_state *missed = w->refill;
-    w->refill = state;
+    struct policy_state *missed = w->refill[1];
+    w->refill[1] = w->refill[0];
+    w->refill[0] = state;
     pthread_mutex_unlock(&w->lock);
     if (missed)
         policy_state_free(missed);
@@ -427,6 +430,21 @@ static void init_server(struct worker *w, const struct config *c) {
     };
 }
 
+/* The thread did not come to be: everything goes, on the caller's. */
+static void undo_start(struct worker *w) {
+    if (w->listener)
+        listener_close(w->listener);
+    w->listener = NULL;
+    pump_close(w->pump, on_pump_closed, w);
+    uv_close((uv_handle_t *)&w->turner, NULL);
+    uv_close((uv_handle_t *)&w->wake, NULL);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&w->loop);
+    retire(w->epoch);
+    json_parser_free(w->parser);
+    pthread_mutex_destroy(&w->lock);
+}
+
 int worker_start(struct worker *w, struct engine *engine, unsigned index,
                  const struct sockaddr_storage *address, struct snapshot *snap,
                  struct policy_state *policy, struct policy_state *spare) {
@@ -452,8 +470,12 @@ int worker_start(struct worker *w, struct engine *engine, unsigned index,
     init_server(w, &snap->config);
     int error = listener_open(&w->listener, address, snap->config.max_connections, &w->server);
     if (error < 0)
-        return error;
-    return -pthread_create(&w->thread, NULL, run, w);
+        w->listener = NULL;
+    else
+        error = -pthread_create(&w->thread, NULL, run, w);
+    if (error < 0)
+        undo_start(w);
+    return error;
 }
 
 void worker_stop(struct worker *w) {
@@ -467,8 +489,8 @@ void worker_join(struct worker *w) {
     pthread_join(w->thread, NULL);
     if (w->next_snap)
         snapshot_unref(w->next_snap);
-    struct policy_state *left[] = { w->next_policy, w->next_spare, w->refill };
-    for (size_t i = 0; i < 3; i++)
+    struct policy_state *left[] = { w->next_policy, w->next_spare, w->refill[0], w->refill[1] };
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++)
         if (left[i])
             policy_state_free(left[i]);
     pthread_mutex_destroy(&w->lock);

@@ -68,7 +68,8 @@ struct worker {
 
     pthread_mutex_t lock; /* the mailbox: written by engine, emptied on the loop */
     struct snapshot *next_snap;
-    struct policy_state *next_policy, *next_spare, *refill;
+    struct policy_state *next_policy, *next_spare;
+    struct policy_state *refill[2]; /* as many as an epoch can lack */
     bool next_stop;
     atomic_uint generation; /* of the snapshot served */
     atomic_uint wants;      /* policy states missing here; engine builds them */

@@ -336,8 +336,8 @@ static void more_names_than_anybody_needs_are_cut(void **state) {
 
 /* --- strictness --- */
 
-/* What is left of a policy's chain of these targets ("openai/mini azure/tiny"). */
-static const char *enforced(const char *model, const char *decided) {
+/* Makes `chain` of these targets ("openai/mini azure/tiny"). */
+static void make_chain(const char *decided) {
     struct span rest = span_of(decided), id;
     chain = reach_chain();
     chain.steps = arena_new_array(&arena, struct step, TARGETS);
@@ -348,8 +348,21 @@ static const char *enforced(const char *model, const char *decided) {
         chain.steps[chain.n_steps].timeout_ms = 100 + (uint32_t)chain.n_steps;
         chain.n_steps++;
     }
+}
+
+/* What is left of a policy's chain. */
+static const char *enforced(const char *model, const char *decided) {
+    make_chain(decided);
     facts.model = span_of(model);
     reach_enforce(snap, &facts, &arena, &chain);
+    return steps();
+}
+
+/* What is left of another rest, after a failure. */
+static const char *filtered(const char *model, const char *decided) {
+    make_chain(decided);
+    facts.model = span_of(model);
+    reach_filter(snap, &facts, &arena, &chain);
     return steps();
 }
 
@@ -385,6 +398,15 @@ static void a_chains_name_keeps_to_the_chain(void **state) {
 static void auto_can_not_be_kept_to(void **state) {
     facts.strict = true;
     assert_string_equal(enforced("auto", "openai/gpt-4o azure/tiny"), "openai/gpt-4o azure/tiny");
+}
+
+static void a_rest_without_what_was_named_is_the_end(void **state) {
+    assert_string_equal(filtered("openai/gpt-4o", "azure/tiny"), "azure/tiny");
+    facts.strict = true;
+    assert_string_equal(filtered("openai/gpt-4o", "azure/tiny openai/gpt-4o"), "openai/gpt-4o");
+    assert_string_equal(filtered("openai/gpt-4o", "azure/tiny azure/gpt-4o"), "");
+    assert_string_equal(filtered("safe", "openai/gpt-4o azure/tiny"), "azure/tiny");
+    assert_string_equal(filtered("auto", "openai/gpt-4o"), "openai/gpt-4o");
 }
 
 static void an_empty_chain_is_an_answer(void **state) {
@@ -437,6 +459,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(strict_and_a_list_means_the_list, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_chains_name_keeps_to_the_chain, set_up, tear_down),
         cmocka_unit_test_setup_teardown(auto_can_not_be_kept_to, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_rest_without_what_was_named_is_the_end, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(an_empty_chain_is_an_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_target_without_an_entry_is_the_same_by_its_name, set_up,
                                         tear_down),

@@ -210,6 +210,25 @@ static void another_page_hears_only_that_replies_vary(void **state) {
     }
 }
 
+static void every_page_may_ask_where_that_is_said(void **state) {
+    const struct span listed[] = { SPAN("*"), SPAN("https://app.example") };
+    const struct config config = { .cors_origins = listed, .n_cors_origins = 2 };
+    struct pair headers[] = { { SPAN("origin"), SPAN("https://any.example") } };
+    struct http_message m = { .method = SPAN("GET"), .headers = headers, .n_headers = 1 };
+    struct reply r = fresh();
+    reply_cors(&r, &config, &m);
+    assert_span(value_of(&r, "access-control-allow-origin"), "*");
+    assert_null(value_of(&r, "access-control-allow-credentials").at);
+    headers[0].value = SPAN("https://app.example");
+    r = fresh();
+    reply_cors(&r, &config, &m);
+    assert_span(value_of(&r, "access-control-allow-origin"), "https://app.example");
+    m.n_headers = 0;
+    r = fresh();
+    reply_cors(&r, &config, &m);
+    assert_null(value_of(&r, "access-control-allow-origin").at);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_byte_ends_a_header),
@@ -224,6 +243,7 @@ int main(void) {
         cmocka_unit_test(a_configured_page_hears_all_our_headers),
         cmocka_unit_test(a_preflight_is_told_what_it_may_send),
         cmocka_unit_test(another_page_hears_only_that_replies_vary),
+        cmocka_unit_test(every_page_may_ask_where_that_is_said),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

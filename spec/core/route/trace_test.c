@@ -52,6 +52,12 @@ static void one_rounding_up_for_all_of_it(void **state) {
     assert_int_equal(cost(1000000, 1, PRICE_UNKNOWN, 1, 1, -1), 2);
 }
 
+static void sums_stop_at_the_largest_amount(void **state) {
+    assert_int_equal(trace_sum(1, 2), 3);
+    assert_int_equal(trace_sum(INT64_MAX, 1), INT64_MAX);
+    assert_int_equal(trace_sum(INT64_MAX - 1, INT64_MAX), INT64_MAX);
+}
+
 static void cached_tokens_are_a_part_of_the_input(void **state) {
     assert_int_equal(cost(2 * USD, USD, USD / 2, 1000000, 0, 400000), 1200000000 + 200000000);
     assert_int_equal(cost(2 * USD, USD, USD / 2, 1000000, 0, 1000000), USD / 2);
@@ -253,6 +259,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_used_costs_its_price),
         cmocka_unit_test(one_rounding_up_for_all_of_it),
+        cmocka_unit_test(sums_stop_at_the_largest_amount),
         cmocka_unit_test(cached_tokens_are_a_part_of_the_input),
         cmocka_unit_test(what_is_not_known_has_no_cost),
         cmocka_unit_test(huge_numbers_do_not_wrap),

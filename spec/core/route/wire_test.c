@@ -106,6 +106,14 @@ static void masks_our_own_keys(void **state) {
     assert_span(e.message, "nothing to hide, not even sk-ca");
 }
 
+static void masks_what_configured_headers_say(void **state) {
+    const struct span headers[] = { SPAN("api-key: canary-0123456789"), SPAN("version: 2023-06") };
+    const struct provider p = { .headers = headers, .n_headers = 2 };
+    assert_span(wire_mask_text(&p, &arena, SPAN("canary-0123456789 is of 2023-06")),
+                "*** is of 2023-06");
+    assert_span(wire_mask_text(&p, &arena, SPAN_NONE), NULL);
+}
+
 /* --- classes --- */
 
 static void classifies_by_status(void **state) {
@@ -169,6 +177,7 @@ int main(void) {
         cmocka_unit_test(reads_every_shape_of_error),
         cmocka_unit_test(cleans_and_bounds_what_it_read),
         cmocka_unit_test(masks_our_own_keys),
+        cmocka_unit_test(masks_what_configured_headers_say),
         cmocka_unit_test(classifies_by_status),
         cmocka_unit_test(classifies_by_the_first_rule_that_fits),
         cmocka_unit_test(has_no_readers_for_no_dialect),
