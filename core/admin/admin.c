@@ -101,6 +101,23 @@ static void remember(struct admin *a, const struct snapshot *next) {
     a->older = snapshot_ref(a->engine.snap);
 }
 
+/* Who takes the last client key out of the configuration does not mean to open the gateway to the
+ * network. Consumes the caller's reference when it says NULL. */
+static struct snapshot *guarded(struct admin *a, struct snapshot *snap) {
+    if (!snap || !a->options->beyond_loopback || snap->config.n_client_keys)
+        return snap;
+    config_findings_add(
+        &a->findings,
+        (struct config_finding){
+            .path = snap->config.path.at ? snap->config.path : SPAN("perilune.lua"),
+            .setting = SPAN("client_keys"),
+            .message = SPAN("there is none, and clients come from beyond this machine"),
+            .hint = SPAN("set client_keys or PERILUNE_API_KEY, or listen on 127.0.0.1"),
+        });
+    snapshot_unref(snap);
+    return NULL;
+}
+
 /* False when nothing has changed because the configuration is wrong. */
 static bool reload(struct admin *a) {
     uint64_t before = clock_ms();
@@ -110,7 +127,7 @@ static bool reload(struct admin *a) {
      * again. */
     set_watch(a, &a->engine.snap->config);
     const struct config_history history = { a->engine.snap, a->older, is_banned, &a->engine };
-    struct snapshot *snap = config_load(&a->options->config, &history, &a->findings);
+    struct snapshot *snap = guarded(a, config_load(&a->options->config, &history, &a->findings));
     log_findings(&a->findings);
     a->loaded_ms = clock_wall_ms();
     a->loaded_ok = snap != NULL;
@@ -399,8 +416,9 @@ static void stop(struct admin *a) {
     if (a->stopping)
         return;
     a->stopping = true;
-    log_info("shutting down: requests under way may end within %u s",
-             a->engine.snap->config.drain_ms / 1000);
+    if (a->ready)
+        log_info("shutting down: requests under way may end within %u s",
+                 a->engine.snap->config.drain_ms / 1000);
     for (size_t i = 0; i < SIGNALS; i++)
         uv_close((uv_handle_t *)&a->signals[i], NULL);
     watcher_close(&a->watch);
@@ -475,11 +493,14 @@ int admin_run(const struct admin_options *options, struct snapshot *snap) {
     watcher_init(&a->watch, &a->loop, on_files, a);
     set_watch(a, &snap->config); /* before anybody can see us serve and edit a file */
     int error = engine_init(&a->engine, &options->pump, on_engine_wants, a);
-    if (error == 0)
+    if (error < 0)
+        snapshot_unref(snap);
+    else
         error = engine_start(&a->engine, snap, &options->data_address);
     if (error == 0 && (error = listen_admin(a)) < 0)
         log_error("the admin address can not be listened on: %s", uv_strerror(error));
-    if (error == 0)
+    a->ready = error == 0;
+    if (a->ready)
         options->on_ready(options->owner, snap);
     else
         stop(a);

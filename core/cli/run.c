@@ -142,11 +142,13 @@ static void raise_limits(void) {
 
 static bool prepare(struct run *r) {
     bool loopback, admin_loopback;
-    return read_config(r) && state_open(&r->snap->config) &&
-           take_address(r->snap->config.listen, &r->admin.data_address, &loopback, &r->data_fd) &&
-           take_address(r->snap->config.admin, &r->admin.admin_address, &admin_loopback,
-                        &r->admin_fd) &&
-           ensure_key(r, loopback) && save_admin(r);
+    if (!read_config(r) || !state_open(&r->snap->config) ||
+        !take_address(r->snap->config.listen, &r->admin.data_address, &loopback, &r->data_fd) ||
+        !take_address(r->snap->config.admin, &r->admin.admin_address, &admin_loopback,
+                      &r->admin_fd))
+        return false;
+    r->admin.beyond_loopback = !loopback;
+    return ensure_key(r, loopback) && save_admin(r);
 }
 
 static void clean_up(struct run *r) {
