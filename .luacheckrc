@@ -17,5 +17,6 @@ stds.policy = {
 stds.configuration = { read_globals = { "env", "file" } }
 
 files["policies"] = { std = "policy" }
+files["policies/**/*_spec.lua"] = { std = "luajit+busted" }
 files["providers"] = { std = "configuration" }
 files["spec"] = { std = "luajit+busted" }

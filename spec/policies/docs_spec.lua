@@ -3,6 +3,7 @@ local config_kit = require "support.config_kit"
 local fleet = require "perilune.fleet"
 local host = require "perilune.host"
 local kit = require "support.policy_kit"
+local page = require "support.page"
 local steps = require "perilune.steps"
 
 local PAGE = kit.read "docs/policies.md"
@@ -41,7 +42,9 @@ local function examples()
       block = { line = line, text = {} }
     elseif text == "```" and block then
       block.text = table.concat(block.text, "\n")
-      out[#out + 1] = block
+      if not block.text:find "^%-%- policies/[%w_]+_spec%.lua" then
+        out[#out + 1] = block
+      end
       block = nil
     elseif block and text:find "^%-%-> " then
       block.expected = text:sub(5)
@@ -70,6 +73,15 @@ describe("docs/policies.md", function()
   it("has a fleet and examples", function()
     assert.equal(5, #catalogue())
     assert(#all > 25)
+  end)
+
+  it("shows a spec that passes", function()
+    local files = page.files(PAGE)
+    local passed, output = page.run_specs {
+      ["policies/economy.lua"] = files["policies/economy.lua"], ["policies/economy_spec.lua"] = files["policies/economy_spec.lua"],
+    }
+    assert(passed, output)
+    assert.is_truthy(output:find("2 successes / 0 failures / 0 errors", 1, true), output)
   end)
 
   for _, example in ipairs(all) do

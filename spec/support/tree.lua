@@ -54,4 +54,17 @@ function M.matching(dir, ...)
   return found
 end
 
+--- The files under a folder that git holds: a reader's own policies lie beside the shipped ones.
+function M.committed(dir)
+  local pipe = assert(io.popen(("git ls-files -- '%s'"):format(dir)))
+  local found = {}
+  for path in pipe:lines() do
+    if M.exists(path) then
+      found[#found + 1] = path
+    end
+  end
+  pipe:close()
+  return found
+end
+
 return M
