@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 enum { TURN_LIMIT_US = 5000 };
 
@@ -535,7 +536,16 @@ static void uses_the_environments_proxy_but_not_for_loopback(void **state) {
 
 #define ON_STAGE(test) cmocka_unit_test_setup_teardown(test, open_stage, close_stage)
 
+/* Both ends of a thousand connections are here, and systems allow 1,024 descriptors unless asked. */
+static void raise_descriptors(void) {
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int main(void) {
+    raise_descriptors();
     const struct CMUnitTest tests[] = {
         ON_STAGE(closes_unused),
         ON_STAGE(carries_a_thousand_at_once),
