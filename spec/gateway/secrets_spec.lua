@@ -27,7 +27,8 @@ local function told(said)
   }
   for _, answer in ipairs(answers) do
     answer.headers = {
-      ["content-type"] = answer[3]["content-type"], ["x-request-id"] = "id " .. said, ["openai-version"] = said, ["openai-processing-ms"] = said,
+      ["content-type"] = answer[3]["content-type"], ["x-request-id"] = "id " .. said, ["openai-version"] = said,
+      ["openai-processing-ms"] = said,
       ["retry-after"] = said, ["set-cookie"] = said, ["www-authenticate"] = said,
     }
   end
