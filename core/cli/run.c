@@ -28,6 +28,9 @@ struct run {
 static bool complain_address(struct span address, int error) {
     fprintf(stderr, "perilune: can not listen on %.*s: %s\n", SPAN_ARGS(address),
             error ? uv_strerror(error) : "not an address like 127.0.0.1:4100");
+    if (error == UV_EADDRINUSE)
+        fprintf(stderr, "  hint: `perilune status` tells whether it is already running; "
+                        "`listen` and `admin` in perilune.lua take other addresses\n");
     return false;
 }
 
@@ -49,7 +52,7 @@ static bool read_config(struct run *r) {
     r->mock = mock_start("127.0.0.1:0", r->mock_url, sizeof r->mock_url);
     if (!r->mock)
         return false;
-    r->snap = setup_read(r->call, r->mock_url);
+    r->snap = setup_read_again(r->call, r->mock_url);
     return r->snap != NULL;
 }
 
@@ -71,7 +74,7 @@ static bool ensure_key(struct run *r, bool loopback) {
     if (!made)
         buf_clear(&r->made_key);
     snapshot_unref(r->snap);
-    r->snap = setup_read(r->call, NULL);
+    r->snap = setup_read_again(r->call, NULL);
     return r->snap != NULL;
 }
 

@@ -8,16 +8,25 @@ struct config_options setup_options(const struct cli_call *call, const char *moc
     return (struct config_options){ .path = cli_option(call, "config"), .mock_url = mock_url };
 }
 
-struct snapshot *setup_read(const struct cli_call *call, const char *mock_url) {
+static struct snapshot *read_config(const struct cli_call *call, const char *mock_url, bool again) {
     struct config_options options = setup_options(call, mock_url);
     struct config_findings findings;
     struct buf text = { 0 };
     config_findings_init(&findings);
     struct snapshot *snap = config_load(&options, NULL, &findings);
-    admin_print_findings(&findings, &text);
+    if (!again || !snap)
+        admin_print_findings(&findings, &text);
     if (text.len)
         fwrite(text.at, 1, text.len, stderr);
     buf_deinit(&text);
     config_findings_deinit(&findings);
     return snap;
+}
+
+struct snapshot *setup_read(const struct cli_call *call, const char *mock_url) {
+    return read_config(call, mock_url, false);
+}
+
+struct snapshot *setup_read_again(const struct cli_call *call, const char *mock_url) {
+    return read_config(call, mock_url, true);
 }

@@ -15,6 +15,9 @@
  * when it is wrong: exit with CLI_BAD_CONFIG. */
 struct snapshot *setup_read(const struct cli_call *call, const char *mock_url);
 
+/* The same once more, after something has been added to it: what was printed is not repeated. */
+struct snapshot *setup_read_again(const struct cli_call *call, const char *mock_url);
+
 /* The options it reads with. */
 struct config_options setup_options(const struct cli_call *call, const char *mock_url);
 

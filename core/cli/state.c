@@ -32,6 +32,9 @@ bool state_open(const struct config *config) {
     buf_add_char(&path, '\0');
     bool ok = make_folders(path.at);
     buf_deinit(&path);
+    if (!ok)
+        fprintf(stderr, "  hint: data_dir in perilune.lua, or XDG_STATE_HOME, names another folder "
+                        "for its state\n");
     return ok;
 }
 

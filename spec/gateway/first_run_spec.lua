@@ -46,6 +46,7 @@ describe("the first run", function()
     loop.run(function()
       local output = run()
       assert.is_truthy(output:find("MOCK", 1, true), output)
+      assert.equal(1, select(2, output:gsub("no configuration and no provider key", "")), output)
       local answer = ask()
       assert.equal(200, answer.status, answer.body)
       assert.equal("mock", answer.headers["x-routed-provider"])
@@ -56,6 +57,28 @@ describe("the first run", function()
       end, "the first policy in a folder that was not there")
     end)
   end)
+
+  it("says that it is running already, instead of running twice", function()
+    if not defaults_are_free() then
+      pending "port 4100 or 4101 is in use here"
+    end
+    loop.run(function()
+      run()
+      local code, output = process.run({ process.binary(), "run" }, { dir = dir })
+      assert.equal(3, code, output)
+      assert.is_truthy(output:find("address already in use", 1, true), output)
+      assert.is_truthy(output:find("perilune status", 1, true), output)
+      assert.equal(200, ask().status)
+    end)
+  end)
+
+  it("says when it has no place for its state, and where to name another", loop.test(function()
+    process.write(dir .. "/state", "a file, where the folder would be")
+    local code, output = process.run({ process.binary(), "run" }, { dir = dir })
+    assert.equal(3, code, output)
+    assert.is_truthy(output:find(dir .. "/state/perilune: Not a directory", 1, true), output)
+    assert.is_truthy(output:find("XDG_STATE_HOME", 1, true), output)
+  end))
 
   it("takes a provider's key from its usual variable", function()
     if not defaults_are_free() then
