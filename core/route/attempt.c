@@ -14,6 +14,7 @@ enum {
     REFUSAL_MAX = 64 * 1024,      /* of an error body; the rest says nothing more */
     LINGER_MS = 1000,             /* a released exchange may take this long to run out */
     UPSTREAM_ID_MAX = 128,        /* bytes of it that are kept */
+    ARENA_BLOCK = 960,            /* with its head within what glibc's threads keep for malloc */
     HEADERS_UP = 24,
     HEADERS_BACK = 8
 };
@@ -542,10 +543,11 @@ static void send_up(struct attempt *a, struct span path) {
 
 struct attempt *attempt_start(struct attempt_tools *tools, const struct attempt_setup *setup,
                               const struct attempt_events *events, void *owner) {
-    struct attempt *a = calloc(1, sizeof *a);
+    struct attempt *a = malloc(sizeof *a); /* not calloc: glibc keeps no cache for that */
     if (!a)
         abort();
-    arena_init(&a->arena, 1024);
+    *a = (struct attempt){ 0 };
+    arena_init(&a->arena, ARENA_BLOCK);
     a->tools = tools;
     a->setup = *setup;
     a->events = events;

@@ -445,8 +445,19 @@ void pump_cancel(struct lane *lane) {
 
 /* --- life --- */
 
+/* glibc's calloc goes past the cache its threads keep for malloc, and curl asks for cleared memory
+ * several times a transfer. */
+static void *cleared(size_t count, size_t size) {
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes))
+        return NULL;
+    void *p = malloc(bytes);
+    return p ? memset(p, 0, bytes) : NULL;
+}
+
 int pump_global_init(void) {
-    CURLcode result = curl_global_init(CURL_GLOBAL_DEFAULT);
+    CURLcode result =
+        curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, free, realloc, strdup, cleared);
     if (result != CURLE_OK) {
         log_error("libcurl can not start: %s", curl_easy_strerror(result));
         return -1;

@@ -361,9 +361,10 @@ static void set_headers(struct lane *lane, const struct transfer_message *m) {
 
 struct transfer *transfer_start(struct pump *pump, const struct transfer_message *message,
                                 const struct transfer_events *events, void *owner) {
-    struct transfer *t = calloc(1, sizeof *t);
+    struct transfer *t = malloc(sizeof *t);
     if (!t)
         abort();
+    *t = (struct transfer){ 0 };
     struct lane *lane = pump_lane(pump, fit);
     t->lane = lane;
     t->events = events;
