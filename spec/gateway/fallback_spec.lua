@@ -92,7 +92,7 @@ end
 -- The header says which provider comes first, so that one gateway serves all the cases.
 local POLICY = [[
 return function(req)
-  return { { target = req.headers["x-first"] .. "/m", timeout_ms = 250, first_token_ms = 250, retries = 0 }, "good/m" }
+  return { { target = req.headers["x-first"] .. "/m", timeout_ms = 250, first_token_ms = 250 }, "good/m" }
 end]]
 
 local function sorted_names()
