@@ -299,7 +299,21 @@ static struct api_error provider_said(struct request *r) {
     return error;
 }
 
-static struct api_error exhausted_by(struct request *r, enum failure class) {
+/* The status all tried attempts lead to, or that of a mixture. Classes may differ and mean the same
+ * to a client: a provider that was silent and one that was slow are both 504. */
+static int shared_status(const struct trace *t) {
+    int status = 0;
+    for (const struct trace_attempt *a = t->attempts; a; a = a->next) {
+        if (!a->tried)
+            continue;
+        if (status && status_of_class(a->failure) != status)
+            return status_of_class(FAILURE_NONE);
+        status = status_of_class(a->failure);
+    }
+    return status;
+}
+
+static struct api_error exhausted_by(struct request *r) {
     const struct trace *t = &r->trace;
     struct api_error error = api_error(
         ERROR_FALLBACKS_EXHAUSTED,
@@ -307,7 +321,7 @@ static struct api_error exhausted_by(struct request *r, enum failure class) {
                      "No target could answer: %u attempt%s, the last one ended with %s.%s%.*s",
                      t->tried, t->tried == 1 ? "" : "s", failure_name(r->failed.class),
                      r->failed.message.len ? " " : "", SPAN_ARGS(r->failed.message)));
-    error.status = status_of_class(class);
+    error.status = shared_status(t);
     uint64_t now = worker_now(r->worker);
     if (r->reopens_ms)
         error.retry_after_ms = r->reopens_ms > now ? (int64_t)(r->reopens_ms - now) : 0;
@@ -315,9 +329,24 @@ static struct api_error exhausted_by(struct request *r, enum failure class) {
     return error;
 }
 
+static void on_deadline(void *owner) {
+    struct request *r = owner;
+    struct api_error error =
+        api_error(ERROR_DEADLINE_EXCEEDED,
+                  arena_printf(arena_of(r), "The request's deadline of %llu ms has passed.",
+                               (unsigned long long)(r->deadline_ms - r->began_ms)));
+    cancel_others(r, NULL);
+    error.trace = &r->trace;
+    fail(r, &error);
+}
+
 static void exhausted(struct request *r) {
     enum failure class = shared_class(&r->trace);
     struct api_error error;
+    if (r->deadline_ms && worker_now(r->worker) >= r->deadline_ms) {
+        on_deadline(r);
+        return;
+    }
     if (r->trace.tried == 0)
         error = too_dear(r);
     else if (r->failed.class == FAILURE_BAD_REQUEST || r->failed.class == FAILURE_CONTENT_FILTER)
@@ -329,18 +358,7 @@ static void exhausted(struct request *r) {
                               : SPAN("The prompt is longer than the model's context window."));
         error.trace = &r->trace;
     } else
-        error = exhausted_by(r, class);
-    fail(r, &error);
-}
-
-static void on_deadline(void *owner) {
-    struct request *r = owner;
-    struct api_error error =
-        api_error(ERROR_DEADLINE_EXCEEDED,
-                  arena_printf(arena_of(r), "The request's deadline of %llu ms has passed.",
-                               (unsigned long long)(r->deadline_ms - r->began_ms)));
-    cancel_others(r, NULL);
-    error.trace = &r->trace;
+        error = exhausted_by(r);
     fail(r, &error);
 }
 

@@ -70,6 +70,7 @@ describe("an exhausted chain", function()
   for chain, status in pairs {
     ["limited_7 limited_3"] = 429,
     ["hang hang"] = 504,
+    ["denied garbage"] = 502, -- two classes that mean the same
     ["denied denied"] = 502,
     ["garbage garbage"] = 502,
     ["broken broken"] = 503,
