@@ -19,6 +19,15 @@ local function endpoint(name, path, add)
   return name
 end
 
+-- An origin as browsers send it, or "*" for every page's.
+local function origin(v, path, add)
+  if v ~= "*" and not (type(v) == "string" and v:find "^%l[%l%d+.-]*://[^/%s%c?#@%u]+$") then
+    add(path, 'expected an origin like "https://app.example.com", in lower case and without a path, or "*"')
+    return nil
+  end
+  return v
+end
+
 local SETTINGS = {
   listen = S.address,
   admin = S.address,
@@ -42,7 +51,7 @@ local SETTINGS = {
     memory_mb = S.integer(1, 1024),
     quarantine = S.record { kills = S.integer(0, 64), kills_one_key = S.integer(0, 64) }, -- 0: that rule is off
   },
-  cors = S.record { origins = S.list(S.text) },
+  cors = S.record { origins = S.list(origin) },
   limits = S.record {
     max_body = bytes,
     max_bodies = bytes,
@@ -474,6 +483,15 @@ local function check_params(config, add)
   end
 end
 
+-- Every page may ask, with a key; without client keys none may but those of this machine, or any page could spend.
+local function check_origins(config, env, add)
+  for i, name in ipairs(config.cors and config.cors.origins or {}) do
+    if name == "*" and #client_keys(config, env) == 0 then
+      add(S.join("cors.origins", i), '"*" counts only with client keys', "set client_keys, or name the pages", true)
+    end
+  end
+end
+
 --- Reads the configuration.
 ---@param text string|nil nil: there is no file
 ---@param path string|nil
@@ -494,6 +512,7 @@ function M.read(text, path, host)
   local files, order = read_provider_files(provider_files or {}, findings)
   check_policies(config, listed(host.policies, policies_dir(config, path)), add)
   check_params(config, add)
+  check_origins(config, host.env, add)
   if failed(findings) then
     return nil, findings
   end

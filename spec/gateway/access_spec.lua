@@ -2,6 +2,7 @@
 local gateway = require "support.gateway"
 local http = require "support.http"
 local loop = require "support.loop"
+local port = require "support.port"
 local upstream = require "support.upstream"
 
 local function answering()
@@ -60,6 +61,58 @@ describe("with client keys", function()
 
   it("the host's name does not matter", loop.test(function()
     assert.equal(200, house:chat({ headers = { authorization = "Bearer pk-correct-horse", host = "gateway.example" } }).status)
+  end))
+end)
+
+describe("pages of any origin", function()
+  local PAGE = { origin = "https://any.example" }
+
+  it("may ask where that is configured, with a key", loop.test(function()
+    local up = answering()
+    local house = gateway.start {
+      providers = { a = gateway.provider(up.url) }, config = { cors = { origins = { "*" } } }, env = { PERILUNE_API_KEY = "pk-1" },
+    }
+    local asked = http.exchange(house.port, {
+      method = "OPTIONS", path = "/v1/chat/completions",
+      headers = { origin = PAGE.origin, ["access-control-request-method"] = "POST", ["access-control-request-headers"] = "authorization" },
+    })
+    assert.equal(204, asked.status)
+    assert.equal("*", asked.headers["access-control-allow-origin"])
+    assert.equal("authorization", asked.headers["access-control-allow-headers"])
+    assert.is_nil(asked.headers["access-control-allow-credentials"])
+    assert.equal(401, house:chat({ headers = PAGE }).status)
+    local answer = house:chat { headers = { origin = PAGE.origin, authorization = "Bearer pk-1" } }
+    assert.equal(200, answer.status)
+    assert.equal("*", answer.headers["access-control-allow-origin"])
+    house:stop()
+    up:close()
+  end))
+
+  it("may not without keys, whatever is configured", loop.test(function()
+    local up = answering()
+    local house = gateway.start { providers = { a = gateway.provider(up.url) }, config = { cors = { origins = { "*" } } } }
+    assert.equal(403, house:chat({ headers = PAGE }).status)
+    house:stop()
+    up:close()
+  end))
+end)
+
+describe("beyond this machine", function()
+  it("a reload that takes the last key away changes nothing", loop.test(function()
+    local up = answering()
+    local house = gateway.start {
+      providers = { a = gateway.provider(up.url) },
+      config = { client_keys = { "pk-1" }, listen = "0.0.0.0:" .. port.free() },
+    }
+    house.config.client_keys = nil
+    house:write_config(house.config)
+    local code, output = house:command "reload"
+    assert.not_equal(0, code)
+    assert.is_truthy(output:find("client_keys", 1, true), output)
+    assert.equal(401, house:chat().status)
+    assert.equal(200, house:chat({ headers = { authorization = "Bearer pk-1" } }).status)
+    house:stop()
+    up:close()
   end))
 end)
 

@@ -263,6 +263,26 @@ describe("a wrong configuration", function()
   end)
 end)
 
+describe("origins of pages", function()
+  local function said(origins, more)
+    local _, findings = kit.read(("%s cors = { origins = { %q } }, %s"):format(kit.LOCAL, origins, more or ""))
+    return findings[1] and findings[1].message or ""
+  end
+
+  it("are as browsers send them", function()
+    assert.equal("", said "https://app.example")
+    assert.equal("", said "http://localhost:3000")
+    for _, wrong in ipairs { "https://app.example/", "app.example", "https://App.example", "https://a b", "**", "null" } do
+      assert.matches("expected an origin", said(wrong))
+    end
+  end)
+
+  it("may be all of them, for who has a key", function()
+    assert.matches("only with client keys", said "*")
+    assert.equal("", said("*", 'client_keys = { "k" }'))
+  end)
+end)
+
 describe("names that nothing answers to", function()
   it("are warnings in chains and the fallback", function()
     local r, findings = kit.read(kit.LOCAL .. 'chains = { m = { "m", "vllm/new", "mm" } }, policies = { fallback = { "gpt-4o" } }')
