@@ -121,8 +121,23 @@ static bool is_line_char(unsigned char c) {
     return (c >= 0x20 && c != 0x7f) || c == '\t';
 }
 
+/* Whether all of eight bytes may surely stand in a line. Subtracting 0x20 of each borrows its
+ * high bit where it is smaller, and so does subtracting 1 where it is 0x7f, with its bits
+ * turned; bytes that had the high bit anyway are masked out. A borrow can only cast doubt on a
+ * byte behind one that has no place there. */
+static bool eight_plain(const char *bytes) {
+    const uint64_t ones = 0x0101010101010101, highs = ones * 0x80;
+    uint64_t w, del;
+    memcpy(&w, bytes, sizeof w);
+    del = w ^ ones * 0x7f;
+    return ((((w - ones * 0x20) & ~w) | ((del - ones) & ~del)) & highs) == 0;
+}
+
 bool http_value_ok(struct span value) {
-    for (size_t i = 0; i < value.len; i++)
+    size_t i = 0;
+    while (i + 8 <= value.len && eight_plain(value.at + i))
+        i += 8;
+    for (; i < value.len; i++)
         if (!is_line_char((unsigned char)value.at[i]))
             return false;
     return true;
@@ -222,18 +237,6 @@ static enum scan_result line_end(struct http1 *h) {
     if (headers > h->limits->max_headers)
         return scan_bad(h, 431, "There are too many header fields.");
     return SCAN_MORE;
-}
-
-/* Whether all of eight bytes may surely stand in a line. Subtracting 0x20 of each borrows its
- * high bit where it is smaller, and so does subtracting 1 where it is 0x7f, with its bits
- * turned; bytes that had the high bit anyway are masked out. A borrow can only cast doubt on a
- * byte behind one that has no place there. */
-static bool eight_plain(const char *bytes) {
-    const uint64_t ones = 0x0101010101010101, highs = ones * 0x80;
-    uint64_t w, del;
-    memcpy(&w, bytes, sizeof w);
-    del = w ^ ones * 0x7f;
-    return ((((w - ones * 0x20) & ~w) | ((del - ones) & ~del)) & highs) == 0;
 }
 
 /* The bytes of a line that need no decision, at the front of `bytes`. */

@@ -7,23 +7,21 @@ void reply_init(struct reply *r, struct arena *arena) {
     r->arena = arena;
 }
 
-static bool printable(char c) {
-    return c == '\t' || ((unsigned char)c >= 0x20 && c != 0x7f);
+/* A copy with '?' for each byte that has no place in a header. */
+static struct span cleaned(struct arena *arena, struct span value) {
+    char *copy = (char *)arena_copy(arena, value).at;
+    for (size_t i = 0; i < value.len; i++)
+        if (!http_value_ok(span_sub(value, i, 1)))
+            copy[i] = '?';
+    return (struct span){ copy, value.len };
 }
 
 void reply_add(struct reply *r, struct span name, struct span value) {
     if (!value.len || r->n == REPLY_HEADERS)
         return;
     value = span_sub(value, 0, VALUE_MAX);
-    for (size_t i = 0; i < value.len; i++) {
-        if (printable(value.at[i]))
-            continue;
-        char *clean = (char *)arena_copy(r->arena, value).at;
-        for (; i < value.len; i++)
-            if (!printable(clean[i]))
-                clean[i] = '?';
-        value.at = clean;
-    }
+    if (!http_value_ok(value))
+        value = cleaned(r->arena, value);
     r->headers[r->n++] = (struct pair){ name, value };
 }
 
