@@ -84,7 +84,8 @@ describe("on_failure", function()
   end
 
   it("can not wait beyond all measure", loop.test(function()
-    assert.equal("fallbacks_exhausted", house:chat({ policy = "never_in_time", headers = { ["x-route-deadline-ms"] = "5000" } }).json.error.code)
+    local answer = house:chat { policy = "never_in_time", headers = { ["x-route-deadline-ms"] = "5000" } }
+    assert.equal("fallbacks_exhausted", answer.json.error.code)
   end))
 
   it("that runs away under a policy which was replaced meanwhile is no matter to the new one", loop.test(function()
