@@ -42,6 +42,23 @@ static bool take_address(struct span address, struct sockaddr_storage *out, bool
     return *fd >= 0 || complain_address(address, *fd);
 }
 
+static bool is_any(const char *name) {
+    return strncmp(name, "0.0.0.0:", 8) == 0 || strncmp(name, "[::]:", 5) == 0;
+}
+
+/* Clients and the admin side would share the connections that come: the kernel lets one process
+ * bind an address twice. */
+static bool addresses_differ(const struct run *r) {
+    char data[LISTENER_NAME_MAX], admin[LISTENER_NAME_MAX];
+    listener_name(&r->admin.data_address, data);
+    listener_name(&r->admin.admin_address, admin);
+    bool same_port = strcmp(strrchr(data, ':'), strrchr(admin, ':')) == 0;
+    if (!same_port || (strcmp(data, admin) != 0 && !is_any(data) && !is_any(admin)))
+        return true;
+    fprintf(stderr, "perilune: listen (%s) and admin (%s) need a port each\n", data, admin);
+    return false;
+}
+
 /* Without a file and a provider key, the mock answers, on loopback only. */
 static bool read_config(struct run *r) {
     r->snap = setup_read(r->call, "http://127.0.0.1:1/v1");
@@ -151,7 +168,7 @@ static bool prepare(struct run *r) {
                       &r->admin_fd))
         return false;
     r->admin.beyond_loopback = !loopback;
-    return ensure_key(r, loopback) && save_admin(r);
+    return addresses_differ(r) && ensure_key(r, loopback) && save_admin(r);
 }
 
 static void clean_up(struct run *r) {

@@ -2,6 +2,7 @@
 local gateway = require "support.gateway"
 local http = require "support.http"
 local loop = require "support.loop"
+local port = require "support.port"
 
 local GOOD = "return " .. gateway.lua { providers = { a = gateway.provider "http://127.0.0.1:1/v1" } }
 
@@ -109,5 +110,17 @@ describe("perilune", function()
     assert.is_truthy(house.process.output:find("curl", 1, true))
     assert.is_truthy(house.process.output:find(tostring(house.port), 1, true))
     house:stop()
+  end))
+
+  it("runs with an address each for clients and the admin side, or not at all", loop.test(function()
+    local number = port.free()
+    for _, hosts in ipairs { { "127.0.0.1", "127.0.0.1" }, { "0.0.0.0", "127.0.0.1" }, { "127.0.0.1", "0.0.0.0" } } do
+      local code, output = run({ "run" }, { config = ([[return {
+        listen = "%s:%d", admin = "%s:%d", data_dir = "state",
+        providers = { a = { like = "openai_compatible", base_url = "http://127.0.0.1:1/v1", models = { "m" } } },
+      }]]):format(hosts[1], number, hosts[2], number) })
+      assert.equal(3, code, output)
+      assert.is_truthy(output:find("need a port each", 1, true), output)
+    end
   end))
 end)
