@@ -5,6 +5,7 @@
 #   make build    leaves build/perilune                make tsan    the same under TSan
 #   make bench    measures, side by side with nginx    make clean   removes the build folders
 #   make profile  instructions a request, and where they go
+#   make kill-soak   a hundred thousand policy calls stopped, on three threads, beside states that raise errors (minutes)
 
 JOBS ?= 2
 ARGS ?=
@@ -12,7 +13,7 @@ CMAKE = cmake -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo --log-level=WARNING
 
 C_FILES = find core spec -name '*.[ch]' -o -name '*.cpp'
 
-.PHONY: run build test lint asan tsan bench profile install clean
+.PHONY: run build test lint asan tsan bench profile kill-soak install clean
 
 run: build
 	build/perilune run $(ARGS)
@@ -57,6 +58,10 @@ bench: build
 profile: build
 	@tools/setup bench
 	@bench/profile $(ARGS)
+
+kill-soak: build
+	@tools/setup test
+	@cmake --build build -j $(JOBS) --target kill_soak
 
 PREFIX ?= /usr/local
 install: build
