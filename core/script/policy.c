@@ -241,6 +241,13 @@ static bool open_state(struct policy_state *p, struct report *report) {
     return false;
 }
 
+/* What loading left behind is cleared away here, where nobody waits, and not in the time of the first
+ * requests. */
+static enum vm_result run_collect(lua_State *L, void *arg) {
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    return VM_OK;
+}
+
 struct policy_state *policy_state_new(const struct snapshot *snap, struct vm_guard *guard,
                                       struct arena *arena, struct policy_fault *faults,
                                       size_t *n_faults, size_t max) {
@@ -252,6 +259,8 @@ struct policy_state *policy_state_new(const struct snapshot *snap, struct vm_gua
     /* Each turn but the last leaves out one policy more. */
     while (open_state(p, &report) && !load_policies(p, guard, &report))
         ;
+    if (p->vm && !vm_dead(p->vm))
+        vm_call(p->vm, NULL, 0, run_collect, NULL);
     return p;
 }
 
