@@ -216,11 +216,13 @@ static bool route_ok(struct http_message *m, const struct endpoint_match *match,
     return true;
 }
 
+static bool is_full(const struct worker *w) {
+    return atomic_load_explicit(&w->figures.in_flight, memory_order_relaxed) >=
+           w->epoch->snap->config.max_in_flight;
+}
+
 static bool has_room(struct worker *w, const struct endpoint *endpoint, struct api_error *error) {
-    if (endpoint->kind != ENDPOINT_GENERATE)
-        return true;
-    unsigned in_flight = atomic_load_explicit(&w->figures.in_flight, memory_order_relaxed);
-    if (!w->stopping && in_flight < w->epoch->snap->config.max_in_flight)
+    if (endpoint->kind != ENDPOINT_GENERATE || (!w->stopping && !is_full(w)))
         return true;
     *error = api_error(ERROR_OVERLOADED, SPAN("Too many requests are under way. Try again."));
     error->retry_after_ms = 1000;
@@ -320,11 +322,18 @@ static void answer(struct worker *w, struct conn *c, struct http_message *m,
 static void on_message(void *owner, struct conn *c, struct http_message *m) {
     struct worker *w = owner;
     const struct admission *a = m->user;
-    if (a->match.endpoint->kind == ENDPOINT_GENERATE && !span_eq(m->method, SPAN("OPTIONS"))) {
+    struct api_error error;
+    bool generate =
+        a->match.endpoint->kind == ENDPOINT_GENERATE && !span_eq(m->method, SPAN("OPTIONS"));
+    if (!generate) {
+        answer(w, c, m, &a->match);
+    } else if (is_full(w) && !has_room(w, a->match.endpoint, &error)) {
+        /* Others were quicker with their bodies. */
+        refuse(w, c, m, &m->arena, &error, SPAN_NONE);
+    } else {
         request_begin(w, c, m, a->match.endpoint, a->key);
         return;
     }
-    answer(w, c, m, &a->match);
     http_message_free(m);
 }
 

@@ -29,6 +29,7 @@ local UPSTREAMS = {
   end,
   picky = fail(400, nil, says("Unsupported value: temperature", "unsupported_value")),
   too_long = fail(400, nil, says("This model's maximum context length is 8 tokens.", "context_length_exceeded")),
+  too_long_in_silence = fail(413, nil, "{}"),
   filtered = fail(400, nil, says("flagged", "content_filter")),
   good = function(peer)
     peer:send(upstream.answer(200, upstream.completion "good"))
@@ -129,6 +130,13 @@ describe("an exhausted chain", function()
     local answer = ask "too_long"
     assert.equal(400, answer.status)
     assert.equal("context_length_exceeded", answer.json.error.code)
+  end))
+
+  it("says so too where the provider had no words for it", loop.test(function()
+    local answer = ask "too_long_in_silence"
+    assert.equal(400, answer.status)
+    assert.equal("context_length_exceeded", answer.json.error.code)
+    assert.is_truthy(answer.json.error.message:find("context window", 1, true))
   end))
 
   it("stops at what was refused for its content", loop.test(function()

@@ -149,4 +149,31 @@ describe("limits", function()
     other:stop()
     big:close()
   end))
+
+  it("more requests under way than configured are refused at once, however slowly their bodies come", loop.test(function()
+    local slow = upstream.start(function() end)
+    local other = gateway.start {
+      providers = { a = gateway.provider(slow.url) }, config = { workers = 1, limits = { max_in_flight = 1 } },
+    }
+    local bytes = http.request_bytes {
+      method = "POST", path = "/v1/chat/completions", body = { model = "m", messages = { { role = "user", content = "x" } } },
+    }
+    local head = bytes:match "^.-\r\n\r\n" .. "{"
+    local late, first = assert(http.connect(other.port)), assert(http.connect(other.port))
+    late:send(head) -- there is room when its head comes
+    first:send(bytes)
+    slow:wait_for(1)
+    late:send(bytes:sub(#head + 1))
+    for _, c in ipairs { late, other:ask() } do
+      local answer = assert(c:response())
+      assert.equal(503, answer.status)
+      assert.equal("overloaded", answer.json.error.code)
+      assert.is_truthy(answer.headers["retry-after"])
+      c:close()
+    end
+    assert.equal(1, #slow.requests)
+    first:close()
+    other:stop()
+    slow:close()
+  end))
 end)
