@@ -244,43 +244,48 @@ end
 ---@field value_from integer where the value begins
 ---@field to integer behind the value
 
-local function read_members(s)
-  local at = skip(s, 1)
-  if byte(s, at) ~= 123 then
-    malformed(at, "expected an object")
+-- Walks an array or an object that is all of `s`: read(at, n) reads the n-th of it and returns where that ends.
+local function walk(s, opening, closing, what, read)
+  local at, n = skip(s, 1), 0
+  if byte(s, at) ~= opening then
+    malformed(at, "expected an " .. what)
   end
-  local list, n = {}, 0
   at = skip(s, at + 1)
-  if byte(s, at) == 125 then
+  local over = byte(s, at) == closing
+  if over then
     at = at + 1
-  else
-    while true do
-      if byte(s, at) ~= 34 then
-        malformed(at, "expected a key")
-      end
-      local key_end = string_end(s, at)
-      local colon = skip(s, key_end)
-      if byte(s, colon) ~= 58 then
-        malformed(colon, "expected a colon")
-      end
-      local from = skip(s, colon + 1)
-      local to = value_end(s, from)
-      n = n + 1
-      list[n] = { key = unescape(s, at, key_end), raw = sub(s, from, to - 1), from = at, value_from = from, to = to }
-      at = skip(s, to)
-      local c = byte(s, at)
-      at = at + 1
-      if c == 125 then
-        break
-      elseif c ~= 44 then
-        malformed(at - 1, "expected a comma or the end")
-      end
-      at = skip(s, at)
+  end
+  while not over do
+    n = n + 1
+    at = skip(s, read(at, n))
+    local c = byte(s, at)
+    over = c == closing
+    if not over and c ~= 44 then
+      malformed(at, "expected a comma or the end")
     end
+    at = over and at + 1 or skip(s, at + 1)
   end
   if skip(s, at) <= #s then
-    malformed(at, "something follows the object")
+    malformed(at, "something follows the " .. what)
   end
+end
+
+local function read_members(s)
+  local list = {}
+  walk(s, 123, 125, "object", function(at, n)
+    if byte(s, at) ~= 34 then
+      malformed(at, "expected a key")
+    end
+    local key_end = string_end(s, at)
+    local colon = skip(s, key_end)
+    if byte(s, colon) ~= 58 then
+      malformed(colon, "expected a colon")
+    end
+    local from = skip(s, colon + 1)
+    local to = value_end(s, from)
+    list[n] = { key = unescape(s, at, key_end), raw = sub(s, from, to - 1), from = at, value_from = from, to = to }
+    return to
+  end)
   return list
 end
 
@@ -307,33 +312,12 @@ function M.fields(raw)
 end
 
 local function read_items(s)
-  local at = skip(s, 1)
-  if byte(s, at) ~= 91 then
-    malformed(at, "expected an array")
-  end
-  local list, n = {}, 0
-  at = skip(s, at + 1)
-  if byte(s, at) == 93 then
-    at = at + 1
-  else
-    while true do
-      local to = value_end(s, at)
-      n = n + 1
-      list[n] = sub(s, at, to - 1)
-      at = skip(s, to)
-      local c = byte(s, at)
-      at = at + 1
-      if c == 93 then
-        break
-      elseif c ~= 44 then
-        malformed(at - 1, "expected a comma or the end")
-      end
-      at = skip(s, at)
-    end
-  end
-  if skip(s, at) <= #s then
-    malformed(at, "something follows the array")
-  end
+  local list = {}
+  walk(s, 91, 93, "array", function(at, n)
+    local to = value_end(s, at)
+    list[n] = sub(s, at, to - 1)
+    return to
+  end)
   return list
 end
 
