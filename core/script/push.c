@@ -5,6 +5,7 @@
 #include "script/policy.h"
 
 #include <math.h>
+#include <stddef.h>
 
 /* The setters below write into the table on top of the stack; what is absent is not written. */
 
@@ -45,15 +46,19 @@ static void set_list(lua_State *L, const char *name, const struct span *list, si
     lua_setfield(L, -2, name);
 }
 
-static void set_set(lua_State *L, const char *name, const struct span *list, size_t n) {
-    if (n == 0)
-        return;
+static void push_set(lua_State *L, const struct span *list, size_t n) {
     lua_createtable(L, 0, (int)n);
     for (size_t i = 0; i < n; i++) {
         luaspan_push(L, list[i]);
         lua_pushboolean(L, true);
         lua_rawset(L, -3);
     }
+}
+
+static void set_set(lua_State *L, const char *name, const struct span *list, size_t n) {
+    if (n == 0)
+        return;
+    push_set(L, list, n);
     lua_setfield(L, -2, name);
 }
 
@@ -158,13 +163,6 @@ static void set_tokens(lua_State *L, const struct facts *facts) {
     lua_setfield(L, -2, "tokens");
 }
 
-static void set_last(lua_State *L, const struct facts *facts) {
-    lua_createtable(L, 0, 2);
-    set_span(L, "role", facts->last_role);
-    set_number(L, "tool_results", facts->tool_results);
-    lua_setfield(L, -2, "last");
-}
-
 static void set_limits(lua_State *L, const struct facts *facts) {
     lua_createtable(L, 0, 3);
     if (isfinite(facts->max_cost_usd))
@@ -174,30 +172,17 @@ static void set_limits(lua_State *L, const struct facts *facts) {
     lua_setfield(L, -2, "limits");
 }
 
+/* What the library looks at in every call. Everything else waits until it is read: most policies read
+ * little, and a table that is filled for nothing costs more than the decision. */
 void push_request(lua_State *L, const struct facts *facts) {
-    lua_createtable(L, 0, 30);
-    set_span(L, "id", facts->id);
-    set_span(L, "endpoint", facts->endpoint);
-    set_span(L, "dialect", span_of(dialect_name(facts->dialect)));
+    lua_createtable(L, 0, 8);
     set_span(L, "model", facts->model);
     set_list(L, "models", facts->models, facts->n_models);
     set_bool(L, "stream", facts->stream);
     set_bool(L, "strict", facts->strict);
-    set_span(L, "tier", facts->tier);
-    set_span(L, "user", facts->user);
-    set_span(L, "session", facts->session);
-    set_set(L, "tags", facts->tags, facts->n_tags);
     set_tokens(L, facts);
-    set_positive(L, "max_tokens", (double)facts->max_tokens);
     set_abilities(L, "uses", facts->uses);
-    set_list(L, "tool_names", facts->tool_names, facts->n_tool_names);
-    set_span(L, "tool_choice", facts->tool_choice);
-    set_last(L, facts);
-    set_number(L, "turns", facts->turns);
     set_limits(L, facts);
-    set_number(L, "now", (double)facts->now_ms / 1000);
-    /* A double holds 53 bits. */
-    set_number(L, "seed", (double)(facts->seed >> 11));
 }
 
 static void push_headers(lua_State *L, const struct facts *facts) {
@@ -209,18 +194,84 @@ static void push_headers(lua_State *L, const struct facts *facts) {
     }
 }
 
-void push_request_field(lua_State *L, const struct facts *facts, struct span name, bool *is_text) {
-    if (span_eq(name, SPAN("headers"))) {
-        push_headers(L, facts);
-    } else if (span_eq(name, SPAN("text"))) {
-        *is_text = true;
-        luaspan_push(L, facts->text);
-    } else if (span_eq(name, SPAN("system"))) {
-        *is_text = true;
-        luaspan_push(L, facts->system);
-    } else {
+static void push_last(lua_State *L, const struct facts *facts) {
+    lua_createtable(L, 0, 2);
+    set_span(L, "role", facts->last_role);
+    set_number(L, "tool_results", facts->tool_results);
+}
+
+static void push_tags(lua_State *L, const struct facts *facts) {
+    push_set(L, facts->tags, facts->n_tags);
+}
+
+static void push_tool_names(lua_State *L, const struct facts *facts) {
+    push_list(L, facts->tool_names, facts->n_tool_names);
+}
+
+static void push_max_tokens(lua_State *L, const struct facts *facts) {
+    if (facts->max_tokens)
+        lua_pushnumber(L, (double)facts->max_tokens);
+    else
         lua_pushnil(L);
+}
+
+static void push_turns(lua_State *L, const struct facts *facts) {
+    lua_pushnumber(L, facts->turns);
+}
+
+static void push_now(lua_State *L, const struct facts *facts) {
+    lua_pushnumber(L, (double)facts->now_ms / 1000);
+}
+
+static void push_seed(lua_State *L, const struct facts *facts) {
+    /* A double holds 53 bits. */
+    lua_pushnumber(L, (double)(facts->seed >> 11));
+}
+
+static void push_dialect(lua_State *L, const struct facts *facts) {
+    lua_pushstring(L, dialect_name(facts->dialect));
+}
+
+/* The fields that wait: a text of the facts, or what a function pushes. */
+static const struct late_field {
+    const char *name;
+    size_t text; /* offset of a struct span in struct facts, */
+    void (*push)(lua_State *L, const struct facts *facts); /* unless this makes it */
+    bool is_text;
+} late_fields[] = {
+    { "tier", offsetof(struct facts, tier), NULL, false },
+    { "headers", 0, push_headers, false },
+    { "text", offsetof(struct facts, text), NULL, true },
+    { "system", offsetof(struct facts, system), NULL, true },
+    { "session", offsetof(struct facts, session), NULL, false },
+    { "user", offsetof(struct facts, user), NULL, false },
+    { "tags", 0, push_tags, false },
+    { "tool_names", 0, push_tool_names, false },
+    { "tool_choice", offsetof(struct facts, tool_choice), NULL, false },
+    { "last", 0, push_last, false },
+    { "turns", 0, push_turns, false },
+    { "max_tokens", 0, push_max_tokens, false },
+    { "now", 0, push_now, false },
+    { "seed", 0, push_seed, false },
+    { "endpoint", offsetof(struct facts, endpoint), NULL, false },
+    { "dialect", 0, push_dialect, false },
+    { "id", offsetof(struct facts, id), NULL, false },
+};
+
+void push_request_field(lua_State *L, const struct facts *facts, struct span name, bool *is_text) {
+    for (size_t i = 0; i < sizeof late_fields / sizeof *late_fields; i++) {
+        const struct late_field *field = &late_fields[i];
+        if (!span_eq(name, span_of(field->name)))
+            continue;
+        if (field->push)
+            field->push(L, facts);
+        else
+            luaspan_push(L, *(const struct span *)((const char *)facts + field->text));
+        if (field->is_text)
+            *is_text = true;
+        return;
     }
+    lua_pushnil(L);
 }
 
 /* ---- a failed attempt ---- */

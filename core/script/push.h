@@ -23,8 +23,8 @@ void push_source(lua_State *L, const struct policy_source *source);
 /* `req`, but for the fields push_request_field() knows. */
 void push_request(lua_State *L, const struct facts *facts);
 
-/* The fields few policies read and that cost something: headers, text, system. Pushes one value,
- * nil for any other name. `*is_text` becomes true when it was what the user or the system wrote. */
+/* The fields that are made only when a policy reads them. Pushes one value, nil for any other name.
+ * `*is_text` becomes true when it was what the user or the system wrote. */
 void push_request_field(lua_State *L, const struct facts *facts, struct span name, bool *is_text);
 
 void push_failure(lua_State *L, const struct policy_failure *failure);

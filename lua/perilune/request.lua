@@ -145,7 +145,7 @@ local Request = {
     elseif key == "random" then
       return random
     elseif key == "clock" then
-      return clock_of(rawget(req, "now") or 0)
+      return clock_of(req.now or 0)
     end
     local value
     if type(lazy) == "function" then

@@ -67,12 +67,24 @@ static enum vm_result request(lua_State *L, void *arg) {
                            .max_cost_usd = HUGE_VAL,
                            .seed = UINT64_MAX };
     push_request(L, &facts);
-    assert_true(lua_holds(
-        L, "v.id == 'id' and v.dialect == 'openai_chat' and v.model == nil and v.stream == false"));
+    assert_true(lua_holds(L, "v.model == nil and v.stream == false and v.strict == false"));
     assert_true(lua_holds(
         L, "next(v.limits) == nil and v.tokens.input == 0 and v.headers == nil and v.text == nil"));
-    assert_true(lua_holds(L, "v.seed == 2 ^ 53 - 1"));
     bool is_text = false;
+    const char *late[][2] = { { "id", "v == 'id'" },
+                              { "dialect", "v == 'openai_chat'" },
+                              { "seed", "v == 2 ^ 53 - 1" },
+                              { "turns", "v == 0" },
+                              { "tier", "v == nil" },
+                              { "max_tokens", "v == nil" },
+                              { "tags", "next(v) == nil" },
+                              { "tool_names", "#v == 0" },
+                              { "last", "v.role == nil and v.tool_results == 0" } };
+    for (size_t i = 0; i < sizeof late / sizeof *late; i++) {
+        push_request_field(L, &facts, span_of(late[i][0]), &is_text);
+        assert_true(lua_holds(L, late[i][1]));
+        lua_pop(L, 1);
+    }
     push_request_field(L, &facts, SPAN("headers"), &is_text);
     assert_true(lua_holds(L, "v.a == '1'"));
     assert_false(is_text);
