@@ -7,6 +7,7 @@
 #include "route/chain.h"
 #include "route/engine.h"
 #include "route/error.h"
+#include "route/outcome.h"
 #include "route/reach.h"
 #include "route/reply.h"
 #include "route/worker.h"
@@ -238,127 +239,23 @@ void request_abandon(struct request *r) {
 
 /* --- the end of the chain ------------------------------------------------------------------- */
 
-static int status_of_class(enum failure class) {
-    switch (class) {
-    case FAILURE_RATE_LIMITED:
-    case FAILURE_QUOTA:
-        return 429;
-    case FAILURE_TIMEOUT:
-    case FAILURE_FIRST_TOKEN:
-    case FAILURE_IDLE:
-        return 504;
-    case FAILURE_BAD_REQUEST:
-    case FAILURE_CONTEXT_LENGTH:
-    case FAILURE_CONTENT_FILTER:
-        return 400;
-    case FAILURE_AUTH:
-    case FAILURE_BAD_RESPONSE:
-        return 502;
-    default:
-        return 503;
-    }
-}
-
-/* The class that all tried attempts ended with, or FAILURE_NONE when they differ. */
-static enum failure shared_class(const struct trace *t) {
-    enum failure class = FAILURE_NONE;
-    for (const struct trace_attempt *a = t->attempts; a; a = a->next) {
-        if (!a->tried)
-            continue;
-        if (class != FAILURE_NONE && a->failure != class)
-            return FAILURE_NONE;
-        class = a->failure;
-    }
-    return class;
-}
-
-/* Nothing was tried although there were steps: every one was over a threshold. */
-static struct api_error too_dear(struct request *r) {
-    struct api_error error = api_error(
-        ERROR_NO_ELIGIBLE_TARGET,
-        SPAN("Every step of the chain would cost more than max_cost_usd allows, or has no "
-             "known price."));
-    error.status = 402;
-    error.trace = &r->trace;
-    return error;
-}
-
-/* The provider's own word is passed on: it is about the client's request. */
-static struct api_error provider_said(struct request *r) {
-    const struct attempt_failure *f = &r->failed;
-    struct api_error error = api_error(
-        f->class == FAILURE_CONTENT_FILTER ? ERROR_CONTENT_POLICY_VIOLATION : ERROR_INVALID_REQUEST,
-        f->message.len ? f->message : SPAN("The request was refused."));
-    if (f->status >= 400 && f->status < 500)
-        error.status = f->status;
-    if (f->class == FAILURE_BAD_REQUEST) {
-        error.custom_code = f->code;
-        error.type = f->type;
-    }
-    error.trace = &r->trace;
-    return error;
-}
-
-/* The status all tried attempts lead to, or that of a mixture. Classes may differ and mean the same
- * to a client: a provider that was silent and one that was slow are both 504. */
-static int shared_status(const struct trace *t) {
-    int status = 0;
-    for (const struct trace_attempt *a = t->attempts; a; a = a->next) {
-        if (!a->tried)
-            continue;
-        if (status && status_of_class(a->failure) != status)
-            return status_of_class(FAILURE_NONE);
-        status = status_of_class(a->failure);
-    }
-    return status;
-}
-
-static struct api_error exhausted_by(struct request *r) {
-    const struct trace *t = &r->trace;
-    struct api_error error = api_error(
-        ERROR_FALLBACKS_EXHAUSTED,
-        arena_printf(arena_of(r),
-                     "No target could answer: %u attempt%s, the last one ended with %s.%s%.*s",
-                     t->tried, t->tried == 1 ? "" : "s", failure_name(r->failed.class),
-                     r->failed.message.len ? " " : "", SPAN_ARGS(r->failed.message)));
-    error.status = shared_status(t);
-    uint64_t now = worker_now(r->worker);
-    if (r->reopens_ms)
-        error.retry_after_ms = r->reopens_ms > now ? (int64_t)(r->reopens_ms - now) : 0;
-    error.trace = t;
-    return error;
-}
-
 static void on_deadline(void *owner) {
     struct request *r = owner;
-    struct api_error error =
-        api_error(ERROR_DEADLINE_EXCEEDED,
-                  arena_printf(arena_of(r), "The request's deadline of %llu ms has passed.",
-                               (unsigned long long)(r->deadline_ms - r->began_ms)));
     cancel_others(r, NULL);
-    error.trace = &r->trace;
+    struct api_error error = outcome_too_late(&r->trace, r->deadline_ms - r->began_ms, arena_of(r));
     fail(r, &error);
 }
 
 static void exhausted(struct request *r) {
-    enum failure class = shared_class(&r->trace);
-    struct api_error error;
-    if (r->deadline_ms && worker_now(r->worker) >= r->deadline_ms) {
+    uint64_t now = worker_now(r->worker);
+    if (r->deadline_ms && now >= r->deadline_ms) {
         on_deadline(r);
         return;
     }
-    if (r->trace.tried == 0)
-        error = too_dear(r);
-    else if (r->failed.class == FAILURE_BAD_REQUEST || r->failed.class == FAILURE_CONTENT_FILTER)
-        error = provider_said(r);
-    else if (class == FAILURE_CONTEXT_LENGTH) {
-        error = api_error(ERROR_CONTEXT_LENGTH_EXCEEDED,
-                          r->failed.message.len
-                              ? r->failed.message
-                              : SPAN("The prompt is longer than the model's context window."));
-        error.trace = &r->trace;
-    } else
-        error = exhausted_by(r);
+    int64_t reopens_in_ms = -1;
+    if (r->reopens_ms)
+        reopens_in_ms = r->reopens_ms > now ? (int64_t)(r->reopens_ms - now) : 0;
+    struct api_error error = outcome_exhausted(&r->trace, &r->failed, reopens_in_ms, arena_of(r));
     fail(r, &error);
 }
 
@@ -501,11 +398,7 @@ static void remember(struct request *r, const struct attempt_failure *f) {
 
 /* After content there is no way back: the client is told inside the stream. */
 static void interrupted(struct request *r) {
-    struct api_error error =
-        api_error(ERROR_UPSTREAM_INTERRUPTED,
-                  arena_printf(arena_of(r), "The answer broke off (%s). %.*s",
-                               failure_name(r->failed.class), SPAN_ARGS(r->failed.message)));
-    error.trace = &r->trace;
+    struct api_error error = outcome_interrupted(&r->trace, &r->failed, arena_of(r));
     fail(r, &error);
 }
 
@@ -684,27 +577,6 @@ static void advance(struct request *r, const struct chain_failure *failed) {
 
 /* --- deciding ------------------------------------------------------------------------------- */
 
-/* Which status tells best why nothing was left: the last word that cut anything. */
-static void no_target(struct request *r) {
-    const struct cut *last = NULL;
-    for (size_t i = 0; i < r->decision.n_cuts; i++)
-        if (r->decision.cuts[i].count || r->decision.cuts[i].target.at)
-            last = &r->decision.cuts[i];
-    struct api_error error =
-        api_error(ERROR_NO_ELIGIBLE_TARGET, SPAN("The policy left no target."));
-    if (last)
-        error.message =
-            arena_printf(arena_of(r), "The policy left no target: %.*s took out the last (%.*s).",
-                         SPAN_ARGS(last->word), SPAN_ARGS(last->why));
-    if (last && span_starts(last->why, SPAN("price")))
-        error.status = 402;
-    else if (last &&
-             (span_starts(last->why, SPAN("context")) || span_starts(last->why, SPAN("abilit"))))
-        error.status = 400;
-    error.trace = &r->trace;
-    fail(r, &error);
-}
-
 static nanousd nano(double usd) {
     return usd < 9e9 ? (nanousd)floor(usd * 1e9) : NANOUSD_NONE;
 }
@@ -733,7 +605,8 @@ static void follow(struct request *r) {
     }
     reach_enforce(r->epoch->snap, &r->facts, arena_of(r), chain);
     if (!chain->n_steps) {
-        no_target(r);
+        struct api_error error = outcome_no_target(&r->decision, &r->trace, arena_of(r));
+        fail(r, &error);
         return;
     }
     tighten(r);

@@ -1,0 +1,149 @@
+#include "route/outcome.h"
+
+static int status_of_class(enum failure class) {
+    switch (class) {
+    case FAILURE_RATE_LIMITED:
+    case FAILURE_QUOTA:
+        return 429;
+    case FAILURE_TIMEOUT:
+    case FAILURE_FIRST_TOKEN:
+    case FAILURE_IDLE:
+        return 504;
+    case FAILURE_BAD_REQUEST:
+    case FAILURE_CONTEXT_LENGTH:
+    case FAILURE_CONTENT_FILTER:
+        return 400;
+    case FAILURE_AUTH:
+    case FAILURE_BAD_RESPONSE:
+        return 502;
+    default:
+        return 503;
+    }
+}
+
+/* The class that all tried attempts ended with, or FAILURE_NONE when they differ. */
+static enum failure shared_class(const struct trace *t) {
+    enum failure class = FAILURE_NONE;
+    for (const struct trace_attempt *a = t->attempts; a; a = a->next) {
+        if (!a->tried)
+            continue;
+        if (class != FAILURE_NONE && a->failure != class)
+            return FAILURE_NONE;
+        class = a->failure;
+    }
+    return class;
+}
+
+/* Nothing was tried although there were steps: every one was over a threshold. */
+static struct api_error too_dear(const struct trace *t) {
+    struct api_error error = api_error(
+        ERROR_NO_ELIGIBLE_TARGET,
+        SPAN("Every step of the chain would cost more than max_cost_usd allows, or has no "
+             "known price."));
+    error.status = 402;
+    error.trace = t;
+    return error;
+}
+
+/* The provider's own word is passed on: it is about the client's request. */
+static struct api_error provider_said(const struct trace *t, const struct attempt_failure *f) {
+    struct api_error error = api_error(
+        f->class == FAILURE_CONTENT_FILTER ? ERROR_CONTENT_POLICY_VIOLATION : ERROR_INVALID_REQUEST,
+        f->message.len ? f->message : SPAN("The request was refused."));
+    if (f->status >= 400 && f->status < 500)
+        error.status = f->status;
+    if (f->class == FAILURE_BAD_REQUEST) {
+        error.custom_code = f->code;
+        error.type = f->type;
+    }
+    error.trace = t;
+    return error;
+}
+
+/* The status all tried attempts lead to, or that of a mixture. Classes may differ and mean the same
+ * to a client: a provider that was silent and one that was slow are both 504. */
+static int shared_status(const struct trace *t) {
+    int status = 0;
+    for (const struct trace_attempt *a = t->attempts; a; a = a->next) {
+        if (!a->tried)
+            continue;
+        if (status && status_of_class(a->failure) != status)
+            return status_of_class(FAILURE_NONE);
+        status = status_of_class(a->failure);
+    }
+    return status;
+}
+
+static struct api_error too_long(const struct trace *t, const struct attempt_failure *last) {
+    struct api_error error = api_error(
+        ERROR_CONTEXT_LENGTH_EXCEEDED,
+        last->message.len ? last->message
+                          : SPAN("The prompt is longer than the model's context window."));
+    error.trace = t;
+    return error;
+}
+
+struct api_error outcome_exhausted(const struct trace *t, const struct attempt_failure *last,
+                                   int64_t reopens_in_ms, struct arena *arena) {
+    if (t->tried == 0)
+        return too_dear(t);
+    if (last->class == FAILURE_BAD_REQUEST || last->class == FAILURE_CONTENT_FILTER)
+        return provider_said(t, last);
+    if (shared_class(t) == FAILURE_CONTEXT_LENGTH)
+        return too_long(t, last);
+    struct api_error error = api_error(
+        ERROR_FALLBACKS_EXHAUSTED,
+        arena_printf(arena,
+                     "No target could answer: %u attempt%s, the last one ended with %s.%s%.*s",
+                     t->tried, t->tried == 1 ? "" : "s", failure_name(last->class),
+                     last->message.len ? " " : "", SPAN_ARGS(last->message)));
+    error.status = shared_status(t);
+    error.retry_after_ms = reopens_in_ms;
+    error.trace = t;
+    return error;
+}
+
+/* What took the last target out: the last word that cut anything. NULL: no word did. */
+static const struct cut *last_cut(const struct decision *d) {
+    for (size_t i = d->n_cuts; i-- > 0;)
+        if (d->cuts[i].count || d->cuts[i].target.at)
+            return &d->cuts[i];
+    return NULL;
+}
+
+struct api_error outcome_no_target(const struct decision *decision, const struct trace *t,
+                                   struct arena *arena) {
+    const struct cut *last = last_cut(decision);
+    struct api_error error =
+        api_error(ERROR_NO_ELIGIBLE_TARGET, SPAN("The policy left no target."));
+    error.trace = t;
+    if (!last)
+        return error;
+    error.message = arena_printf(arena, "The policy left no target: %.*s took out the last (%.*s).",
+                                 SPAN_ARGS(last->word), SPAN_ARGS(last->why));
+    /* Reasons begin with what they are about (lua/perilune/fleet.lua). */
+    if (span_starts(last->why, SPAN("price")))
+        error.status = 402;
+    else if (span_starts(last->why, SPAN("context")) || span_starts(last->why, SPAN("abilit")))
+        error.status = 400;
+    return error;
+}
+
+struct api_error outcome_interrupted(const struct trace *t, const struct attempt_failure *last,
+                                     struct arena *arena) {
+    struct api_error error =
+        api_error(ERROR_UPSTREAM_INTERRUPTED,
+                  arena_printf(arena, "The answer broke off (%s). %.*s", failure_name(last->class),
+                               SPAN_ARGS(last->message)));
+    error.trace = t;
+    return error;
+}
+
+struct api_error outcome_too_late(const struct trace *t, uint64_t ms, struct arena *arena) {
+    struct api_error error =
+        api_error(ERROR_DEADLINE_EXCEEDED,
+                  arena_printf(arena, "The request's deadline of %llu ms has passed.",
+                               (unsigned long long)ms));
+    error.trace = t;
+    return error;
+}
