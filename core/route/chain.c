@@ -201,7 +201,13 @@ struct chain_move chain_resume(struct chain_walk *walk, const struct chain_view 
         return END;
     if (walk->tries == 0)
         return pick(walk, view, walk->at, FAILURE_NONE, NULL);
-    return try_step(walk, walk->at);
+    /* What the tries before have cost counts; a step that was too slow then may be tried again. */
+    const struct step *step = &walk->chain->steps[walk->at];
+    if (!too_dear(walk, view, step))
+        return try_step(walk, walk->at);
+    if (view->on_skip)
+        view->on_skip(view->owner, step, FAILURE_COST);
+    return pick(walk, view, walk->at + 1, FAILURE_COST, step->target);
 }
 
 void chain_replace(struct chain_walk *walk, struct chain *chain, struct arena *arena,

@@ -228,6 +228,20 @@ static void asked_for_retries_come_before_the_next_step(void **state) {
     assert_int_equal(b.walk.attempts, 4);
 }
 
+static void a_retry_counts_what_was_spent_too(void **state) {
+    struct bench b;
+    set_up(&b, 2);
+    b.chain.max_cost = 5000;
+    b.bounds[0] = 3000;
+    b.bounds[1] = 1000;
+    b.steps[0].retries = 3;
+    tries(&b, first(&b, 0), 0);
+    b.walk.spent = 2500;
+    assert_int_equal(after(&b, FAILURE_SERVER_ERROR, -1).verdict, CHAIN_WAIT);
+    tries(&b, chain_resume(&b.walk, &b.view, b.now), 1);
+    assert_int_equal(b.skipped[0], FAILURE_COST);
+}
+
 static void what_will_not_pass_is_not_retried(void **state) {
     const enum failure lasting[] = { FAILURE_AUTH, FAILURE_QUOTA, FAILURE_NOT_FOUND,
                                      FAILURE_BAD_REQUEST };
@@ -356,6 +370,7 @@ int main(void) {
         cmocka_unit_test(the_last_step_is_retried_once_for_connect),
         cmocka_unit_test(a_rate_limit_is_waited_for_when_it_says_how_long_and_that_fits),
         cmocka_unit_test(asked_for_retries_come_before_the_next_step),
+        cmocka_unit_test(a_retry_counts_what_was_spent_too),
         cmocka_unit_test(what_will_not_pass_is_not_retried),
         cmocka_unit_test(attempts_and_the_deadline_bound_everything),
         cmocka_unit_test(a_queue_begins_again_within_its_window),
