@@ -6,7 +6,7 @@ local mock = require "support.mock"
 
 local DEADLINE_MS = 5 -- of a policy, unless configured
 local MORE_MS = 5 -- at most, for the others' p99
-local ROUNDS = gateway.is_sanitized() and 1 or 5 -- of each kind; the middle one counts
+local ROUNDS = gateway.is_sanitized() and 1 or 5 -- of each kind
 local CALLS = 1000 -- a round: so there is one runaway in it
 local LANES = 16 -- connections
 local EVERY_MS = 16 * loop.stretch -- between the calls of a lane: 1,000 a second over all
@@ -97,11 +97,13 @@ describe("policies that run away under load", function()
     if gateway.is_sanitized() then
       return
     end
-    -- The deadline is of processor time: how long that takes by the clock on a machine that others use too, the quickest tells best.
+    -- The deadline is of processor time. How long that takes by the clock depends on who else wants the cores, the load generator
+    -- included, and that only ever adds: the quickest round of each kind tells best. What every kill costs shows in all of them.
     local quickest = percentile(runaways, 0)
+    local others, alone = percentile(stormy, 0), percentile(calm, 0)
     local figures = ("p99 of the others %.1f ms, %.1f ms without runaways; a runaway %.1f ms, usual %.1f ms"):format(
-      median(stormy), median(calm), quickest, median(usual))
-    assert(median(stormy) <= median(calm) + MORE_MS, figures)
+      others, alone, quickest, median(usual))
+    assert(others <= alone + MORE_MS, figures)
     assert(quickest <= median(usual) + 2 * DEADLINE_MS, figures)
     if os.getenv "SPEC_FIGURES" then
       print(figures)
