@@ -595,7 +595,6 @@ static void tighten(struct request *r) {
 /* The decision is made: walk. */
 static void follow(struct request *r) {
     struct chain *chain = &r->decision.chain;
-    r->trace.decided_us = clock_us();
     if (r->decision.kind == DECISION_REFUSED) {
         struct api_error error = api_error(ERROR_POLICY_REFUSED, r->decision.message);
         error.status = r->decision.status;

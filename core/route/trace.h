@@ -38,7 +38,7 @@ struct trace {
     size_t n_notes;
     struct trace_attempt *attempts, **end;
     unsigned tried;
-    uint64_t began_us, decided_us; /* the request's first byte; the policy's answer */
+    uint64_t began_us; /* the request's first byte */
     uint32_t policy_us;
 };
 

@@ -39,7 +39,7 @@ struct epoch {
 /* Counted by one thread, read by any. */
 struct worker_figures {
     atomic_ullong requests, answered, failed, cancelled, policy_failures, kills;
-    atomic_uint in_flight, connections;
+    atomic_uint in_flight;
 };
 
 struct worker {
