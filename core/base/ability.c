@@ -3,7 +3,7 @@
 #include <assert.h>
 
 static const char *const names[ABILITY_COUNT] = {
-    "tools", "images", "audio", "json_schema", "reasoning", "files",
+    "tools", "images", "audio", "json_schema", "reasoning", "files", "embeddings", "chat",
 };
 
 const char *ability_name(unsigned index) {

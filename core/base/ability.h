@@ -17,8 +17,10 @@ enum ability {
     ABILITY_JSON_SCHEMA = 1 << 3,
     ABILITY_REASONING = 1 << 4,
     ABILITY_FILES = 1 << 5,
+    ABILITY_EMBEDDINGS = 1 << 6,
+    ABILITY_CHAT = 1 << 7, /* answers at all: every model but those that only embed */
 };
-#define ABILITY_COUNT 6
+#define ABILITY_COUNT 8
 
 /* The name of bit `index`, 0 to ABILITY_COUNT - 1: "json_schema". */
 const char *ability_name(unsigned index);

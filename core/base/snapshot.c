@@ -129,6 +129,16 @@ const struct policy_source *snapshot_policy(const struct snapshot *snap, struct 
     return i == NONE ? NULL : &snap->policies[i];
 }
 
+const struct retired *snapshot_retired(const struct snapshot *snap, struct span name) {
+    for (size_t i = 0; i < snap->n_retired; i++)
+        if (span_eq(snap->retired[i].model, name))
+            return &snap->retired[i];
+    size_t slash = span_find(name, '/');
+    if (slash < name.len && snapshot_provider(snap, span_sub(name, 0, slash)))
+        return snapshot_retired(snap, span_sub(name, slash + 1, name.len));
+    return NULL;
+}
+
 const struct named_chain *snapshot_chain(const struct snapshot *snap, struct span name) {
     uint32_t i = look_up(snap, KIND_CHAIN, name);
     return i == NONE ? NULL : &snap->chains[i];
@@ -175,6 +185,9 @@ static struct target *make_ad_hoc(const struct provider *provider, struct span i
     t->id = arena_copy(arena, id);
     t->model = t->upstream = span_sub(t->id, provider->name.len + 1, id.len);
     t->provider = provider;
+    t->dialect = provider->dialect;
+    t->speaks = provider->speaks;
+    t->quirks = provider->quirks;
     t->price = (struct price){ PRICE_UNKNOWN, PRICE_UNKNOWN, PRICE_UNKNOWN, PRICE_UNKNOWN };
     t->abilities = UINT32_MAX;
     t->quality = NAN;

@@ -28,6 +28,15 @@ struct price {
 };
 #define PRICE_UNKNOWN (-1)
 
+/* A variation of a price: it holds when all it states hold. The first that holds is the price. */
+struct price_rule {
+    int64_t above_input;      /* input tokens of the request, more than; -1: any */
+    uint64_t until_s;         /* before that moment, Unix time; 0: for ever */
+    int16_t from_min, to_min; /* minutes of the UTC day, from inclusive, to exclusive, may go over
+                                  * midnight; -1, -1: always */
+    struct price price;
+};
+
 /* How a provider's refusals are told apart: the first rule that fits an answer names its class.
  * Data, from lua/perilune/failure.lua and the provider's own file. A rule fits when all it states
  * fits. */
@@ -38,19 +47,32 @@ struct failure_rule {
     enum failure class;
 };
 
-enum auth { AUTH_NONE, AUTH_BEARER /* Authorization: Bearer KEY */ };
+/* How a key is presented. */
+enum auth {
+    AUTH_NONE,
+    AUTH_BEARER,       /* Authorization: Bearer KEY */
+    AUTH_X_API_KEY,    /* x-api-key: KEY */
+    AUTH_GOOG_API_KEY, /* x-goog-api-key: KEY */
+    AUTH_API_KEY,      /* api-key: KEY */
+    AUTH_AWS_SIGV4,    /* signed; the secret is "ACCESS_KEY_ID:SECRET[:SESSION_TOKEN]" */
+    AUTH_GOOGLE_JWT /* Bearer with a token got for the service account whose JSON the secret is */
+};
 
 struct provider_key {
     struct span secret;
     unsigned weight;
+    uint32_t rpm, tpm; /* what the provider allows a minute; 0: not said */
 };
 
 struct provider {
     unsigned index; /* its place in snapshot.providers */
     struct span name;
     struct span base_url; /* as the vendor prints it, version path included, no slash at the end */
-    enum dialect dialect;
+    enum dialect dialect; /* what it is spoken to in, unless it speaks the client's own */
+    uint32_t speaks; /* DIALECT_BIT of all it speaks; what the client speaks too passes through */
     enum auth auth;
+    struct span region; /* of AUTH_AWS_SIGV4 */
+    struct span quirks; /* of models nobody listed: see struct target */
     const struct provider_key *keys;
     size_t n_keys;
     const struct span *headers; /* extra "name: value" lines, sent as they are */
@@ -58,7 +80,11 @@ struct provider {
     const struct failure_rule *rules;
     size_t n_rules;
     uint32_t connect_ms, timeout_ms, first_token_ms, idle_ms; /* defaults of its steps */
-    bool adapt; /* go through the Lua adapter even where dialects agree (for specs) */
+    bool
+        adapt; /* goes through the Lua adapter even where dialects agree: its requests have quirks, its
+                 * answers are repaired */
+    uint32_t pace_wait_ms; /* how long a request may wait for the pace of its keys; beyond it the
+                            * chain goes on */
 };
 
 /* One model at one provider. */
@@ -69,7 +95,13 @@ struct target {
     struct span model; /* the name people use: "gpt-4o" */
     struct span upstream; /* the vendor's name, which goes on the wire */
     const struct provider *provider;
+    enum dialect dialect; /* the provider's, unless this model has its own */
+    uint32_t speaks;
+    struct span quirks; /* JSON for adapters: lua/perilune/quirks.lua; SPAN_NONE: none */
+    struct span path;   /* behind the base URL, in place of the endpoint's own; SPAN_NONE: that */
     struct price price;
+    const struct price_rule *rules;
+    size_t n_rules;
     uint32_t context, max_output; /* tokens; 0: unknown */
     uint32_t abilities;           /* base/ability.h */
     double quality;               /* 0 to 100; NAN: unknown */
@@ -85,6 +117,16 @@ struct named_chain {
     const struct span *targets; /* names: targets, models, provider/ * */
     size_t n_targets;
 };
+
+/* A model its vendor does not serve any more. */
+struct retired {
+    struct span model;   /* as it was called, without a provider */
+    struct span instead; /* what the vendor names in its place; SPAN_NONE: nothing */
+    struct span since;   /* "2026-07-24"; SPAN_NONE: not known */
+};
+
+/* What a request asks of a model and the target can not do. */
+enum unsupported { UNSUPPORTED_DROP, UNSUPPORTED_REFUSE };
 
 /* One policy with all it requires, as text. */
 struct policy_source {
@@ -120,6 +162,9 @@ struct config {
     const struct span *cors_origins;
     size_t n_cors_origins;
 
+    enum unsupported unsupported; /* left out and named in x-route-dropped, or refused */
+    bool reroute_retired;         /* a retired model is served by what replaced it */
+
     uint32_t policy_deadline_ms;   /* 5, of processor time */
     size_t policy_memory;          /* bytes; 16 MB */
     uint32_t quarantine_kills;     /* within 60 s by requests of two keys or more; 3 */
@@ -151,6 +196,8 @@ struct snapshot {
     size_t n_chains;
     const struct named_chain *aliases;
     size_t n_aliases;
+    const struct retired *retired;
+    size_t n_retired;
     const struct policy_source *policies;
     size_t n_policies;
     /* Modules of the Lua library, compiled: name and bytes. Made and read by script/loader; none:
@@ -178,6 +225,9 @@ const struct named_chain *snapshot_chain(const struct snapshot *snap, struct spa
 
 /* The catalogue's target of that id, or NULL. */
 const struct target *snapshot_target(const struct snapshot *snap, struct span id);
+
+/* The retired model of that name ("gpt-4-32k", "openai/gpt-4-32k"), or NULL. */
+const struct retired *snapshot_retired(const struct snapshot *snap, struct span name);
 
 /* What a name means: a target id, provider/any-id (made in `arena`, price unknown), a bare model
  * (at every provider that has it, in the order of configuration), provider/ * (all of its targets),

@@ -376,7 +376,7 @@ static void adapt_answer(struct attempt *a) {
         return;
     }
     struct wire_usage usage = { seen.input_tokens, seen.output_tokens, seen.cached_tokens,
-                                seen.reasoning_tokens };
+                                seen.cache_write_tokens, seen.reasoning_tokens };
     note_usage(a->setup.record, &usage);
     a->model = arena_copy(&a->arena, seen.model);
     a->whole = buf_span(&a->answer);

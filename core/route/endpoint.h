@@ -16,6 +16,7 @@
 enum endpoint_kind {
     ENDPOINT_UNKNOWN,
     ENDPOINT_GENERATE, /* goes through a policy to a provider */
+    ENDPOINT_COUNT_TOKENS,
     ENDPOINT_MODELS,
     ENDPOINT_MODEL,
     ENDPOINT_HEALTH,

@@ -1,7 +1,7 @@
 #include "route/stream.h"
 
 void stream_init(struct stream *s, const struct stream_setup *setup) {
-    *s = (struct stream){ .setup = *setup, .usage = { -1, -1, -1, -1 } };
+    *s = (struct stream){ .setup = *setup, .usage = WIRE_USAGE_UNKNOWN };
     sse_init(&s->sse, STREAM_EVENT_MAX);
 }
 
@@ -189,7 +189,7 @@ static void note_adapted(struct stream *s, const struct adapter_seen *seen) {
         .excused = seen->excused,
         .has_usage = true,
         .usage = { seen->input_tokens, seen->output_tokens, seen->cached_tokens,
-                   seen->reasoning_tokens },
+                   seen->cache_write_tokens, seen->reasoning_tokens },
         .model = seen->model,
     };
     note(s, &same);

@@ -25,16 +25,22 @@ enum wire_kind {
     WIRE_MALFORMED /* not the dialect */
 };
 
-/* Tokens; -1: not said. `cached` is part of `input`, `reasoning` of `output`. */
+/* Tokens; -1: not said. `cached` and `written` (to the cache) are part of `input`, `reasoning` of
+ * `output`. */
 struct wire_usage {
-    int64_t input, output, cached, reasoning;
+    int64_t input, output, cached, written, reasoning;
 };
+#define WIRE_USAGE_UNKNOWN                                                                         \
+    (struct wire_usage) {                                                                          \
+        -1, -1, -1, -1, -1                                                                         \
+    }
 
 /* What a provider says went wrong. `message` is one line of printable UTF-8, at most
  * WIRE_MESSAGE_MAX bytes, in the arena; so are the others, at most WIRE_CODE_MAX. SPAN_NONE: not
  * said. */
 struct wire_error {
     struct span message, code, type;
+    int64_t retry_after_ms; /* where the body says it (google.rpc.RetryInfo); 0: it does not */
 };
 #define WIRE_MESSAGE_MAX 1024
 #define WIRE_CODE_MAX 128
@@ -59,6 +65,9 @@ struct wire_seen {
 };
 
 struct wire {
+    /* What ends a stream behind its last event: "data: [DONE]\n\n"; SPAN_NONE in dialects whose end
+     * is an event like the others (WIRE_END is passed on there). */
+    struct span end_mark;
     /* One event of a stream: its name (SPAN_NONE mostly) and data. Texts of an error go into
      * `arena`, which is otherwise left alone. */
     void (*read_event)(struct json_parser *p, struct span name, struct span data,

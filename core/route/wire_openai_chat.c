@@ -213,7 +213,7 @@ static bool is_error_list(struct json_value root) {
 static bool begin(struct json_parser *p, struct span text, struct arena *arena,
                   struct json_value at[ROOT_COUNT], struct wire_seen *seen) {
     struct json_value root;
-    *seen = (struct wire_seen){ .kind = WIRE_MALFORMED, .usage = { -1, -1, -1, -1 } };
+    *seen = (struct wire_seen){ .kind = WIRE_MALFORMED, .usage = WIRE_USAGE_UNKNOWN };
     if (json_parse(p, text, &root) != 0)
         return false;
     pick_root(root, at);
@@ -242,7 +242,7 @@ static void read_event(struct json_parser *p, struct span name, struct span data
     struct json_value at[ROOT_COUNT];
     data = span_trim(data);
     if (span_starts(data, SPAN("[DONE]")) || span_eq(name, SPAN("error"))) {
-        *seen = (struct wire_seen){ .kind = WIRE_END, .usage = { -1, -1, -1, -1 } };
+        *seen = (struct wire_seen){ .kind = WIRE_END, .usage = WIRE_USAGE_UNKNOWN };
         if (!span_starts(data, SPAN("[DONE]"))) {
             seen->kind = WIRE_ERROR;
             wire_read_error(p, data, arena, &seen->error);
@@ -279,4 +279,4 @@ static void read_answer(struct json_parser *p, struct span body, struct arena *a
     }
 }
 
-const struct wire wire_openai_chat = { read_event, read_answer };
+const struct wire wire_openai_chat = { { "data: [DONE]\n\n", 14 }, read_event, read_answer };

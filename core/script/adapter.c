@@ -193,6 +193,7 @@ static void take_seen(lua_State *L, struct adapter *a, struct adapter_seen *seen
     seen->input_tokens = seen_count(L, "input_tokens");
     seen->output_tokens = seen_count(L, "output_tokens");
     seen->cached_tokens = seen_count(L, "cached_tokens");
+    seen->cache_write_tokens = seen_count(L, "cache_write_tokens");
     seen->reasoning_tokens = seen_count(L, "reasoning_tokens");
     buf_reserve(&a->texts, 1);
     size_t message = keep_text(L, &a->texts, "message", &has_message);
@@ -242,6 +243,7 @@ static const struct adapter_seen nothing_seen = {
     .input_tokens = -1,
     .output_tokens = -1,
     .cached_tokens = -1,
+    .cache_write_tokens = -1,
     .reasoning_tokens = -1,
 };
 

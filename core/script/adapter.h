@@ -24,30 +24,50 @@ struct adapter *adapter_new(const struct snapshot *snap);
 void adapter_free(struct adapter *a);
 
 struct adapter_setup {
-    enum dialect client;         /* what the client speaks */
-    const struct target *target; /* its provider's dialect is the other side */
-    struct span body;            /* the client's request, validated */
+    enum dialect client; /* what the client speaks */
+    enum dialect spoken; /* what the target is spoken to in */
+    const struct target *target;
+    struct span body; /* the client's request, validated */
     bool stream;
+    bool keep_usage;           /* the client wants the chunk with the usage */
+    bool refuse;               /* what the target can not do is an error */
     const struct pair *params; /* overrides of the step: name, raw JSON */
     size_t n_params;
-    struct span id;      /* for answers that need one of ours */
-    uint64_t created_s;  /* Unix time, likewise */
+    struct span id;        /* for answers that need one of ours */
+    uint64_t created_s;    /* Unix time, likewise */
+    uint64_t input_tokens; /* estimated, for dialects that tell it before the answer */
+    /* What was kept for a call of that id (adapter_seen.keeps), or SPAN_NONE; NULL: nothing is
+     * kept. */
+    struct span (*recall)(void *owner, struct span call_id);
+    void *owner;
     struct arena *arena; /* for the texts that come out */
-    struct buf *out;     /* out: the upstream body */
-    struct span path;    /* out: behind the base URL, "/chat/completions" */
+
+    struct buf *out;            /* out: the upstream body */
+    struct span path;           /* out: behind the base URL, "/chat/completions" */
+    const struct span *headers; /* out: "name: value" lines, in place of the provider's own */
+    size_t n_headers;
     struct span
-        dropped; /* out: comma-separated, what the target could not do; SPAN_NONE: nothing */
+        dropped;       /* out: comma-separated, what the target could not do; SPAN_NONE: nothing */
+    struct span param; /* out, of a refusal: the field it is about; SPAN_NONE: none */
 };
+
+enum { ADAPTER_KEEPS = 8 }; /* calls of one event or answer whose state is kept */
 
 /* What one event or answer was, for fail-over, the record and the trace. */
 struct adapter_seen {
-    bool content;        /* it held content for the client */
-    bool finished;       /* it held a finish reason, or the dialect's end mark */
-    bool excused;        /* one that needs no content: length, content filter */
-    bool error;          /* it was an error: `message` */
-    struct span message; /* texts are good until the next call */
-    struct span model;   /* the model that answers, once known */
-    int64_t input_tokens, output_tokens, cached_tokens, reasoning_tokens; /* -1: not said */
+    bool content;                    /* it held content for the client */
+    bool finished;                   /* it held a finish reason, or the dialect's end mark */
+    bool excused;                    /* one that needs no content: length, content filter */
+    bool ended;                      /* the provider's end mark came */
+    bool error;                      /* it was an error: `message`, `code`, `type` */
+    struct span message, code, type; /* texts are good until the next call */
+    struct span model;               /* the model that answers, once known */
+    int64_t input_tokens, output_tokens, cached_tokens, cache_write_tokens,
+        reasoning_tokens; /* -1: not said */
+    /* What the model wants back with a call, for a client that has no place for it: the call's id
+     * and a text of the dialect's own. */
+    struct pair keeps[ADAPTER_KEEPS];
+    size_t n_keeps;
 };
 
 /* A handle > 0, or 0 with `*why` (good until the next call). */

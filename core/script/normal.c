@@ -175,6 +175,7 @@ static void read_provider(struct reader *r, void *out) {
     p->name = text(r, "name");
     p->base_url = text(r, "base_url");
     p->dialect = dialect_of(text(r, "dialect"));
+    p->speaks = DIALECT_BIT(p->dialect);
     p->auth = span_eq(text(r, "auth"), SPAN("bearer")) ? AUTH_BEARER : AUTH_NONE;
     p->keys = list(r, "keys", sizeof(struct provider_key), read_key, &p->n_keys);
     p->headers = list(r, "headers", sizeof(struct span), read_text, &p->n_headers);
@@ -228,6 +229,8 @@ static void link_targets(lua_State *L, struct snapshot *snap) {
         if (t->index < 1 || t->index > snap->n_providers)
             luaL_error(L, "the configuration's target %s has no provider", t->id.at);
         t->provider = &snap->providers[t->index - 1];
+        t->dialect = t->provider->dialect;
+        t->speaks = t->provider->speaks;
         t->index = (unsigned)i;
     }
 }

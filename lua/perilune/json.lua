@@ -2,6 +2,8 @@
 ---
 --- What is opaque to us (tool schemas, tool input, metadata, unknown fields) is never decoded, because decoding loses the order of
 --- keys, large integers and the difference between [] and {}. It is handed on as a *raw slice*: the bytes of its value.
+local has_cjson, cjson = pcall(require, "cjson") -- policy states have none, and read no streams
+
 local M = {}
 
 local byte, find, sub, match, format, char = string.byte, string.find, string.sub, string.match, string.format, string.char
@@ -12,7 +14,7 @@ local floor, huge = math.floor, math.huge
 local MAX_DEPTH = 256
 
 --- What null decodes to.
-M.null = setmetatable({}, {
+M.null = has_cjson and cjson.null or setmetatable({}, {
   __tostring = function()
     return "null"
   end,
@@ -458,13 +460,35 @@ function M.decode(text)
   return guard(decode_value, match(text, "^[ \t\r\n]*(.-)[ \t\r\n]*$"))
 end
 
+--- The same in C, for many small texts whose every value is of a kind we know: the events of streams. null becomes json.null; the order of keys,
+--- and integers beyond 2^53, are lost, so that what is opaque is never read this way.
+---@param text string
+---@return any, string|nil
+function M.read(text)
+  local ok, value = pcall(cjson.decode, text)
+  if ok then
+    return value
+  end
+  return M.decode(text) -- which says what is wrong, and takes half surrogates
+end
+
 local CONTROL = { ["\b"] = "\\b", ["\f"] = "\\f", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ['"'] = '\\"', ["\\"] = "\\\\" }
 
-local function quote(s)
-  return '"' .. s:gsub('[%c"\\\127]', function(c)
-    return CONTROL[c] or (c == "\127" and c) or format("\\u%04x", byte(c))
-  end) .. '"'
+local function escape(c)
+  return CONTROL[c] or (c == "\127" and c) or format("\\u%04x", byte(c))
 end
+
+--- A text as a JSON string.
+---@param s string
+---@return perilune.Raw
+function M.quote(s)
+  if find(s, '[%c"\\]') then
+    s = s:gsub('[%c"\\]', escape)
+  end
+  return '"' .. s .. '"'
+end
+
+local quote = M.quote
 
 local encode_value
 

@@ -8,7 +8,7 @@ local M = {}
 local huge = math.huge
 
 --- Abilities in the order of core/base/ability.h: the first is bit 0.
-M.abilities = { "tools", "images", "audio", "json_schema", "reasoning", "files" }
+M.abilities = { "tools", "images", "audio", "json_schema", "reasoning", "files", "embeddings", "chat" }
 
 local ABILITY_BIT = {}
 for i, name in ipairs(M.abilities) do
