@@ -190,6 +190,7 @@ static struct target *make_ad_hoc(const struct provider *provider, struct span i
     t->quirks = provider->quirks;
     t->price = (struct price){ PRICE_UNKNOWN, PRICE_UNKNOWN, PRICE_UNKNOWN, PRICE_UNKNOWN };
     t->abilities = UINT32_MAX;
+    t->bytes_a_token = 4;
     t->quality = NAN;
     t->weight = 1;
     return t;

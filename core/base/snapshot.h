@@ -102,6 +102,7 @@ struct target {
     struct price price;
     const struct price_rule *rules;
     size_t n_rules;
+    double bytes_a_token; /* of English text, by its tokenizer; 4 unless its file says otherwise */
     uint32_t context, max_output; /* tokens; 0: unknown */
     uint32_t abilities;           /* base/ability.h */
     double quality;               /* 0 to 100; NAN: unknown */
