@@ -357,8 +357,7 @@ static void adapt_answer(struct attempt *a) {
     struct adapter_seen seen = { 0 };
     struct buf out = { 0 };
     const char *why;
-    int error = adapter_answer(a->setup.adapter, a->handle, a->failure.status, buf_span(&a->answer),
-                               &out, &seen, &why);
+    int error = adapter_answer(a->setup.adapter, a->handle, buf_span(&a->answer), &out, &seen, &why);
     buf_deinit(&a->answer);
     a->answer = out;
     if (error < 0) {
@@ -503,6 +502,7 @@ static struct span build(struct attempt *a) {
     const char *why = "No adapter is loaded.";
     struct adapter_setup setup = {
         .client = s->facts->dialect,
+        .spoken = target->dialect,
         .target = target,
         .body = s->body->text,
         .stream = s->facts->stream,

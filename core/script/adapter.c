@@ -1,6 +1,8 @@
 #include "script/adapter.h"
 
+#include "base/ability.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "script/loader.h"
 #include "script/luaspan.h"
 #include "script/vm.h"
@@ -14,6 +16,7 @@ enum { MEMORY = 64 << 20, BODIES = 4 };
 /* So much more than after the last look, and garbage is collected at once instead of when Lua
  * comes to it. */
 enum { GARBAGE_MAX = 8 << 20 };
+enum { TEXTS_KEEP = 4096 };
 
 /* Where the functions of perilune.adapter lie in the registry. */
 struct refs {
@@ -23,9 +26,9 @@ struct refs {
 struct adapter {
     struct vm *vm;
     struct refs refs;
-    size_t settled;    /* bytes the state had after garbage was last collected here */
-    struct buf texts;  /* what `seen` of the last call points into */
-    struct buf failed; /* what `why` of the last call points to */
+    size_t settled;     /* bytes the state had after garbage was last collected here */
+    struct arena texts; /* what `seen` of the last call points into */
+    struct buf failed;  /* what `why` of the last call points to */
 };
 
 static int keep_function(lua_State *L, const char *name) {
@@ -53,6 +56,7 @@ struct adapter *adapter_new(const struct snapshot *snap) {
     if (!a)
         abort();
     struct vm_library library = loader_library(snap);
+    arena_init(&a->texts, TEXTS_KEEP);
     a->vm = vm_new(VM_TRUSTED, MEMORY + BODIES * snap->config.max_body, &library);
     if (vm_call(a->vm, NULL, 0, run_setup, a) != VM_OK) {
         log_error("the adapters do not load: %s", vm_error(a->vm));
@@ -67,7 +71,7 @@ void adapter_free(struct adapter *a) {
     if (!a)
         return;
     vm_free(a->vm);
-    buf_deinit(&a->texts);
+    arena_deinit(&a->texts);
     buf_deinit(&a->failed);
     free(a);
 }
@@ -79,7 +83,6 @@ struct call {
     int function;
     int handle;
     struct span event, data;
-    int status;
     struct adapter_setup *setup;
     struct buf *out;
     size_t out_before; /* its length, to go back to when the call fails */
@@ -93,60 +96,132 @@ static enum vm_result refuse(lua_State *L) {
     return VM_BAD_RESULT;
 }
 
-/* Runs one call; 0, or -1 with `*why`. What it wrote before it failed is taken back. */
+/* Runs one call; 0, or -1 with `*why`. What it wrote before it failed is taken back. What a dialect
+ * says of its input may reach the client; what Lua says of the dialect is for the log alone. */
 static int run(struct call *c, enum vm_result (*body)(lua_State *L, void *arg), const char **why) {
     struct adapter *a = c->a;
     c->out_before = c->out ? c->out->len : 0;
-    buf_clear(&a->texts);
-    if (vm_call(a->vm, NULL, 0, body, c) == VM_OK)
+    arena_reset(&a->texts, TEXTS_KEEP);
+    enum vm_result result = vm_call(a->vm, NULL, 0, body, c);
+    if (result == VM_OK)
         return 0;
     if (c->out)
         c->out->len = c->out_before;
+    const char *said = vm_error(a->vm);
+    if (result != VM_BAD_RESULT) {
+        log_error("an adapter failed (%s): %s", vm_result_name(result), said);
+        said = "The message could not be translated.";
+    }
     buf_clear(&a->failed);
-    buf_append(&a->failed, vm_error(a->vm), strlen(vm_error(a->vm)) + 1);
+    buf_append(&a->failed, said, strlen(said) + 1);
     *why = a->failed.at;
     return -1;
 }
 
 /* ---- requests ---- */
 
-static void push_target(lua_State *L, const struct target *t) {
-    const struct {
-        const char *name;
-        struct span value;
-    } fields[] = {
-        { "id", t->id },
-        { "model", t->model },
-        { "upstream", t->upstream },
-        { "dialect", span_of(dialect_name(t->provider->dialect)) },
-    };
-    lua_createtable(L, 0, 4);
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-        luaspan_push(L, fields[i].value);
-        lua_setfield(L, -2, fields[i].name);
+static void set_text(lua_State *L, const char *name, struct span text) {
+    luaspan_push(L, text);
+    lua_setfield(L, -2, name);
+}
+
+static void set_count(lua_State *L, const char *name, double n) {
+    lua_pushnumber(L, n);
+    lua_setfield(L, -2, name);
+}
+
+static void set_flag(lua_State *L, const char *name, bool flag) {
+    lua_pushboolean(L, flag);
+    lua_setfield(L, -2, name);
+}
+
+/* perilune.AimedAt, with `quirks` still as text. */
+static void push_target(lua_State *L, const struct adapter_setup *s) {
+    const struct target *t = s->target;
+    lua_createtable(L, 0, 9);
+    set_text(L, "id", t->id);
+    set_text(L, "model", t->model);
+    set_text(L, "upstream", t->upstream);
+    set_text(L, "provider", t->provider->name);
+    set_text(L, "dialect", span_of(dialect_name(s->spoken)));
+    set_text(L, "quirks", t->quirks);
+    if (t->context)
+        set_count(L, "context", t->context);
+    if (t->max_output)
+        set_count(L, "max_output", t->max_output);
+    lua_createtable(L, 0, ABILITY_COUNT);
+    for (unsigned i = 0; i < ABILITY_COUNT; i++)
+        if (t->abilities & (UINT32_C(1) << i))
+            set_flag(L, ability_name(i), true);
+    lua_setfield(L, -2, "abilities");
+}
+
+/* recall(call_id) */
+static int lua_recall(lua_State *L) {
+    const struct adapter_setup *s = lua_touserdata(L, lua_upvalueindex(1));
+    luaspan_push(L, s->recall(s->owner, luaspan_at(L, 1)));
+    return 1;
+}
+
+/* perilune.AdapterSetup */
+static void push_setup(lua_State *L, struct adapter_setup *s) {
+    lua_createtable(L, 0, 12);
+    set_text(L, "client", span_of(dialect_name(s->client)));
+    set_text(L, "spoken", span_of(dialect_name(s->spoken)));
+    push_target(L, s);
+    lua_setfield(L, -2, "target");
+    set_text(L, "body", s->body);
+    set_flag(L, "stream", s->stream);
+    set_flag(L, "keep_usage", s->keep_usage);
+    set_flag(L, "refuse", s->refuse);
+    luaspan_push_pairs(L, s->params, s->n_params);
+    lua_setfield(L, -2, "params");
+    set_text(L, "id", s->id);
+    set_count(L, "created", (double)s->created_s);
+    set_count(L, "input_tokens", (double)s->input_tokens);
+    if (s->recall) {
+        lua_pushlightuserdata(L, s);
+        lua_pushcclosure(L, lua_recall, 1);
+        lua_setfield(L, -2, "recall");
     }
+}
+
+/* Header lines go to curl as they are. stack: http */
+static const struct span *take_headers(lua_State *L, struct adapter_setup *s) {
+    lua_getfield(L, -1, "headers");
+    size_t n = lua_istable(L, -1) ? lua_objlen(L, -1) : 0;
+    struct span *lines = arena_new_array(s->arena, struct span, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        lua_rawgeti(L, -1, (int)i + 1);
+        struct span line = luaspan_at(L, -1);
+        if (line.len && span_find(line, '\r') == line.len && span_find(line, '\n') == line.len &&
+            span_find(line, '\0') == line.len)
+            lines[s->n_headers++] = arena_copy(s->arena, line);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return lines;
 }
 
 static enum vm_result run_open(lua_State *L, void *arg) {
     struct call *c = arg;
     struct adapter_setup *s = c->setup;
     lua_rawgeti(L, LUA_REGISTRYINDEX, c->function);
-    luaspan_push(L, span_of(dialect_name(s->client)));
-    push_target(L, s->target);
-    luaspan_push(L, s->body);
-    lua_pushboolean(L, s->stream);
-    luaspan_push_pairs(L, s->params, s->n_params);
-    luaspan_push(L, s->id);
-    lua_pushnumber(L, (double)s->created_s);
-    lua_call(L, 7, 4); /* stack: handle or nil, body or why, path, dropped */
-    if (!lua_isnumber(L, 1)) {
+    push_setup(L, s);
+    lua_call(L, 1, 3); /* stack: handle or nil, http or why, param of a refusal */
+    if (!lua_isnumber(L, 1) || !lua_istable(L, 2)) {
+        s->param = arena_copy(s->arena, luaspan_at(L, 3));
         lua_settop(L, 2);
         return refuse(L);
     }
     c->handle = (int)lua_tointeger(L, 1);
-    buf_add(s->out, luaspan_at(L, 2));
-    s->path = arena_copy(s->arena, luaspan_at(L, 3));
-    s->dropped = arena_copy(s->arena, luaspan_at(L, 4));
+    lua_settop(L, 2);
+    lua_getfield(L, 2, "body");
+    buf_add(s->out, luaspan_at(L, -1));
+    lua_pop(L, 1);
+    s->path = luaspan_field(L, "path", s->arena);
+    s->dropped = luaspan_field(L, "dropped", s->arena);
+    s->headers = take_headers(L, s);
     return VM_OK;
 }
 
@@ -171,35 +246,37 @@ static int64_t seen_count(lua_State *L, const char *name) {
     return n >= 0 && n < 9e15 ? (int64_t)n : -1;
 }
 
-/* The texts behind each other in one buffer; where they lie is set when it does not move any
- * more. */
-static size_t keep_text(lua_State *L, struct buf *texts, const char *name, bool *there) {
-    lua_getfield(L, -1, name);
-    struct span s = luaspan_at(L, -1);
-    size_t before = texts->len;
-    *there = s.at != NULL;
-    if (*there)
-        buf_add(texts, s);
+/* stack: seen */
+static void take_keeps(lua_State *L, struct arena *texts, struct adapter_seen *seen) {
+    lua_getfield(L, -1, "keeps");
+    size_t n = lua_istable(L, -1) ? lua_objlen(L, -1) : 0;
+    for (size_t i = 0; i < n && i < ADAPTER_KEEPS; i++) {
+        lua_rawgeti(L, -1, (int)i + 1);
+        lua_rawgeti(L, -1, 1);
+        lua_rawgeti(L, -2, 2);
+        seen->keeps[seen->n_keeps++] = (struct pair){ arena_copy(texts, luaspan_at(L, -2)),
+                                                      arena_copy(texts, luaspan_at(L, -1)) };
+        lua_pop(L, 3);
+    }
     lua_pop(L, 1);
-    return texts->len - before;
 }
 
 static void take_seen(lua_State *L, struct adapter *a, struct adapter_seen *seen) {
-    bool has_message, has_model;
     seen->content = seen_flag(L, "content");
     seen->finished = seen_flag(L, "finished");
     seen->excused = seen_flag(L, "excused");
+    seen->ended = seen_flag(L, "ended");
     seen->error = seen_flag(L, "error");
     seen->input_tokens = seen_count(L, "input_tokens");
     seen->output_tokens = seen_count(L, "output_tokens");
     seen->cached_tokens = seen_count(L, "cached_tokens");
     seen->cache_write_tokens = seen_count(L, "cache_write_tokens");
     seen->reasoning_tokens = seen_count(L, "reasoning_tokens");
-    buf_reserve(&a->texts, 1);
-    size_t message = keep_text(L, &a->texts, "message", &has_message);
-    size_t model = keep_text(L, &a->texts, "model", &has_model);
-    seen->message = has_message ? (struct span){ a->texts.at, message } : SPAN_NONE;
-    seen->model = has_model ? (struct span){ a->texts.at + message, model } : SPAN_NONE;
+    seen->message = luaspan_field(L, "message", &a->texts);
+    seen->code = luaspan_field(L, "code", &a->texts);
+    seen->type = luaspan_field(L, "type", &a->texts);
+    seen->model = luaspan_field(L, "model", &a->texts);
+    take_keeps(L, &a->texts, seen);
 }
 
 /* stack: out or nil, seen or why */
@@ -233,9 +310,8 @@ static enum vm_result run_answer(lua_State *L, void *arg) {
     struct call *c = arg;
     lua_rawgeti(L, LUA_REGISTRYINDEX, c->function);
     lua_pushinteger(L, c->handle);
-    lua_pushinteger(L, c->status);
     luaspan_push(L, c->data);
-    lua_call(L, 3, 2);
+    lua_call(L, 2, 2);
     return take_answer(L, c);
 }
 
@@ -247,6 +323,14 @@ static const struct adapter_seen nothing_seen = {
     .reasoning_tokens = -1,
 };
 
+/* The readers in Lua do not look at encodings. */
+static bool is_utf8(struct span s) {
+    for (size_t n; s.len; s = span_sub(s, n, s.len))
+        if (!(n = utf8_length(s)))
+            return false;
+    return true;
+}
+
 int adapter_feed(struct adapter *a, int handle, struct span event, struct span data,
                  struct buf *out, struct adapter_seen *seen, const char **why) {
     struct call c = { .a = a,
@@ -257,6 +341,10 @@ int adapter_feed(struct adapter *a, int handle, struct span event, struct span d
                       .out = out,
                       .seen = seen };
     *seen = nothing_seen;
+    if (!is_utf8(data)) {
+        *why = "An event is not UTF-8.";
+        return -1;
+    }
     return run(&c, run_feed, why);
 }
 
@@ -269,16 +357,16 @@ int adapter_finish(struct adapter *a, int handle, struct buf *out, struct adapte
     return run(&c, run_finish, why);
 }
 
-int adapter_answer(struct adapter *a, int handle, int status, struct span body, struct buf *out,
+int adapter_answer(struct adapter *a, int handle, struct span body, struct buf *out,
                    struct adapter_seen *seen, const char **why) {
-    struct call c = { .a = a,
-                      .function = a->refs.answer,
-                      .handle = handle,
-                      .status = status,
-                      .data = body,
-                      .out = out,
-                      .seen = seen };
+    struct call c = {
+        .a = a, .function = a->refs.answer, .handle = handle, .data = body, .out = out, .seen = seen
+    };
     *seen = nothing_seen;
+    if (!is_utf8(body)) {
+        *why = "The answer is not UTF-8.";
+        return -1;
+    }
     return run(&c, run_answer, why);
 }
 

@@ -78,7 +78,7 @@ int adapter_feed(struct adapter *a, int handle, struct span event, struct span d
                  struct buf *out, struct adapter_seen *seen, const char **why);
 int adapter_finish(struct adapter *a, int handle, struct buf *out, struct adapter_seen *seen,
                    const char **why);
-int adapter_answer(struct adapter *a, int handle, int status, struct span body, struct buf *out,
+int adapter_answer(struct adapter *a, int handle, struct span body, struct buf *out,
                    struct adapter_seen *seen, const char **why);
 void adapter_close(struct adapter *a, int handle);
 

@@ -1,71 +1,182 @@
 --- The one door between the core and the dialects: what the core calls in an adapter state.
 ---
----   handle, body, path, dropped = adapter.open(client_dialect, target, body, stream, params, id, created)
+---   handle, http = adapter.open(setup)
 ---   out, seen = adapter.feed(handle, event, data)      any number of times
 ---   out, seen = adapter.finish(handle)                 the stream ended well
----   out, seen = adapter.answer(handle, status, body)   or: a whole answer
+---   out, seen = adapter.answer(handle, body)           or: a whole answer
 ---   adapter.close(handle)
 ---
 --- Expected failure is nil and a message, and ends that one stream; other streams in this state do not notice. No I/O, no clock: what an
---- answer needs of this world (id, time) is given at open.
+--- answer needs of this world (id, time, what was kept of earlier answers) is given at open.
+local json = require "perilune.json"
 local near = require "perilune.near"
+local relay = require "perilune.relay"
+local shape = require "perilune.shape"
 
 local M = {}
 
-local dialects = {
-  openai_chat = require "perilune.dialects.openai_chat",
+-- Loaded when the first request wants them.
+local DIALECTS = {
+  openai_chat = true, openai_responses = true, anthropic_messages = true, gemini = true, bedrock_converse = true, openai_completions = true,
 }
 
-local streams = {} -- by handle: { dialect, state }
+-- Clients' dialects in which a call's input is an object, not a text.
+local OBJECTS = { anthropic_messages = true, gemini = true }
+-- Clients' dialects that have no place of their own for what a model wants back next turn: what we put there, many clients drop.
+local FORGETFUL = { openai_chat = true, openai_completions = true }
+
+local streams = {} -- by handle
 local last = 0
 
 local function dialect_of(name)
-  local dialect = dialects[name]
-  if not dialect then
-    error(('no dialect "%s"%s'):format(tostring(name), near.hint(name, dialects)), 0)
+  if not DIALECTS[name] then
+    error(('no dialect "%s"%s'):format(tostring(name), near.hint(name, DIALECTS)), 0)
   end
-  return dialect
+  return require("perilune.dialects." .. name)
 end
 
----@class perilune.Seen what an event or an answer was
----@field content boolean it held content for the client
----@field finished boolean it held a finish reason or the end mark
----@field excused? boolean one that needs no content: length, content filter
----@field error boolean it was an error
----@field message? string
----@field model? string
----@field input_tokens? integer
----@field output_tokens? integer
----@field cached_tokens? integer
----@field reasoning_tokens? integer
+----------------------------------------------------------------------------------------------------------------------------
+-- Requests
+
+-- Few different texts come again and again.
+local quirks_of = {}
+
+local function read_quirks(text)
+  if not text then
+    return {}
+  end
+  local quirks = quirks_of[text]
+  if not quirks then
+    quirks = assert(json.decode(text))
+    quirks_of[text] = quirks
+  end
+  return quirks
+end
+
+-- What was kept of an earlier answer goes back into the history where the client lost it.
+local function recall_thoughts(message, recall)
+  local first, thought = true, false
+  for _, part in ipairs(message.parts) do
+    thought = thought or (part.kind == "reasoning" and (part.state ~= nil or part.text ~= nil))
+  end
+  local found
+  for _, part in ipairs(message.parts) do
+    if part.kind == "call" and (first and not thought or not part.signature) then
+      local text = recall(part.id)
+      local kept = text and json.read(text)
+      if type(kept) == "table" then
+        part.signature = part.signature or kept.signature
+        found = found or (first and not thought and type(kept.parts) == "table" and kept.parts) or nil
+      end
+      first = false
+    end
+  end
+  for i = found and #found or 0, 1, -1 do
+    table.insert(message.parts, 1, found[i])
+  end
+end
+
+local function recall_all(request, recall)
+  for _, message in ipairs(request.messages) do
+    if message.role == "assistant" then
+      recall_thoughts(message, recall)
+    end
+  end
+end
+
+-- A step's overrides, by OpenAI's names; what is not one of them goes to the wire as it is, as do the members of `extra`.
+local function set_params(request, params)
+  local wire, chat = {}, dialect_of "openai_chat"
+  for _, param in ipairs(params) do
+    local name, raw = param[1], param[2]
+    if name == "extra" and json.kind(raw) == "object" then
+      for _, member in ipairs(json.members(raw)) do
+        wire[#wire + 1] = { key = member.key, raw = member.raw }
+      end
+    elseif not chat.set(request, name, raw) then
+      wire[#wire + 1] = { key = name, raw = raw }
+    end
+  end
+  return wire
+end
+
+local function translate(to, request, setup, drops)
+  if setup.recall then
+    recall_all(request, setup.recall)
+  end
+  local wire = set_params(request, setup.params)
+  local http, problem = to.build(request, setup.target, drops)
+  if http and wire[1] then
+    http.body = assert(json.splice(http.body, wire))
+  end
+  return http, problem
+end
+
+---@class perilune.AdapterSetup
+---@field client string the client's dialect
+---@field spoken string the one the target is spoken to in
+---@field target perilune.AimedAt but with `quirks` as JSON, or nil
+---@field body string
+---@field stream boolean
+---@field keep_usage boolean the client wants the chunk with the usage
+---@field refuse boolean what the target can not do is an error
+---@field params perilune.Param[] overrides
+---@field id string
+---@field created integer
+---@field input_tokens integer estimated
+---@field recall? fun(call_id: string): string|nil what was kept for a call
+
+---@return perilune.Http|nil, perilune.Problem|nil
+local function make(from, to, request, setup)
+  local drops = shape.drops(setup.refuse)
+  local http, problem
+  if from == to then
+    http, problem = to.edit(request, setup.body, setup.target, setup.params, drops)
+  else
+    http, problem = translate(to, request, setup, drops)
+  end
+  if not http then
+    return nil, problem
+  end
+  http.dropped = drops:list()
+  if setup.refuse and http.dropped then
+    return nil, { message = ("%s can not take: %s."):format(setup.target.id, http.dropped), param = drops.names[1] }
+  end
+  return http
+end
 
 --- Builds the upstream request and begins its answer.
----@param client string the client's dialect
----@param target { id: string, model: string, upstream: string, dialect: string }
----@param body string
----@param stream boolean
----@param params? { [1]: string, [2]?: string }[] overrides: name and raw JSON; no JSON takes it out
----@param id string
----@param created integer
----@return integer|nil handle, string body_or_why, string|nil path, string|nil dropped
-function M.open(client, target, body, stream, params, id, created)
-  local from, to = dialect_of(client), dialect_of(target.dialect)
-  if from ~= to then
-    return nil, ("no way from %s to %s"):format(client, target.dialect)
+---@param setup perilune.AdapterSetup
+---@return integer|nil handle, perilune.Http|string http_or_why, string|nil param
+function M.open(setup)
+  local from, to = dialect_of(setup.client), dialect_of(setup.spoken)
+  setup.target.quirks = read_quirks(setup.target.quirks)
+  local request, problem = from.read(setup.body)
+  if not request then
+    return nil, problem.message, problem.param
   end
-  local shape, why = from.read(body)
-  if not shape then
-    return nil, why
-  end
+  request.stream, request.wants_usage = setup.stream, setup.keep_usage
   local http
-  http, why = to.build(shape, target, stream, params or {})
+  http, problem = make(from, to, request, setup)
   if not http then
-    return nil, why
+    return nil, problem.message, problem.param
   end
+  local context = {
+    id = setup.id, created = setup.created, model = setup.target.model, provider = setup.target.provider,
+    input_tokens = setup.input_tokens, request = request,
+  }
   last = last + 1
-  streams[last] = { dialect = to, state = to.new(shape, { id = id, created = created, model = target.model }) }
-  return last, http.body, http.path, http.dropped
+  streams[last] = {
+    from = from, to = to, context = context,
+    repair = from == to and to.repair and to.repair(context) or nil,
+    reader = setup.stream and to.reader() or nil,
+    options = { emulated = http.emulated, keep = FORGETFUL[setup.client] and from ~= to },
+  }
+  return last, http
 end
+
+----------------------------------------------------------------------------------------------------------------------------
+-- Answers
 
 local function stream_of(handle)
   local s = streams[handle]
@@ -75,32 +186,79 @@ local function stream_of(handle)
   return s
 end
 
+-- Streams have one relay from the first event to the last.
+local function relay_of(s)
+  if not s.relay then
+    s.relay = relay.new(s.repair and relay.silent() or s.from.writer(s.context), s.context, s.options)
+  end
+  return s.relay
+end
+
 --- One event.
 ---@param handle integer
 ---@param event string|nil its name
 ---@param data string
----@return string|nil out, perilune.Seen|string seen_or_why
+---@return string|nil out, perilune.RelaySeen|string seen_or_why
 function M.feed(handle, event, data)
   local s = stream_of(handle)
-  return s.dialect.feed(s.state, event, data)
+  local r = s.relay or relay_of(s)
+  r.seen.content = false
+  if s.repair then
+    local out, why = s.repair:feed(r, event, data)
+    return out, out and r.seen or why
+  end
+  local ok, why = s.reader:feed(r, event, data)
+  if not ok then
+    return nil, why
+  end
+  return r:take(), r.seen
 end
 
 --- The stream ended well.
 ---@param handle integer
----@return string|nil out, perilune.Seen|string seen_or_why
+---@return string|nil out, perilune.RelaySeen|string seen_or_why
 function M.finish(handle)
   local s = stream_of(handle)
-  return s.dialect.finish(s.state)
+  local r = relay_of(s)
+  if s.reader.finish then
+    s.reader:finish(r)
+  end
+  if r.seen.error then
+    return "", r.seen
+  end
+  local ok, why = r:done()
+  if not ok then
+    return nil, why
+  end
+  return r:take(), r.seen
 end
 
 --- A whole answer.
 ---@param handle integer
----@param status integer
 ---@param body string
----@return string|nil out, perilune.Seen|string seen_or_why
-function M.answer(handle, status, body)
+---@return string|nil out, perilune.RelaySeen|string seen_or_why
+function M.answer(handle, body)
   local s = stream_of(handle)
-  return s.dialect.answer(s.state, status, body)
+  local collector = relay.collector(OBJECTS[s.from.name])
+  local r = relay.new(s.repair and relay.silent() or collector, s.context, s.options)
+  local out, why
+  if s.repair then
+    out, why = s.repair:answer(r, body)
+  else
+    out, why = s.to.read_answer(body, r)
+  end
+  if not out then
+    return nil, why
+  end
+  if r.seen.error then
+    return "", r.seen
+  end
+  local ok
+  ok, why = r:done()
+  if not ok or collector.broken then
+    return nil, why or collector.broken
+  end
+  return s.repair and out or s.from.write_answer(collector.answer, s.context), r.seen
 end
 
 --- Forgets a stream; also one that failed.
