@@ -140,6 +140,7 @@ local M = {}
 ---@field body string
 ---@field headers? string[] "name: value", in the place of the provider's own of that name
 ---@field emulated? string name of a tool that stands in for a response format: its arguments are the content
+---@field names? table<string, string> tools whose names the dialect can not write: as sent -> as the client knows it, for its calls on the way back
 
 ---@class perilune.Drops what had to be left out; one for each build
 ---@field refuse boolean by setting: it is an error instead
