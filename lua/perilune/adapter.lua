@@ -170,7 +170,7 @@ function M.open(setup)
     from = from, to = to, context = context,
     repair = from == to and to.repair and to.repair(context) or nil,
     reader = setup.stream and to.reader() or nil,
-    options = { emulated = http.emulated, keep = FORGETFUL[setup.client] and from ~= to },
+    options = { emulated = http.emulated, names = http.names, keep = FORGETFUL[setup.client] and from ~= to },
   }
   return last, http
 end

@@ -41,8 +41,9 @@ Relay.__index = Relay
 --- A relay for one answer.
 ---@param writer perilune.Writer
 ---@param context perilune.Context
---- `emulated` names a tool that stands in for a response format; `keep` keeps what the model wants back.
----@param options? { emulated?: string, keep?: boolean }
+--- `emulated` names a tool that stands in for a response format; `names` are the client's names of tools that had to go under another;
+--- `keep` keeps what the model wants back.
+---@param options? { emulated?: string, names?: table<string, string>, keep?: boolean }
 ---@return perilune.Relay
 function M.new(writer, context, options)
   local customs = {}
@@ -57,6 +58,7 @@ function M.new(writer, context, options)
     context = context,
     customs = customs,
     emulated = options and options.emulated,
+    names = options and options.names or {},
     keep = options and options.keep,
     choices = {}, -- by index
     order = {}, -- as they began
@@ -332,7 +334,7 @@ function Relay:call(choice, key, id, name, fields)
     call.signature = call.signature or fields.signature
   end
   if name and name ~= "" and not call.name then
-    call.name = name
+    call.name = self.names[name] or name
     named(self, c, call)
   end
 end

@@ -122,7 +122,9 @@ describe("the relay", function()
     end)
 
     it("[A9] never takes an id or a name back", function()
-      local lines = play { { "call", 0, 0, "a", "f" }, { "call", 0, 0, "", "" }, { "arguments", 0, 0, "{}" }, { "call", 0, 0, nil, nil }, STOP }
+      local lines = play {
+        { "call", 0, 0, "a", "f" }, { "call", 0, 0, "", "" }, { "arguments", 0, 0, "{}" }, { "call", 0, 0, nil, nil }, STOP,
+      }
       assert.same({ "begin m", "call 0 0 a f -", "arguments 0 0 {}", "call_done 0 0 {}", "finish 0 tool_calls", "usage nil nil" }, lines)
     end)
 
@@ -140,7 +142,9 @@ describe("the relay", function()
     end)
 
     it("waits for the name, and keeps the arguments until then", function()
-      local lines = play { { "call", 0, 0, "a", nil }, { "arguments", 0, 0, '{"x"' }, { "call", 0, 0, nil, "f" }, { "arguments", 0, 0, ":1}" }, STOP }
+      local lines = play {
+        { "call", 0, 0, "a", nil }, { "arguments", 0, 0, '{"x"' }, { "call", 0, 0, nil, "f" }, { "arguments", 0, 0, ":1}" }, STOP,
+      }
       assert.same({ "begin m", "call 0 0 a f -", 'arguments 0 0 {"x"', "arguments 0 0 :1}", 'call_done 0 0 {"x":1}' },
         { unpack(lines, 1, 5) })
     end)
@@ -180,8 +184,8 @@ describe("the relay", function()
       local lines = play(script(call(0, 0, "a", "f", '{"x":', "1}"), call(0, 1, "b", "g", "{"), { { "arguments", 0, 1, "}" } }, STOP),
         { sequential = true })
       assert.same({
-        "begin m", "call 0 0 a f -", 'arguments 0 0 {"x":', "arguments 0 0 1}", 'call_done 0 0 {"x":1}', "call 0 1 b g -", "arguments 0 1 {",
-        "arguments 0 1 }", "call_done 0 1 {}",
+        "begin m", "call 0 0 a f -", 'arguments 0 0 {"x":', "arguments 0 0 1}", 'call_done 0 0 {"x":1}', "call 0 1 b g -",
+        "arguments 0 1 {", "arguments 0 1 }", "call_done 0 1 {}",
       }, { unpack(lines, 1, 9) })
     end)
 
@@ -264,10 +268,16 @@ describe("the relay", function()
   end)
 
   it("[A13] makes content of the tool that stands in for a response format, and of no other", function()
-    local lines = play(script(call(0, 0, "a", "answer_as_json", '{"x":', "1}"), call(0, 1, "b", "real", "{}"), STOP), { emulated = "answer_as_json" })
+    local lines = play(script(call(0, 0, "a", "answer_as_json", '{"x":', "1}"), call(0, 1, "b", "real", "{}"), STOP),
+      { emulated = "answer_as_json" })
     assert.same({ 'text 0 {"x":', "text 0 1}", "call 0 0 b real -" }, { unpack(lines, 2, 4) })
     lines = play(script(call(0, 0, "a", "answer_as_json", '{"x":1}'), STOP), { emulated = "answer_as_json" })
     assert.equal("finish 0 stop", lines[#lines - 1])
+  end)
+
+  it("calls tools by the client's names for them", function()
+    local lines = play(script(call(0, 0, "a", "get_weather", "{}"), STOP), { names = { get_weather = "get.weather" } })
+    assert.equal("call 0 0 a get.weather -", lines[2])
   end)
 
   it("[A12] passes on whatever is no text", function()
@@ -288,13 +298,14 @@ describe("the relay", function()
 
   it("keeps what a model wants back with its first call, and signatures with theirs", function()
     local _, r = play({
-      { "reasoning", 0, "I " }, { "reasoning", 0, "think" }, { "state", 0, { kind = "signature", value = "sig", by = "anthropic_messages" } },
+      { "reasoning", 0, "I " }, { "reasoning", 0, "think" },
+      { "state", 0, { kind = "signature", value = "sig", by = "anthropic_messages" } },
       { "call", 0, 0, "a", "f" }, { "call", 0, 1, "b", "g", { signature = "s2" } }, { "call", 0, 2, "c", "h" }, STOP,
     }, { keep = true })
     assert.equal(2, #r.seen.keeps)
     assert.equal("a", r.seen.keeps[1][1])
-    assert.same({ parts = { { kind = "reasoning", text = "I think", state = { kind = "signature", value = "sig", by = "anthropic_messages" } } } },
-      json.decode(r.seen.keeps[1][2]))
+    local state = { kind = "signature", value = "sig", by = "anthropic_messages" }
+    assert.same({ parts = { { kind = "reasoning", text = "I think", state = state } } }, json.decode(r.seen.keeps[1][2]))
     assert.same({ "b", '{"signature":"s2"}' }, r.seen.keeps[2])
   end)
 
@@ -311,8 +322,9 @@ describe("the relay", function()
 
     it("[A8] goes the same way as a stream", function()
       local answer = collect {
-        { "begin", { id = "x", model = "vm", created = 5 } }, { "reasoning", 0, "hm" }, { "state", 0, { value = "sig" } }, { "text", 0, "Hel" },
-        { "text", 0, "lo" }, { "call", 0, 3, nil, "f" }, { "call_done", 0, 3, "" }, STOP, { "usage", { input_tokens = 1, output_tokens = 2 } },
+        { "begin", { id = "x", model = "vm", created = 5 } }, { "reasoning", 0, "hm" }, { "state", 0, { value = "sig" } },
+        { "text", 0, "Hel" }, { "text", 0, "lo" }, { "call", 0, 3, nil, "f" }, { "call_done", 0, 3, "" }, STOP,
+        { "usage", { input_tokens = 1, output_tokens = 2 } },
       }
       assert.same({
         id = "x", model = "vm", created = 5, usage = { input_tokens = 1, output_tokens = 2 },
