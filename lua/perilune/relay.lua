@@ -556,7 +556,8 @@ function Collector:opaque(choice, dialect, raw)
 end
 
 function Collector:call(choice, n, id, name, fields)
-  local part = add(self, choice, { kind = "call", id = id, name = name, arguments = "", custom = fields.custom, signature = fields.signature })
+  local part = add(self, choice, { kind = "call", id = id, name = name, arguments = "" })
+  part.custom, part.signature = fields.custom, fields.signature
   self.calls = self.calls or {}
   self.calls[choice] = self.calls[choice] or {}
   self.calls[choice][n] = part

@@ -1,0 +1,222 @@
+/* keyring_test.c - weights, paces and cool-downs of a provider's keys, alone and under threads. */
+#include "route/keyring.h"
+
+#include "support/unit.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+struct world {
+    struct keyring *ring;
+    struct keyring_keys *keys;
+    struct provider provider;
+    struct provider_key key[3];
+    struct random random;
+};
+
+static int set_up(void **state) {
+    struct world *w = calloc(1, sizeof *w);
+    w->ring = keyring_new();
+    w->key[0] = (struct provider_key){ .secret = SPAN("sk-a"), .weight = 1 };
+    w->key[1] = (struct provider_key){ .secret = SPAN("sk-b"), .weight = 3 };
+    w->key[2] = (struct provider_key){ .secret = SPAN("sk-c"), .weight = 1 };
+    w->provider = (struct provider){ .name = SPAN("openai"), .keys = w->key, .n_keys = 2 };
+    random_seed(&w->random, 7);
+    *state = w;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    struct world *w = *state;
+    free(w->keys);
+    keyring_free(w->ring);
+    free(w);
+    return 0;
+}
+
+static void begin(struct world *w) {
+    free(w->keys);
+    w->keys = keyring_keys(w->ring, &w->provider);
+}
+
+static struct keyring_pick pick(struct world *w, uint64_t now_ms) {
+    return keyring_pick(w->keys, 100, &w->random, now_ms);
+}
+
+static void shares_by_weight(void **state) {
+    struct world *w = *state;
+    unsigned picked[2] = { 0 };
+    begin(w);
+    for (int i = 0; i < 4000; i++)
+        picked[pick(w, 1000).key - w->key]++;
+    assert_in_range(picked[0], 850, 1150);
+    assert_int_equal(picked[0] + picked[1], 4000);
+}
+
+static void gives_nothing_where_there_are_no_keys(void **state) {
+    struct world *w = *state;
+    w->provider.n_keys = 0;
+    begin(w);
+    struct keyring_pick p = pick(w, 1000);
+    assert_null(p.key);
+    assert_int_equal(p.wait_ms, 0);
+    assert_true(keyring_headroom(w->keys, 1000) == 1);
+}
+
+static void passes_over_a_key_that_cools_down(void **state) {
+    struct world *w = *state;
+    begin(w);
+    keyring_cool(w->keys, &w->key[1], 5000, 1000, true);
+    for (int i = 0; i < 50; i++)
+        assert_ptr_equal(pick(w, 4999).key, &w->key[0]);
+    bool back = false;
+    for (int i = 0; i < 50; i++)
+        back |= pick(w, 5000).key == &w->key[1];
+    assert_true(back);
+}
+
+static void tells_how_long_all_of_them_cool(void **state) {
+    struct world *w = *state;
+    begin(w);
+    keyring_cool(w->keys, &w->key[0], 9000, 1000, true);
+    keyring_cool(w->keys, &w->key[1], 5000, 1000, true);
+    keyring_cool(w->keys, &w->key[1], 2000, 1000, true); /* does not shorten it */
+    struct keyring_pick p = pick(w, 1000);
+    assert_null(p.key);
+    assert_int_equal(p.wait_ms, 4000);
+    assert_true(keyring_headroom(w->keys, 1000) == 0);
+}
+
+static void keeps_the_last_key_that_works(void **state) {
+    struct world *w = *state;
+    begin(w);
+    keyring_cool(w->keys, &w->key[0], 9000, 1000, false);
+    keyring_cool(w->keys, &w->key[1], 9000, 1000, false);
+    assert_ptr_equal(pick(w, 1000).key, &w->key[1]);
+}
+
+static void sends_evenly_behind_the_burst(void **state) {
+    struct world *w = *state;
+    w->provider.n_keys = 1;
+    w->key[0].rpm =
+        600; /* ten a second; a tenth of a minute at once is 60, and the one that opens */
+    begin(w);
+    unsigned sent = 0;
+    while (pick(w, 1000).key)
+        sent++;
+    assert_in_range(sent, 60, 61);
+    struct keyring_pick p = pick(w, 1000);
+    assert_in_range(p.wait_ms, 1, 100);
+    assert_ptr_equal(pick(w, 1000 + p.wait_ms).key, &w->key[0]);
+    assert_null(pick(w, 1000 + p.wait_ms).key);
+    for (unsigned second = 0; second < 20; second++) {
+        unsigned more = 0;
+        for (unsigned ms = 0; ms < 1000; ms++)
+            more += pick(w, 10000 + second * 1000 + ms).key != NULL;
+        if (second >= 10) /* what had gathered is used up */
+            assert_in_range(more, 9, 11);
+    }
+}
+
+static void waits_as_long_as_it_may(void **state) {
+    struct world *w = *state;
+    w->provider.n_keys = 1;
+    w->provider.pace_wait_ms = 250;
+    w->key[0].rpm = 600;
+    begin(w);
+    unsigned sent = 0;
+    uint64_t longest = 0;
+    for (struct keyring_pick p; (p = pick(w, 1000)).key; sent++)
+        longest = p.wait_ms > longest ? p.wait_ms : longest;
+    assert_in_range(sent, 62, 64);
+    assert_in_range(longest, 100, 250);
+}
+
+static void counts_tokens_as_well(void **state) {
+    struct world *w = *state;
+    w->provider.n_keys = 1;
+    w->key[0].rpm = 60000;
+    w->key[0].tpm = 10000; /* a hundred at a time: ten at once */
+    begin(w);
+    unsigned sent = 0;
+    while (pick(w, 1000).key)
+        sent++;
+    assert_in_range(sent, 10, 11);
+    assert_true(keyring_headroom(w->keys, 1000) == 0);
+    assert_true(keyring_headroom(w->keys, 4000) > 0.3 && keyring_headroom(w->keys, 4000) < 0.6);
+}
+
+static void lets_what_is_larger_than_the_burst_go_alone(void **state) {
+    struct world *w = *state;
+    w->provider.n_keys = 1;
+    w->key[0].tpm = 1000;
+    begin(w);
+    assert_non_null(keyring_pick(w->keys, 50000, &w->random, 1000).key);
+    assert_null(keyring_pick(w->keys, 1, &w->random, 60000).key);
+}
+
+static void remembers_a_key_over_reloads_and_by_provider(void **state) {
+    struct world *w = *state;
+    w->provider.n_keys = 1;
+    begin(w);
+    keyring_cool(w->keys, &w->key[0], 5000, 1000, true);
+    begin(w);
+    assert_null(pick(w, 1000).key);
+    struct provider other = w->provider;
+    other.name = SPAN("azure");
+    struct keyring_keys *keys = keyring_keys(w->ring, &other);
+    assert_non_null(keyring_pick(keys, 1, &w->random, 1000).key);
+    free(keys);
+}
+
+/* --- threads --- */
+
+struct racer {
+    struct world *w;
+    pthread_t thread;
+    unsigned sent;
+};
+
+static void *race(void *arg) {
+    struct racer *r = arg;
+    struct random random;
+    random_seed(&random, (uint64_t)(uintptr_t)r);
+    for (int i = 0; i < 20000; i++)
+        r->sent += keyring_pick(r->w->keys, 1, &random, 1000).key != NULL;
+    return NULL;
+}
+
+static void is_exact_over_threads(void **state) {
+    struct world *w = *state;
+    struct racer racers[4];
+    unsigned sent = 0;
+    w->key[0].rpm = w->key[1].rpm = 6000;
+    begin(w);
+    for (int i = 0; i < 4; i++) {
+        racers[i] = (struct racer){ .w = w };
+        pthread_create(&racers[i].thread, NULL, race, &racers[i]);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(racers[i].thread, NULL);
+        sent += racers[i].sent;
+    }
+    assert_in_range(sent, 2 * 600, 2 * 601);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(shares_by_weight),
+        TEST(gives_nothing_where_there_are_no_keys),
+        TEST(passes_over_a_key_that_cools_down),
+        TEST(tells_how_long_all_of_them_cool),
+        TEST(keeps_the_last_key_that_works),
+        TEST(sends_evenly_behind_the_burst),
+        TEST(waits_as_long_as_it_may),
+        TEST(counts_tokens_as_well),
+        TEST(lets_what_is_larger_than_the_burst_go_alone),
+        TEST(remembers_a_key_over_reloads_and_by_provider),
+        TEST(is_exact_over_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
