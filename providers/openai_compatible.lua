@@ -4,11 +4,12 @@
 return {
   title = "OpenAI-compatible",
   dialect = "openai_chat",
+  speaks = { "openai_chat", "openai_embeddings" },
   auth = "bearer",
   timeouts = { connect_ms = 5000, timeout_ms = 300000, first_token_ms = 60000, idle_ms = 60000 },
 
   -- What is not known of a model is not held against it: the service says so when it can not do something.
-  default = { abilities = "tools images audio json_schema reasoning files" },
+  default = { abilities = "tools images audio json_schema reasoning files embeddings" },
 
   failures = {
     -- Hosts that answer 200 or 400 where they mean something else by their words.

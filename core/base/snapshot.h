@@ -34,6 +34,7 @@ struct price_rule {
     uint64_t until_s;         /* before that moment, Unix time; 0: for ever */
     int16_t from_min, to_min; /* minutes of the UTC day, from inclusive, to exclusive, may go over
                                   * midnight; -1, -1: always */
+    uint8_t days;             /* of the UTC week, bit 0 is Monday; 0: any */
     struct price price;
 };
 

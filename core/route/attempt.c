@@ -186,7 +186,8 @@ static void on_route(void *owner, struct buf *out) {
     record->input_tokens = u->input;
     record->output_tokens = u->output;
     record->cached_tokens = u->cached;
-    record->cost = trace_cost(record->target, u->input, u->output, u->cached);
+    record->written_tokens = u->written;
+    record->cost = trace_attempt_cost(record);
     a->events->on_route(a->owner, a, out);
 }
 
@@ -224,6 +225,7 @@ static void note_usage(struct trace_attempt *record, const struct wire_usage *u)
     record->input_tokens = u->input;
     record->output_tokens = u->output;
     record->cached_tokens = u->cached;
+    record->written_tokens = u->written;
     record->reasoning_tokens = u->reasoning;
 }
 
@@ -357,7 +359,8 @@ static void adapt_answer(struct attempt *a) {
     struct adapter_seen seen = { 0 };
     struct buf out = { 0 };
     const char *why;
-    int error = adapter_answer(a->setup.adapter, a->handle, buf_span(&a->answer), &out, &seen, &why);
+    int error =
+        adapter_answer(a->setup.adapter, a->handle, buf_span(&a->answer), &out, &seen, &why);
     buf_deinit(&a->answer);
     a->answer = out;
     if (error < 0) {

@@ -81,8 +81,7 @@ static void account(struct request *r, size_t at) {
     r->live[at] = r->live[--r->n_live];
     record->ended_us = clock_us();
     if (record->failure == FAILURE_NONE && record->cost < 0)
-        record->cost = trace_cost(record->target, record->input_tokens, record->output_tokens,
-                                  record->cached_tokens);
+        record->cost = trace_attempt_cost(record);
     if (record->cost > 0)
         r->walk.spent = trace_sum(r->walk.spent, record->cost);
     if (record->target->index != TARGET_AD_HOC)
@@ -354,9 +353,7 @@ static void on_answer(void *owner, struct attempt *a, struct span body) {
     struct reply reply;
     struct buf traced = { 0 };
     size_t at = live_at(r, a);
-    r->live[at].record->cost =
-        trace_cost(r->live[at].record->target, r->live[at].record->input_tokens,
-                   r->live[at].record->output_tokens, r->live[at].record->cached_tokens);
+    r->live[at].record->cost = trace_attempt_cost(r->live[at].record);
     start_reply(r, &reply, SPAN("application/json"));
     add_routed(r, &reply, a, true);
     account(r, at);
@@ -492,7 +489,8 @@ static const struct attempt_events attempt_handlers = {
 static nanousd cost_bound(void *owner, const struct step *step) {
     struct request *r = owner;
     uint64_t output = r->facts.max_tokens ? r->facts.max_tokens : r->facts.output_tokens;
-    nanousd cost = trace_cost(step->target, (int64_t)r->facts.input_tokens, (int64_t)output, -1);
+    struct trace_tokens tokens = { (int64_t)r->facts.input_tokens, (int64_t)output, -1, -1 };
+    nanousd cost = trace_cost(step->target, tokens, clock_wall_ms() / 1000);
     return cost >= 0 ? cost : NANOUSD_UNKNOWN;
 }
 

@@ -1,5 +1,8 @@
 #include "route/trace.h"
 
+#include "base/clock.h"
+#include "base/price.h"
+
 #include <assert.h>
 
 void trace_init(struct trace *t, struct span id, uint64_t began_us) {
@@ -11,25 +14,41 @@ struct trace_attempt *trace_add(struct trace *t, struct arena *arena, const stru
     struct trace_attempt *a = arena_new(arena, struct trace_attempt);
     a->target = target;
     a->input_tokens = a->output_tokens = a->cached_tokens = a->reasoning_tokens = -1;
+    a->written_tokens = -1;
     a->cost = -1;
     *t->end = a;
     t->end = &a->next;
     return a;
 }
 
-nanousd trace_cost(const struct target *target, int64_t input, int64_t output, int64_t cached) {
-    const struct price *p = &target->price;
-    if (input < 0 || output < 0 || p->input == PRICE_UNKNOWN || p->output == PRICE_UNKNOWN)
+/* `tokens` of a part that has a price, at most those that are left of the whole. */
+static int64_t priced_part(int64_t tokens, int64_t price, int64_t *left) {
+    if (tokens < 0 || price == PRICE_UNKNOWN)
+        return 0;
+    if (tokens > *left)
+        tokens = *left;
+    *left -= tokens;
+    return tokens;
+}
+
+nanousd trace_cost(const struct target *target, struct trace_tokens tokens, uint64_t now_s) {
+    struct price p = price_at(target, tokens.input, now_s);
+    if (tokens.input < 0 || tokens.output < 0 || p.input == PRICE_UNKNOWN ||
+        p.output == PRICE_UNKNOWN)
         return -1;
-    if (cached < 0 || p->cached == PRICE_UNKNOWN)
-        cached = 0;
-    if (cached > input)
-        cached = input;
-    __int128 sum = (__int128)(input - cached) * p->input + (__int128)output * p->output;
-    if (cached)
-        sum += (__int128)cached * p->cached;
+    int64_t plain = tokens.input;
+    int64_t cached = priced_part(tokens.cached, p.cached, &plain);
+    int64_t written = priced_part(tokens.written, p.cache_write, &plain);
+    __int128 sum = (__int128)plain * p.input + (__int128)tokens.output * p.output +
+                   (__int128)cached * p.cached + (__int128)written * p.cache_write;
     sum = (sum + 999999) / 1000000;
     return sum < INT64_MAX ? (nanousd)sum : INT64_MAX;
+}
+
+nanousd trace_attempt_cost(const struct trace_attempt *a) {
+    struct trace_tokens tokens = { a->input_tokens, a->output_tokens, a->cached_tokens,
+                                   a->written_tokens };
+    return trace_cost(a->target, tokens, clock_wall_ms() / 1000);
 }
 
 nanousd trace_sum(nanousd a, nanousd b) {

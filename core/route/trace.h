@@ -11,6 +11,12 @@
 #include "base/buf.h"
 #include "base/decision.h"
 
+/* Tokens of an exchange; -1: not said. What was read from a cache and what was written to one are
+ * parts of the input. */
+struct trace_tokens {
+    int64_t input, output, cached, written;
+};
+
 /* One attempt, or one step that was passed over (then `tried` is false). */
 struct trace_attempt {
     struct trace_attempt *next;
@@ -23,6 +29,7 @@ struct trace_attempt {
     struct span upstream_id;               /* the provider's own request id */
     struct span message;                   /* what the provider said; bounded */
     int64_t input_tokens, output_tokens, cached_tokens, reasoning_tokens; /* -1: not said */
+    int64_t written_tokens;                                               /* to a cache */
     nanousd cost;                                                         /* -1: unknown */
 };
 
@@ -47,9 +54,13 @@ void trace_init(struct trace *t, struct span id, uint64_t began_us);
 /* A new last entry, in `arena`, for the target. */
 struct trace_attempt *trace_add(struct trace *t, struct arena *arena, const struct target *target);
 
-/* What the usage costs at the target's price, rounded once, up: nano-dollars, or -1 when a price or
- * the usage is not known. */
-nanousd trace_cost(const struct target *target, int64_t input, int64_t output, int64_t cached);
+/* What the tokens cost at the target's price of that Unix time, rounded once, up: nano-dollars, or
+ * -1 when a price or the usage is not known. Cached and written tokens without a price of their own
+ * cost what all input does. */
+nanousd trace_cost(const struct target *target, struct trace_tokens tokens, uint64_t now_s);
+
+/* The same of what is known of an attempt, now. */
+nanousd trace_attempt_cost(const struct trace_attempt *a);
 
 /* Sums stop at the largest amount: what a provider reports is not ours to trust. */
 nanousd trace_sum(nanousd a, nanousd b);

@@ -150,6 +150,9 @@ static void read_config(struct reader *r, struct config *c) {
         list(r, "policy_params", sizeof(struct pair), read_pair, &c->n_policy_params);
     c->client_keys = list(r, "client_keys", sizeof(struct span), read_text, &c->n_client_keys);
     c->cors_origins = list(r, "cors_origins", sizeof(struct span), read_text, &c->n_cors_origins);
+    c->unsupported =
+        span_eq(text(r, "unsupported"), SPAN("refuse")) ? UNSUPPORTED_REFUSE : UNSUPPORTED_DROP;
+    c->reroute_retired = flag(r, "reroute_retired");
     read_limits(r, c);
     read_times(r, c);
 }
@@ -157,7 +160,12 @@ static void read_config(struct reader *r, struct config *c) {
 /* ---- providers and targets ---- */
 
 static void read_key(struct reader *r, void *out) {
-    *(struct provider_key *)out = (struct provider_key){ text(r, "secret"), whole(r, "weight") };
+    *(struct provider_key *)out = (struct provider_key){
+        .secret = text(r, "secret"),
+        .weight = whole(r, "weight"),
+        .rpm = whole(r, "rpm"),
+        .tpm = whole(r, "tpm"),
+    };
 }
 
 static void read_rule(struct reader *r, void *out) {
@@ -170,13 +178,46 @@ static void read_rule(struct reader *r, void *out) {
     };
 }
 
+static enum auth read_auth(struct reader *r) {
+    static const struct {
+        struct span name;
+        enum auth auth;
+    } ways[] = {
+        { SPAN("none"), AUTH_NONE },
+        { SPAN("bearer"), AUTH_BEARER },
+        { SPAN("x-api-key"), AUTH_X_API_KEY },
+        { SPAN("x-goog-api-key"), AUTH_GOOG_API_KEY },
+        { SPAN("api-key"), AUTH_API_KEY },
+        { SPAN("aws-sigv4"), AUTH_AWS_SIGV4 },
+        { SPAN("google-jwt"), AUTH_GOOGLE_JWT },
+    };
+    struct span name = text(r, "auth");
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        if (span_eq(name, ways[i].name))
+            return ways[i].auth;
+    luaL_error(r->L, "the configuration's auth is none that is known");
+    return AUTH_NONE;
+}
+
+/* The dialects listed under "speaks", as bits. */
+static uint32_t read_speaks(struct reader *r) {
+    size_t n;
+    uint32_t bits = 0;
+    const struct span *names = list(r, "speaks", sizeof *names, read_text, &n);
+    for (size_t i = 0; i < n; i++)
+        bits |= DIALECT_BIT(dialect_of(names[i]));
+    return bits;
+}
+
 static void read_provider(struct reader *r, void *out) {
     struct provider *p = out;
     p->name = text(r, "name");
     p->base_url = text(r, "base_url");
     p->dialect = dialect_of(text(r, "dialect"));
-    p->speaks = DIALECT_BIT(p->dialect);
-    p->auth = span_eq(text(r, "auth"), SPAN("bearer")) ? AUTH_BEARER : AUTH_NONE;
+    p->speaks = read_speaks(r);
+    p->auth = read_auth(r);
+    p->region = text(r, "region");
+    p->quirks = text(r, "quirks");
     p->keys = list(r, "keys", sizeof(struct provider_key), read_key, &p->n_keys);
     p->headers = list(r, "headers", sizeof(struct span), read_text, &p->n_headers);
     p->rules = list(r, "rules", sizeof(struct failure_rule), read_rule, &p->n_rules);
@@ -185,20 +226,36 @@ static void read_provider(struct reader *r, void *out) {
     p->first_token_ms = whole(r, "first_token_ms");
     p->idle_ms = whole(r, "idle_ms");
     p->adapt = flag(r, "adapt");
+    p->pace_wait_ms = whole(r, "pace_wait_ms");
+}
+
+static struct price read_price_here(struct reader *r) {
+    return (struct price){
+        .input = (int64_t)number(r, "input", PRICE_UNKNOWN),
+        .output = (int64_t)number(r, "output", PRICE_UNKNOWN),
+        .cached = (int64_t)number(r, "cached", PRICE_UNKNOWN),
+        .cache_write = (int64_t)number(r, "cache_write", PRICE_UNKNOWN),
+    };
 }
 
 static struct price read_price(struct reader *r) {
     lua_getfield(r->L, -1, "price");
     if (!lua_istable(r->L, -1))
         wrong(r, "price", "table");
-    struct price price = {
-        (int64_t)number(r, "input", PRICE_UNKNOWN),
-        (int64_t)number(r, "output", PRICE_UNKNOWN),
-        (int64_t)number(r, "cached", PRICE_UNKNOWN),
-        (int64_t)number(r, "cache_write", PRICE_UNKNOWN),
-    };
+    struct price price = read_price_here(r);
     lua_pop(r->L, 1);
     return price;
+}
+
+static void read_price_rule(struct reader *r, void *out) {
+    *(struct price_rule *)out = (struct price_rule){
+        .above_input = (int64_t)number(r, "above", -1),
+        .until_s = size(r, "until_s"),
+        .from_min = (int16_t)number(r, "from_min", -1),
+        .to_min = (int16_t)number(r, "to_min", -1),
+        .days = (uint8_t)whole(r, "days"),
+        .price = read_price_here(r),
+    };
 }
 
 /* `index` holds the provider's place, from 1, until all are read. */
@@ -208,7 +265,13 @@ static void read_target(struct reader *r, void *out) {
     t->id = text(r, "id");
     t->model = text(r, "model");
     t->upstream = text(r, "upstream");
+    t->dialect = dialect_of(text(r, "dialect"));
+    t->speaks = read_speaks(r);
+    t->quirks = text(r, "quirks");
+    t->path = text(r, "path");
     t->price = read_price(r);
+    t->rules = list(r, "rules", sizeof(struct price_rule), read_price_rule, &t->n_rules);
+    t->bytes_a_token = number(r, "bytes_a_token", 4);
     t->context = whole(r, "context");
     t->max_output = whole(r, "max_output");
     t->abilities = whole(r, "abilities");
@@ -223,14 +286,19 @@ static void read_chain(struct reader *r, void *out) {
     c->targets = list(r, "targets", sizeof(struct span), read_text, &c->n_targets);
 }
 
+static void read_retired(struct reader *r, void *out) {
+    *(struct retired *)out =
+        (struct retired){ text(r, "model"), text(r, "instead"), text(r, "since") };
+}
+
 static void link_targets(lua_State *L, struct snapshot *snap) {
     for (size_t i = 0; i < snap->n_targets; i++) {
         struct target *t = &snap->targets[i];
         if (t->index < 1 || t->index > snap->n_providers)
             luaL_error(L, "the configuration's target %s has no provider", t->id.at);
         t->provider = &snap->providers[t->index - 1];
-        t->dialect = t->provider->dialect;
-        t->speaks = t->provider->speaks;
+        if (t->dialect == DIALECT_NONE)
+            t->dialect = t->provider->dialect;
         t->index = (unsigned)i;
     }
 }
@@ -250,5 +318,6 @@ void normal_read(lua_State *L, struct snapshot *snap) {
     link_targets(L, snap);
     snap->chains = list(&r, "chains", sizeof(struct named_chain), read_chain, &snap->n_chains);
     snap->aliases = list(&r, "aliases", sizeof(struct named_chain), read_chain, &snap->n_aliases);
+    snap->retired = list(&r, "retired", sizeof(struct retired), read_retired, &snap->n_retired);
     snap->config.mock_only = flag(&r, "mock_only");
 }

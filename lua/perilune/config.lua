@@ -28,6 +28,9 @@ local function origin(v, path, add)
   return v
 end
 
+local UNSUPPORTED = { drop = true, refuse = true }
+local RETIRED = { refuse = true, reroute = true }
+
 local SETTINGS = {
   listen = S.address,
   admin = S.address,
@@ -39,6 +42,8 @@ local SETTINGS = {
   providers = S.map(provider.configured_schema, provider.name_check),
   chains = S.map(S.list(S.text)),
   aliases = S.map(S.list(S.text)),
+  unsupported = S.one_of(UNSUPPORTED),
+  retired = S.one_of(RETIRED),
   policies = S.record {
     dir = S.text,
     default = S.text,
@@ -208,19 +213,40 @@ local function gifts_of(path, host, findings)
   }
 end
 
+-- Runs and checks one; `about` is the provider whose models it adds to, nil for a whole provider.
+local function read_provider_file(f, about, files, findings)
+  local own, add = collector(f.path, f.text)
+  local value = run(f.path, f.text, {}, own)
+  local checked = value and (about and provider.models_schema or provider.file_schema)(value, "", add)
+  if not about then
+    files[f.name] = checked or nil
+  elseif checked and files[about] then
+    provider.add_models(files[about], checked)
+  elseif checked then
+    local found = near.nearest(about, files)
+    add(nil, ('no provider file "%s" to add models to'):format(about), found and ('did you mean "%s"?'):format(found))
+  end
+  for _, finding in ipairs(own) do
+    findings[#findings + 1] = finding
+  end
+end
+
+-- All of them, those of models (NAME.models) once the providers are there.
 local function read_provider_files(list, findings)
-  local files, order, place = {}, {}, {}
+  local files, order, place, later = {}, {}, {}, {}
   for _, f in ipairs(list) do
-    local own, add = collector(f.path, f.text)
-    local value = run(f.path, f.text, {}, own)
-    files[f.name] = value and provider.file_schema(value, "", add) or nil
-    if not place[f.name] then
-      order[#order + 1] = f.name
-      place[f.name] = true
+    if f.name:find "%.models$" then
+      later[#later + 1] = f
+    else
+      read_provider_file(f, nil, files, findings)
+      if not place[f.name] then
+        order[#order + 1] = f.name
+        place[f.name] = true
+      end
     end
-    for _, finding in ipairs(own) do
-      findings[#findings + 1] = finding
-    end
+  end
+  for _, f in ipairs(later) do
+    read_provider_file(f, f.name:match "^(.*)%.models$", files, findings)
   end
   return files, order
 end
@@ -233,7 +259,7 @@ local function variables(files, order)
   local list = {}
   for _, name in ipairs(order) do
     local file = files[name]
-    if file and file.env and file.env.key then
+    if file and file.env and file.env.key and not file.on_request then
       list[#list + 1] = file.env.key
     end
   end
@@ -256,12 +282,16 @@ local function wanted(config, files, order, host, add)
     return list
   end
   for _, name in ipairs(order) do
-    if files[name] and provider.env_key(files[name], host.env) then
+    local template = files[name] and provider.template(files, name)
+    if template and provider.is_on(template, host.env) then
       list[#list + 1] = { name = name, file = name, configured = {} }
+    elseif template and not template.on_request and provider.env_key(template, host.env) then
+      add(nil, ("%s is set, and nothing says where %s is"):format(template.env.key, name),
+        "set its address, or name the provider in perilune.lua", true)
     end
   end
   if #list == 0 and not config.has_file and host.mock_url and files.mock then
-    list[1] = { name = "mock", file = "mock", configured = { base_url = host.mock_url } }
+    list[1] = { name = "mock", file = "mock", configured = { base_url = { host.mock_url } } }
     add(nil, "no configuration and no provider key: a mock answers", "set one of " .. variables(files, order), true)
     return list, true
   end
@@ -269,30 +299,75 @@ local function wanted(config, files, order, host, add)
 end
 
 local function build_providers(list, files, host, add)
-  local providers, targets, aliases = {}, {}, {}
+  local all = {}
   for _, want in ipairs(list) do
     local template, why = provider.template(files, want.file)
     if not template then
       local found = near.nearest(want.file, files)
       add(S.join(S.join("providers", want.name), "like"), why, found and ('did you mean "%s"?'):format(found))
     else
-      local built, its_targets, its_aliases = provider.build(want.name, template, want.configured, host.env, add)
-      if built then
-        providers[#providers + 1] = built
-        for _, t in ipairs(its_targets) do
-          t.provider = #providers
-          targets[#targets + 1] = t
-        end
-        for alias, names in pairs(its_aliases) do
-          aliases[alias] = aliases[alias] or {}
-          for _, name in ipairs(names) do
-            table.insert(aliases[alias], name)
-          end
+      all[#all + 1] = provider.build(want.name, template, want.configured, host, add)
+    end
+  end
+  return all
+end
+
+-- Aliases of all providers. One that begins with another provider's name would be taken for a model of that one.
+local function gather_aliases(all, names)
+  local aliases = {}
+  for _, built in ipairs(all) do
+    for alias, targets in pairs(built.aliases) do
+      local first = alias:match "^([^/]+)/"
+      if not first or first == built.provider.name or not names[first] then
+        aliases[alias] = aliases[alias] or {}
+        for _, target in ipairs(targets) do
+          table.insert(aliases[alias], target)
         end
       end
     end
   end
-  return providers, targets, aliases
+  return aliases
+end
+
+-- Retired models, but not those another provider still has under that name.
+local function gather_retired(all, answered)
+  local list, seen = {}, {}
+  for _, built in ipairs(all) do
+    for _, gone in ipairs(built.retired) do
+      local whole = built.provider.name .. "/" .. gone.model
+      if answered[gone.model] then
+        gone.model = whole
+      end
+      if not seen[gone.model] and not answered[gone.model] then
+        seen[gone.model] = true
+        list[#list + 1] = gone
+      end
+    end
+  end
+  table.sort(list, function(a, b)
+    return a.model < b.model
+  end)
+  return list
+end
+
+-- What all providers have together, as the core takes it.
+local function put_together(all)
+  local out, names, answered = { providers = {}, targets = {} }, {}, {}
+  for i, built in ipairs(all) do
+    out.providers[i] = built.provider
+    names[built.provider.name] = true
+    for _, t in ipairs(built.targets) do
+      t.provider = i
+      out.targets[#out.targets + 1] = t
+      answered[t.model], answered[t.id] = true, true
+    end
+  end
+  out.aliases = gather_aliases(all, names)
+  for alias in pairs(out.aliases) do
+    answered[alias] = true
+  end
+  out.retired = gather_retired(all, answered)
+  return out
 end
 
 ----------------------------------------------------------------------------------------------------------------------------
@@ -393,6 +468,8 @@ local function normalise(config, path, host)
     end),
     client_keys = client_keys(config, host.env),
     cors_origins = config.cors and config.cors.origins or {},
+    unsupported = config.unsupported or "drop",
+    reroute_retired = config.retired == "reroute",
     policy_deadline_ms = policies.deadline_ms or 5,
     policy_memory = (policies.memory_mb or 16) * MB,
     quarantine_kills = quarantine.kills or 3,
@@ -496,7 +573,7 @@ end
 ---@param text string|nil nil: there is no file
 ---@param path string|nil
 ---@param host perilune.ConfigHost
----@return table|nil config { config, providers, targets, chains, aliases, mock_only }
+---@return table|nil config { config, providers, targets, chains, aliases, retired, mock_only }
 ---@return perilune.ConfigFinding[] findings warnings, or what is wrong
 function M.read(text, path, host)
   local findings, add = collector(path or "perilune.lua", text)
@@ -517,7 +594,8 @@ function M.read(text, path, host)
     return nil, findings
   end
   local list, mock_only = wanted(config, files, order, host, add)
-  local providers, targets, aliases = build_providers(list, files, host, add)
+  local built = put_together(build_providers(list, files, host, add))
+  local providers, targets, aliases = built.providers, built.targets, built.aliases
   if #providers == 0 and not failed(findings) then
     add(text and "providers" or nil, "no provider is configured",
       ("set one of %s, or providers = { ... } in perilune.lua"):format(variables(files, order)))
@@ -541,6 +619,7 @@ function M.read(text, path, host)
     targets = targets,
     chains = chains_sorted(config.chains),
     aliases = chains_sorted(aliases),
+    retired = built.retired,
     mock_only = mock_only or false,
   }, findings
 end

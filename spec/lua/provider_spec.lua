@@ -1,5 +1,7 @@
 local provider = require "perilune.provider"
 
+local HOST = { env = function() end }
+
 describe("provider", function()
   it("knows the abilities of the core, in its order", function()
     local f = assert(io.open "core/base/ability.h")
@@ -45,13 +47,13 @@ describe("provider", function()
   end)
 
   it("sends no key where the service wants none", function()
-    local built = provider.build("x", { base_url = "http://a", auth = "none" }, {}, function() end, error)
+    local built = provider.build("x", { base_url = { "http://a" }, auth = "none" }, {}, HOST, error).provider
     assert.same({ "none", {} }, { built.auth, built.keys })
   end)
 
   it("goes without a key to an address of one's own", function()
-    local template = { base_url = "https://api", env = { key = "K" } }
-    local built = provider.build("x", template, { base_url = "http://mine" }, function() end, error)
+    local template = { base_url = { "https://api" }, env = { key = "K" } }
+    local built = provider.build("x", template, { base_url = { "http://mine" } }, HOST, error).provider
     assert.equal("none", built.auth)
   end)
 end)

@@ -10,10 +10,24 @@ function M.read_file(path)
   return text
 end
 
+--- Names of the shipped provider files, sorted.
+function M.provider_names()
+  local list, pipe = {}, assert(io.popen "ls providers")
+  for file in pipe:lines() do
+    list[#list + 1] = file:match "^(.*)%.lua$"
+  end
+  pipe:close()
+  return list
+end
+
+local names, texts = M.provider_names(), {}
+
 function M.provider_files()
   local list = {}
-  for _, name in ipairs { "mock", "openai", "openai_compatible" } do
-    list[#list + 1] = { name = name, path = "providers/" .. name .. ".lua", text = M.read_file("providers/" .. name .. ".lua") }
+  for i, name in ipairs(names) do
+    local path = "providers/" .. name .. ".lua"
+    texts[name] = texts[name] or M.read_file(path)
+    list[i] = { name = name, path = path, text = texts[name] }
   end
   return list
 end

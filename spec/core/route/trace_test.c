@@ -26,7 +26,7 @@ static int tear_down(void **state) {
 static nanousd cost(int64_t price_in, int64_t price_out, int64_t price_cached, int64_t input,
                     int64_t output, int64_t cached) {
     struct target t = { .price = { price_in, price_out, price_cached, PRICE_UNKNOWN } };
-    return trace_cost(&t, input, output, cached);
+    return trace_cost(&t, (struct trace_tokens){ input, output, cached, -1 }, 0);
 }
 
 #define USD INT64_C(1000000000)
@@ -67,6 +67,34 @@ static void cached_tokens_are_a_part_of_the_input(void **state) {
     assert_int_equal(cost(2 * USD, USD, PRICE_UNKNOWN, 1000000, 0, 400000), 2 * USD);
     /* More than there are: a provider that counts them apart. */
     assert_int_equal(cost(2 * USD, USD, USD / 2, 1000000, 0, 5000000), USD / 2);
+}
+
+static void written_tokens_cost_more(void **state) {
+    struct target t = { .price = { 4 * USD, 20 * USD, USD / 5, 5 * USD } };
+    struct trace_tokens tokens = { 1000000, 0, 200000, 300000 };
+    assert_int_equal(trace_cost(&t, tokens, 0), 2 * USD + 40000000 + 3 * USD / 2);
+    /* No more than there are, and as any other where they have no price. */
+    tokens.written = 5000000;
+    assert_int_equal(trace_cost(&t, tokens, 0), 40000000 + 4 * USD);
+    t.price.cache_write = PRICE_UNKNOWN;
+    assert_int_equal(trace_cost(&t, tokens, 0), 16 * USD / 5 + 40000000);
+}
+
+static void the_price_is_that_of_the_size_and_the_hour(void **state) {
+    struct price_rule long_context = { 1000, 0, -1, -1, 0, { 2 * USD, 3 * USD, -1, -1 } };
+    struct target t = { .price = { USD, USD, -1, -1 }, .rules = &long_context, .n_rules = 1 };
+    assert_int_equal(trace_cost(&t, (struct trace_tokens){ 1000, 1, -1, -1 }, 0), 1001000);
+    assert_int_equal(trace_cost(&t, (struct trace_tokens){ 1001, 1, -1, -1 }, 0), 2002000 + 3000);
+}
+
+static void an_attempt_knows_its_own(void **state) {
+    struct target t = { .price = { USD, 2 * USD, 0, 4 * USD } };
+    struct trace trace;
+    trace_init(&trace, SPAN("id"), 0);
+    struct trace_attempt *a = trace_add(&trace, &arena, &t);
+    assert_int_equal(trace_attempt_cost(a), -1);
+    a->input_tokens = 10, a->output_tokens = 1, a->cached_tokens = 3, a->written_tokens = 2;
+    assert_int_equal(trace_attempt_cost(a), 5000 + 2000 + 0 + 8000);
 }
 
 static void what_is_not_known_has_no_cost(void **state) {
@@ -261,6 +289,9 @@ int main(void) {
         cmocka_unit_test(one_rounding_up_for_all_of_it),
         cmocka_unit_test(sums_stop_at_the_largest_amount),
         cmocka_unit_test(cached_tokens_are_a_part_of_the_input),
+        cmocka_unit_test(written_tokens_cost_more),
+        cmocka_unit_test(the_price_is_that_of_the_size_and_the_hour),
+        cmocka_unit_test(an_attempt_knows_its_own),
         cmocka_unit_test(what_is_not_known_has_no_cost),
         cmocka_unit_test(huge_numbers_do_not_wrap),
         cmocka_unit_test(the_sum_is_of_what_is_known),

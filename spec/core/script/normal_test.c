@@ -8,16 +8,24 @@
 #define SETTINGS                                                                                   \
     "config = { workers = 2, listen = 'a:1', fallback = { 'x' }, routes = { { name = 'r', value "  \
     "= 'p' } }, tiers = {}, "                                                                      \
-    "policy_params = {}, client_keys = {}, cors_origins = {}, lua_dir = 'lua', data_dir = "        \
+    "policy_params = {}, unsupported = 'refuse', reroute_retired = true, client_keys = {}, "       \
+    "cors_origins = {}, lua_dir = 'lua', data_dir = "                                              \
     "'/data', max_body = 5e9 }"
 #define PROVIDER                                                                                   \
-    "{ name = 'p', base_url = 'http://x/v1', dialect = 'openai_chat', auth = 'bearer', "           \
-    "keys = { { secret = 's', weight = 3 } }, headers = { 'a: b' }, connect_ms = 7, "              \
+    "{ name = 'p', base_url = 'http://x/v1', dialect = 'openai_chat', auth = 'aws-sigv4', "        \
+    "speaks = { 'openai_chat', 'openai_embeddings' }, region = 'eu-west-1', quirks = '{}', "       \
+    "pace_wait_ms = 9, keys = { { secret = 's', weight = 3, rpm = 60, tpm = 7 } }, headers = { "   \
+    "'a: b' }, connect_ms = 7, "                                                                   \
     "rules = { { status_from = 400, status_to = 499, text = 't', class = 'quota' } } }"
 #define TARGET(n)                                                                                  \
     "{ id = 'p/m', model = 'm', upstream = 'u', provider = " #n                                    \
-    ", price = { input = 15 }, abilities = 3, tags = {} }"
-#define REST "chains = { { name = 'c', targets = { 'm' } } }, aliases = {}, mock_only = true"
+    ", price = { input = 15 }, abilities = 3, tags = {}, dialect = 'gemini', speaks = { 'gemini' " \
+    "}, quirks = '{\"max_n\":1}', path = '/x', bytes_a_token = 3.5, rules = { { above = 200, "     \
+    "until_s "                                                                                     \
+    "= 1798761600, from_min = 990, to_min = 30, days = 96, input = 20, cached = 0 } } }"
+#define REST                                                                                       \
+    "chains = { { name = 'c', targets = { 'm' } } }, aliases = {}, retired = { { model = "         \
+    "'old', instead = 'm' } }, mock_only = true"
 
 struct call {
     const char *expression;
@@ -48,9 +56,18 @@ static void all_of_it_is_copied(void **state) {
     assert_true(config->lua_dir.at[0] == '/' && span_ends(config->lua_dir, SPAN("/lua")));
     assert_true(config->max_body == 5000000000u);
     assert_true(config->mock_only);
+    assert_int_equal(config->unsupported, UNSUPPORTED_REFUSE);
+    assert_true(config->reroute_retired);
     const struct provider *p = &c.snap->providers[0];
     assert_int_equal(p->dialect, DIALECT_OPENAI_CHAT);
-    assert_int_equal(p->auth, AUTH_BEARER);
+    assert_int_equal(p->auth, AUTH_AWS_SIGV4);
+    assert_int_equal(p->speaks,
+                     DIALECT_BIT(DIALECT_OPENAI_CHAT) | DIALECT_BIT(DIALECT_OPENAI_EMBEDDINGS));
+    assert_span(p->region, "eu-west-1");
+    assert_span(p->quirks, "{}");
+    assert_int_equal(p->pace_wait_ms, 9);
+    assert_int_equal(p->keys[0].rpm, 60);
+    assert_int_equal(p->keys[0].tpm, 7);
     assert_span(p->keys[0].secret, "s");
     assert_int_equal(p->keys[0].weight, 3);
     assert_span(p->headers[0], "a: b");
@@ -63,6 +80,23 @@ static void all_of_it_is_copied(void **state) {
     assert_int_equal(t->index, 0);
     assert_int_equal(t->price.input, 15);
     assert_int_equal(t->price.output, PRICE_UNKNOWN);
+    assert_int_equal(t->dialect, DIALECT_GEMINI);
+    assert_int_equal(t->speaks, DIALECT_BIT(DIALECT_GEMINI));
+    assert_span(t->quirks, "{\"max_n\":1}");
+    assert_span(t->path, "/x");
+    assert_true(t->bytes_a_token == 3.5);
+    assert_int_equal(t->n_rules, 1);
+    assert_int_equal(t->rules[0].above_input, 200);
+    assert_int_equal(t->rules[0].until_s, 1798761600);
+    assert_int_equal(t->rules[0].from_min, 990);
+    assert_int_equal(t->rules[0].to_min, 30);
+    assert_int_equal(t->rules[0].days, 96);
+    assert_int_equal(t->rules[0].price.input, 20);
+    assert_int_equal(t->rules[0].price.cached, 0);
+    assert_int_equal(t->rules[0].price.output, PRICE_UNKNOWN);
+    assert_int_equal(c.snap->n_retired, 1);
+    assert_span(c.snap->retired[0].instead, "m");
+    assert_null(c.snap->retired[0].since.at);
     assert_true(isnan(t->quality));
     assert_true(t->weight == 1);
     assert_span(c.snap->chains[0].targets[0], "m");
@@ -79,6 +113,8 @@ static void another_shape_is_an_error(void **state) {
         "{ " SETTINGS
         ", providers = { { name = 5, keys = {}, headers = {}, rules = {} } }, targets = {}, " REST
         " }",
+        "{ " SETTINGS ", providers = { { name = 'p', dialect = 'gemini', speaks = {}, auth = 'x', "
+        "keys = {}, headers = {}, rules = {} } }, targets = {}, " REST " }",
         "{ " SETTINGS ", providers = {}, targets = {}, chains = { {} }, aliases = {} }",
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
