@@ -2,8 +2,9 @@
 
 #include "base/ability.h"
 
-/* OpenAI's clients want a number; the catalogue knows no dates. */
+/* Clients want a date; the catalogue knows none. */
 #define CREATED "1700000000"
+#define CREATED_AT "2023-11-14T22:13:20Z"
 
 static void write_price(const char *name, int64_t nano_per_million, struct buf *out) {
     /* Dollars a token, as OpenRouter's list gives them: a string, so that no digit is lost. */
@@ -16,11 +17,12 @@ static void write_price(const char *name, int64_t nano_per_million, struct buf *
                (long long)(nano_per_million % 1000000000000000));
 }
 
-static void write_abilities(uint32_t abilities, struct buf *out) {
+/* What every model can is not said. */
+static void write_abilities(const char *name, uint32_t abilities, struct buf *out) {
     bool first = true;
-    buf_add(out, SPAN(",\"capabilities\":["));
+    buf_printf(out, ",\"%s\":[", name);
     for (unsigned i = 0; i < ABILITY_COUNT; i++) {
-        if (!(abilities & (UINT32_C(1) << i)))
+        if (!(abilities & ~ABILITY_CHAT & (UINT32_C(1) << i)))
             continue;
         buf_printf(out, "%s\"%s\"", first ? "" : ",", ability_name(i));
         first = false;
@@ -28,23 +30,41 @@ static void write_abilities(uint32_t abilities, struct buf *out) {
     buf_add_char(out, ']');
 }
 
-static void write_entry(struct span id, struct span owner, const struct target *t,
-                        struct buf *out) {
-    buf_add(out, SPAN("{\"id\":"));
+/* What is written for whom, under which names. Anthropic's `capabilities` are an object of its own
+ * making, so that ours have another name there. */
+struct form {
+    const char *context, *max_output, *abilities;
+};
+static const struct form openai_form = { "context_length", "max_output_tokens", "capabilities" };
+static const struct form anthropic_form = { "max_input_tokens", "max_tokens", "abilities" };
+
+static void write_figures(const struct form *form, const struct target *t, struct buf *out) {
+    if (t->context)
+        buf_printf(out, ",\"%s\":%u", form->context, t->context);
+    if (t->max_output)
+        buf_printf(out, ",\"%s\":%u", form->max_output, t->max_output);
+    write_abilities(form->abilities, t->abilities, out);
+    buf_add(out, SPAN(",\"pricing\":{"));
+    write_price("prompt", t->price.input, out);
+    write_price("completion", t->price.output, out);
+    buf_add(out, SPAN("}"));
+}
+
+static void write_entry(enum dialect dialect, struct span id, struct span owner,
+                        const struct target *t, struct buf *out) {
+    bool anthropic = dialect == DIALECT_ANTHROPIC_MESSAGES;
+    buf_add(out, anthropic ? SPAN("{\"type\":\"model\",\"id\":") : SPAN("{\"id\":"));
     buf_add_json(out, id);
-    buf_add(out, SPAN(",\"object\":\"model\",\"created\":" CREATED ",\"owned_by\":"));
-    buf_add_json(out, owner);
-    if (t) {
-        if (t->context)
-            buf_printf(out, ",\"context_length\":%u", t->context);
-        if (t->max_output)
-            buf_printf(out, ",\"max_output_tokens\":%u", t->max_output);
-        write_abilities(t->abilities, out);
-        buf_add(out, SPAN(",\"pricing\":{"));
-        write_price("prompt", t->price.input, out);
-        write_price("completion", t->price.output, out);
-        buf_add(out, SPAN("}"));
+    if (anthropic) {
+        buf_add(out, SPAN(",\"display_name\":"));
+        buf_add_json(out, id);
+        buf_add(out, SPAN(",\"created_at\":\"" CREATED_AT "\""));
+    } else {
+        buf_add(out, SPAN(",\"object\":\"model\",\"created\":" CREATED ",\"owned_by\":"));
+        buf_add_json(out, owner);
     }
+    if (t)
+        write_figures(anthropic ? &anthropic_form : &openai_form, t, out);
     buf_add_char(out, '}');
 }
 
@@ -56,44 +76,70 @@ static bool is_first(const struct snapshot *snap, const struct target *t) {
     return true;
 }
 
-static void comma(struct buf *out) {
-    if (out->at[out->len - 1] != '[')
-        buf_add_char(out, ',');
+/* A list while it is written. */
+struct listing {
+    enum dialect dialect;
+    struct buf *out;
+    struct buf last; /* name of the last entry */
+};
+
+static void add(struct listing *l, struct span id, struct span owner, const struct target *t) {
+    if (l->last.len)
+        buf_add_char(l->out, ',');
+    write_entry(l->dialect, id, owner, t, l->out);
+    buf_clear(&l->last);
+    buf_add(&l->last, id);
 }
 
-void models_write_list(const struct snapshot *snap, struct buf *out) {
-    buf_add(out, SPAN("{\"object\":\"list\",\"data\":["));
-    write_entry(SPAN("auto"), SPAN("perilune"), NULL, out);
+static void add_policies(struct listing *l, const struct snapshot *snap) {
     for (size_t i = 0; i < snap->n_policies; i++) {
         struct buf id = { 0 };
         buf_printf(&id, "policy/%.*s", SPAN_ARGS(snap->policies[i].name));
-        comma(out);
-        write_entry(buf_span(&id), SPAN("perilune"), NULL, out);
+        add(l, buf_span(&id), SPAN("perilune"), NULL);
         buf_deinit(&id);
     }
+}
+
+/* A chain that is named as a model goes by the model. */
+static void add_chains(struct listing *l, const struct snapshot *snap) {
     for (size_t i = 0; i < snap->n_chains; i++) {
         const struct target *t;
         struct arena scratch;
         arena_init(&scratch, 256);
-        if (!snapshot_resolve(snap, snap->chains[i].name, &scratch, &t, 1)) {
-            comma(out);
-            write_entry(snap->chains[i].name, SPAN("perilune"), NULL, out);
-        }
+        if (!snapshot_resolve(snap, snap->chains[i].name, &scratch, &t, 1))
+            add(l, snap->chains[i].name, SPAN("perilune"), NULL);
         arena_deinit(&scratch);
     }
-    for (size_t i = 0; i < snap->n_targets; i++) {
-        const struct target *t = &snap->targets[i];
-        if (is_first(snap, t)) {
-            comma(out);
-            write_entry(t->model, t->provider->name, t, out);
-        }
-        comma(out);
-        write_entry(t->id, t->provider->name, t, out);
-    }
-    buf_add(out, SPAN("]}"));
 }
 
-bool models_write_one(const struct snapshot *snap, struct span id, struct buf *out) {
+static void add_targets(struct listing *l, const struct snapshot *snap) {
+    for (size_t i = 0; i < snap->n_targets; i++) {
+        const struct target *t = &snap->targets[i];
+        if (is_first(snap, t))
+            add(l, t->model, t->provider->name, t);
+        add(l, t->id, t->provider->name, t);
+    }
+}
+
+void models_write_list(const struct snapshot *snap, enum dialect dialect, struct buf *out) {
+    bool anthropic = dialect == DIALECT_ANTHROPIC_MESSAGES;
+    struct listing list = { .dialect = dialect, .out = out };
+    buf_add(out, anthropic ? SPAN("{\"data\":[") : SPAN("{\"object\":\"list\",\"data\":["));
+    add(&list, SPAN("auto"), SPAN("perilune"), NULL);
+    add_policies(&list, snap);
+    add_chains(&list, snap);
+    add_targets(&list, snap);
+    buf_add_char(out, ']');
+    if (anthropic) {
+        buf_add(out, SPAN(",\"has_more\":false,\"first_id\":\"auto\",\"last_id\":"));
+        buf_add_json(out, buf_span(&list.last));
+    }
+    buf_add_char(out, '}');
+    buf_deinit(&list.last);
+}
+
+bool models_write_one(const struct snapshot *snap, enum dialect dialect, struct span id,
+                      struct buf *out) {
     const struct target *t = NULL;
     const struct span policy = SPAN("policy/");
     struct arena scratch;
@@ -102,9 +148,9 @@ bool models_write_one(const struct snapshot *snap, struct span id, struct buf *o
         span_eq(id, SPAN("auto")) || snapshot_chain(snap, id) ||
         (span_starts(id, policy) && snapshot_policy(snap, span_sub(id, policy.len, id.len)));
     if (snapshot_resolve(snap, id, &scratch, &t, 1))
-        write_entry(id, t->provider->name, t->index == TARGET_AD_HOC ? NULL : t, out);
+        write_entry(dialect, id, t->provider->name, t->index == TARGET_AD_HOC ? NULL : t, out);
     else if (ours)
-        write_entry(id, SPAN("perilune"), NULL, out);
+        write_entry(dialect, id, SPAN("perilune"), NULL, out);
     arena_deinit(&scratch);
     return t || ours;
 }

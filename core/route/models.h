@@ -1,5 +1,5 @@
-/* models.h - the models on offer, as GET /v1/models tells them (OpenAI's list, with what a router's
- * users want to know beside it).
+/* models.h - the models on offer, as GET /v1/models tells them (OpenAI's list or Anthropic's, with
+ * what a router's users want to know beside it).
  *
  * Owns          nothing.
  * Fed by        worker; cli, for `perilune models`.
@@ -13,10 +13,12 @@
 #include "base/snapshot.h"
 
 /* {"object":"list","data":[...]}: auto, every policy as policy/NAME, every named chain, every model
- * once and every target. */
-void models_write_list(const struct snapshot *snap, struct buf *out);
+ * once and every target. For DIALECT_ANTHROPIC_MESSAGES {"data":[...],"has_more":false,...}: all on
+ * one page. */
+void models_write_list(const struct snapshot *snap, enum dialect dialect, struct buf *out);
 
 /* One of them. False when there is none of that name. */
-bool models_write_one(const struct snapshot *snap, struct span id, struct buf *out);
+bool models_write_one(const struct snapshot *snap, enum dialect dialect, struct span id,
+                      struct buf *out);
 
 #endif

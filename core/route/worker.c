@@ -259,8 +259,11 @@ static void answer_models(struct worker *w, struct conn *c, struct http_message 
     struct reply headers;
     struct buf body = { 0 };
     struct snapshot *snap = w->epoch->snap;
+    /* The path is the same for all; this header only Anthropic's clients send. */
+    enum dialect dialect = http_header(m, SPAN("anthropic-version")).at ? DIALECT_ANTHROPIC_MESSAGES
+                                                                        : DIALECT_OPENAI_CHAT;
     if (match->endpoint->kind == ENDPOINT_MODEL &&
-        !models_write_one(snap, match->argument, &body)) {
+        !models_write_one(snap, dialect, match->argument, &body)) {
         struct api_error error =
             api_error(ERROR_MODEL_NOT_FOUND, SPAN("There is no such policy here."));
         reach_name(snap, match->argument, SPAN("model"), &m->arena, &error);
@@ -268,7 +271,7 @@ static void answer_models(struct worker *w, struct conn *c, struct http_message 
         return;
     }
     if (match->endpoint->kind == ENDPOINT_MODELS)
-        models_write_list(snap, &body);
+        models_write_list(snap, dialect, &body);
     reply_init(&headers, &m->arena);
     reply_add(&headers, SPAN("content-type"), SPAN("application/json"));
     reply(w, c, m, 200, &headers, buf_span(&body));

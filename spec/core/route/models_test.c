@@ -98,7 +98,7 @@ static struct json_value parsed(void) {
 
 static struct json_value the_list(void) {
     buf_clear(&out);
-    models_write_list(snap, &out);
+    models_write_list(snap, DIALECT_OPENAI_CHAT, &out);
     struct json_value root = parsed();
     assert_int_equal(json_count(root), 2);
     assert_span(json_text(json_get(root, "object")), "list");
@@ -176,7 +176,8 @@ static void extremes_are_numbers_still(void **state) {
     struct json_value data = the_list();
     struct json_value odd = entry(data, "azure/\"odd\"\n<name>\xef\xbf\xbd");
     assert_true(json_number(json_get(odd, "context_length"), 0) == 4294967295.0);
-    assert_int_equal(json_count(json_get(odd, "capabilities")), ABILITY_COUNT);
+    /* All but "chat", which goes without saying. */
+    assert_int_equal(json_count(json_get(odd, "capabilities")), ABILITY_COUNT - 1);
     assert_span(json_text(json_get(json_get(odd, "pricing"), "prompt")), "0.000000000000000");
     struct json_value pricing = json_get(entry(data, "dear"), "pricing");
     assert_span(json_text(json_get(pricing, "prompt")), "1.000000000000000");
@@ -203,14 +204,14 @@ static void an_empty_house_has_auto(void **state) {
     struct snapshot *empty = snapshot_new();
     snapshot_seal(empty);
     buf_clear(&out);
-    models_write_list(empty, &out);
+    models_write_list(empty, DIALECT_OPENAI_CHAT, &out);
     assert_int_equal(json_count(json_get(parsed(), "data")), 1);
     snapshot_unref(empty);
 }
 
 static bool one(const char *id) {
     buf_clear(&out);
-    return models_write_one(snap, span_of(id), &out);
+    return models_write_one(snap, DIALECT_OPENAI_CHAT, span_of(id), &out);
 }
 
 static void each_of_the_list_can_be_asked_for(void **state) {
@@ -247,6 +248,65 @@ static void others_are_not_there(void **state) {
     }
 }
 
+/* --- for clients of Anthropic's --- */
+
+static struct json_value their_list(void) {
+    buf_clear(&out);
+    models_write_list(snap, DIALECT_ANTHROPIC_MESSAGES, &out);
+    return parsed();
+}
+
+static void anthropics_clients_get_one_page_of_their_own_form(void **state) {
+    size_t ours = json_count(the_list());
+    struct json_value root = their_list(), data = json_get(root, "data"), last = { 0 };
+    assert_int_equal(json_count(root), 4);
+    assert_int_equal(json_type(json_get(root, "has_more")), JSON_BOOL);
+    assert_false(json_true(json_get(root, "has_more")));
+    assert_int_equal(json_count(data), ours);
+    assert_span(json_text(json_get(root, "first_id")), "auto");
+    for (struct json_iter it = json_iter(data); json_next(&it); last = it.value) {
+        struct span id = json_text(json_get(it.value, "id"));
+        assert_span(json_text(json_get(it.value, "type")), "model");
+        assert_true(span_eq(json_text(json_get(it.value, "display_name")), id));
+        assert_span(json_text(json_get(it.value, "created_at")), "2023-11-14T22:13:20Z");
+        assert_int_equal(json_type(json_get(it.value, "object")), JSON_ABSENT);
+        /* An object of theirs, which ours is not. */
+        assert_int_equal(json_type(json_get(it.value, "capabilities")), JSON_ABSENT);
+    }
+    assert_true(span_eq(json_text(json_get(root, "last_id")), json_text(json_get(last, "id"))));
+}
+
+static void they_read_figures_by_their_own_names(void **state) {
+    struct json_value e = entry(json_get(their_list(), "data"), "openai/gpt-4o");
+    assert_int_equal(json_number(json_get(e, "max_input_tokens"), 0), 128000);
+    assert_int_equal(json_number(json_get(e, "max_tokens"), 0), 16384);
+    assert_int_equal(json_count(json_get(e, "abilities")), 2);
+    assert_span(json_text(json_get(json_get(e, "pricing"), "prompt")), "0.000002500000000");
+    buf_clear(&out);
+    assert_true(models_write_one(snap, DIALECT_ANTHROPIC_MESSAGES, SPAN("policy/tier"), &out));
+    assert_span(buf_span(&out), "{\"type\":\"model\",\"id\":\"policy/tier\",\"display_name\":"
+                                "\"policy/tier\",\"created_at\":\"2023-11-14T22:13:20Z\"}");
+    buf_clear(&out);
+    assert_false(models_write_one(snap, DIALECT_ANTHROPIC_MESSAGES, SPAN("gpt-5"), &out));
+}
+
+/* --- both --- */
+
+static void what_embeds_says_so_and_nobody_says_chat(void **state) {
+    static const enum dialect dialects[] = { DIALECT_OPENAI_CHAT, DIALECT_ANTHROPIC_MESSAGES };
+    struct target *t = &snap->targets[1];
+    t->abilities = ABILITY_EMBEDDINGS;
+    for (size_t i = 0; i < 2; i++) {
+        buf_clear(&out);
+        assert_true(models_write_one(snap, dialects[i], t->id, &out));
+        assert_non_null(memmem(out.at, out.len, "[\"embeddings\"]", 14));
+        buf_clear(&out);
+        models_write_list(snap, dialects[i], &out);
+        assert_null(memmem(out.at, out.len, "\"chat\"", 6));
+    }
+    t->abilities = list[1].abilities;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_one_can_ask_for_is_there_once),
@@ -260,6 +320,9 @@ int main(void) {
         cmocka_unit_test(each_of_the_list_can_be_asked_for),
         cmocka_unit_test(what_is_not_listed_but_can_be_used_is_there_too),
         cmocka_unit_test(others_are_not_there),
+        cmocka_unit_test(anthropics_clients_get_one_page_of_their_own_form),
+        cmocka_unit_test(they_read_figures_by_their_own_names),
+        cmocka_unit_test(what_embeds_says_so_and_nobody_says_chat),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
