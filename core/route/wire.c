@@ -3,14 +3,10 @@
 
 #include <strings.h>
 
-enum { PAGE_MAX = 65536 }; /* bytes of an error page that are looked at */
-
-const struct wire *wire_of(enum dialect d) {
-    static const struct wire *const wires[DIALECT_COUNT] = {
-        [DIALECT_OPENAI_CHAT] = &wire_openai_chat,
-    };
-    return (unsigned)d < DIALECT_COUNT ? wires[d] : NULL;
-}
+enum {
+    PAGE_MAX = 65536, /* bytes of an error page that are looked at */
+    RETRY_MAX_S = 1000000000
+};
 
 /* --- errors --- */
 
@@ -40,7 +36,9 @@ static struct span code_of(struct json_value object, const char *key, struct are
 /* The first text among the usual places of an error object: {message}, {msg}, {detail: "text"},
  * {detail: [{msg}]}, {error: "text"}. */
 static struct span message_of(struct json_value object) {
-    static const char *const keys[] = { "message", "msg", "detail", "error", "error_msg" };
+    static const char *const keys[] = {
+        "message", "Message", "msg", "detail", "error", "error_msg"
+    };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         struct span text = text_of(object, keys[i]);
         if (text.at)
@@ -56,9 +54,35 @@ static struct span message_of(struct json_value object) {
     return text.at ? text : text_of(detail, "message");
 }
 
-static struct json_value first_of(struct json_value v) {
-    struct json_iter it = json_iter(v);
-    return json_type(v) == JSON_ARRAY && json_next(&it) ? it.value : v;
+/* Some wrap an error in a list. */
+static struct json_value unwrapped(struct json_value v) {
+    struct json_value first = wire_first(v);
+    return json_type(first) != JSON_ABSENT ? first : v;
+}
+
+/* When to come back, as Google says it: among the details, {"@type": ".../google.rpc.RetryInfo",
+ * "retryDelay": "1.5s"}. */
+static int64_t retry_of(struct json_value object) {
+    struct json_value details = json_get(object, "details");
+    if (json_type(details) != JSON_ARRAY)
+        return 0;
+    for (struct json_iter it = json_iter(details); json_next(&it);) {
+        struct span delay = json_text(json_get(it.value, "retryDelay"));
+        double s;
+        if (!span_ends(json_text(json_get(it.value, "@type")), SPAN("google.rpc.RetryInfo")) ||
+            !span_ends(delay, SPAN("s")) || !span_double(span_sub(delay, 0, delay.len - 1), &s))
+            continue;
+        return s > 0 && s < RETRY_MAX_S ? (int64_t)(s * 1000) : 0;
+    }
+    return 0;
+}
+
+/* The name of an exception of Amazon's: what stands behind the name space in
+ * "com.amazon.coral.service#ThrottlingException". */
+static struct span exception_of(struct json_value object, struct arena *arena) {
+    struct span type = code_of(object, "__type", arena);
+    size_t hash = span_find(type, '#');
+    return hash < type.len ? span_sub(type, hash + 1, type.len) : type;
 }
 
 static void read_object(struct json_value object, struct arena *arena, struct wire_error *error) {
@@ -73,26 +97,66 @@ static void read_object(struct json_value object, struct arena *arena, struct wi
     error->type = code_of(object, "type", arena);
     if (!error->type.at)
         error->type = code_of(object, "status", arena);
+    error->retry_after_ms = retry_of(object);
 }
 
 void wire_read_error_value(struct json_value v, struct arena *arena, struct wire_error *error) {
     *error = (struct wire_error){ 0 };
-    v = first_of(v);
+    v = unwrapped(v);
     if (json_type(v) == JSON_STRING) {
         error->message = clean(json_text(v), WIRE_MESSAGE_MAX, arena);
         return;
     }
-    struct json_value inner = first_of(json_get(v, "error"));
+    struct json_value inner = unwrapped(json_get(v, "error"));
     if (json_type(inner) != JSON_OBJECT)
-        inner = first_of(json_get(v, "errors"));
+        inner = unwrapped(json_get(v, "errors"));
     read_object(json_type(inner) == JSON_OBJECT ? inner : v, arena, error);
-    /* Some tell the class beside the error, not in it. */
+    /* Some tell the class beside the error, not in it. The word "error" is the kind of document. */
+    bool typed = span_eq(json_text(json_get(v, "type")), SPAN("error"));
     if (!error->code.at)
         error->code = code_of(v, "code", arena);
-    if (!error->type.at)
+    if (typed && json_type(inner) != JSON_OBJECT)
+        error->type = SPAN_NONE;
+    else if (!error->type.at && !typed)
         error->type = code_of(v, "type", arena);
+    if (!error->type.at)
+        error->type = exception_of(v, arena);
+    /* Anthropic's types are what others call codes. */
+    if (typed && !error->code.at)
+        error->code = error->type;
     if (!error->message.at && json_type(inner) == JSON_STRING)
         error->message = clean(json_text(inner), WIRE_MESSAGE_MAX, arena);
+}
+
+/* What the official clients take for one: any `error` that is true to them. */
+static bool is_truthy(struct json_value v) {
+    switch (json_type(v)) {
+    case JSON_ABSENT:
+    case JSON_NULL:
+        return false;
+    case JSON_BOOL:
+        return json_true(v);
+    case JSON_NUMBER:
+        return json_number(v, 0) != 0;
+    case JSON_STRING:
+        return json_text(v).len > 0;
+    default:
+        return true;
+    }
+}
+
+/* A text with something in it, or a list or object of something. */
+static bool is_filled(struct json_value v) {
+    return json_text(v).len > 0 || json_count(v) > 0;
+}
+
+static bool is_error(const struct json_value *at, size_t n) {
+    if (is_truthy(at[WIRE_AT_ERROR]) || span_eq(json_text(at[WIRE_AT_OBJECT]), SPAN("error")))
+        return true;
+    if (n > WIRE_AT_OWN && json_type(at[WIRE_AT_OWN]) != JSON_ABSENT)
+        return false;
+    return json_text(at[WIRE_AT_MESSAGE]).len || is_filled(at[WIRE_AT_DETAIL]) ||
+           is_filled(at[WIRE_AT_ERRORS]);
 }
 
 /* --- pages --- */
@@ -275,4 +339,106 @@ enum failure wire_classify(const struct failure_rule *rules, size_t n, int statu
         if (fits(&rules[i], status, error) && rules[i].class != FAILURE_NONE)
             return rules[i].class;
     return class_of_status(status);
+}
+
+/* --- usage --- */
+
+static void keep(int64_t *figure, int64_t said) {
+    if (said >= 0)
+        *figure = said;
+}
+
+void wire_usage_merge(struct wire_usage *known, const struct wire_usage *said) {
+    keep(&known->input, said->input);
+    keep(&known->output, said->output);
+    keep(&known->cached, said->cached);
+    keep(&known->written, said->written);
+    keep(&known->reasoning, said->reasoning);
+    keep(&known->fresh, said->fresh);
+    if (known->fresh < 0)
+        return;
+    known->input = known->fresh;
+    if (known->cached > 0)
+        known->input += known->cached;
+    if (known->written > 0)
+        known->input += known->written;
+}
+
+/* --- for the readers of dialects --- */
+
+bool wire_among(struct span word, const struct span *list) {
+    for (; list->at; list++)
+        if (list->len == word.len && span_eq(word, *list))
+            return true;
+    return false;
+}
+
+int64_t wire_count(struct json_value object, const char *key) {
+    int64_t n;
+    return json_int(json_get(object, key), &n) && n >= 0 ? n : -1;
+}
+
+struct json_value wire_first(struct json_value list) {
+    struct json_iter it = json_iter(list);
+    return json_type(list) == JSON_ARRAY && json_next(&it) ? it.value : (struct json_value){ 0 };
+}
+
+bool wire_begin(struct json_parser *p, struct span text, const struct span *names,
+                struct json_value *at, size_t n, struct arena *arena, struct wire_seen *seen) {
+    struct json_value root;
+    *seen = (struct wire_seen){ .kind = WIRE_MALFORMED, .usage = WIRE_USAGE_UNKNOWN };
+    if (json_parse(p, text, &root) != JSON_OK)
+        return false;
+    json_pick(unwrapped(root), names, at, n);
+    if (is_error(at, n)) {
+        seen->kind = WIRE_ERROR;
+        wire_read_error_value(root, arena, &seen->error);
+        return false;
+    }
+    if (json_type(root) != JSON_OBJECT)
+        return false;
+    seen->kind = WIRE_OK;
+    return true;
+}
+
+void wire_answer_model(struct json_parser *p, struct json_value model, struct wire_seen *seen) {
+    struct span name = json_text(model);
+    if (name.len) {
+        seen->model = name;
+        return;
+    }
+    seen->model_place.name = SPAN("model");
+    json_locate(p, NULL, &seen->model_place, 1);
+}
+
+void wire_error_event(struct json_parser *p, struct span name, struct span data,
+                      struct arena *arena, struct wire_seen *seen) {
+    static const struct span names[] = { WIRE_AT_NAMES };
+    struct json_value at[WIRE_AT_OWN];
+    if (wire_begin(p, data, names, at, WIRE_AT_OWN, arena, seen))
+        seen->kind = WIRE_MALFORMED;
+}
+
+/* --- dialects --- */
+
+static void read_error_answer(struct json_parser *p, struct span body, struct arena *arena,
+                              struct wire_seen *seen) {
+    wire_error_event(p, SPAN_NONE, body, arena, seen);
+}
+
+/* Of dialects that never pass through: somebody asked for a stream and got something else. */
+static const struct wire translated = { .read_event = wire_error_event,
+                                        .read_answer = read_error_answer };
+
+const struct wire *wire_of(enum dialect d) {
+    static const struct wire *const wires[DIALECT_COUNT] = {
+        [DIALECT_OPENAI_CHAT] = &wire_openai_chat,
+        [DIALECT_OPENAI_RESPONSES] = &wire_openai_responses,
+        [DIALECT_ANTHROPIC_MESSAGES] = &wire_anthropic_messages,
+        [DIALECT_GEMINI] = &translated,
+        [DIALECT_BEDROCK_CONVERSE] = &translated,
+        [DIALECT_OPENAI_COMPLETIONS] = &wire_openai_completions,
+        [DIALECT_OPENAI_EMBEDDINGS] = &wire_openai_embeddings,
+    };
+    return (unsigned)d < DIALECT_COUNT ? wires[d] : NULL;
 }
