@@ -1,6 +1,6 @@
 #include "route/error.h"
 
-#include <assert.h>
+#include "net/sse.h"
 
 static const struct {
     const char *name;
@@ -37,6 +37,11 @@ int error_status(const struct api_error *e) {
     return e->status ? e->status : codes[e->code].status;
 }
 
+int error_status_for(enum dialect dialect, const struct api_error *e) {
+    bool full = e->code == ERROR_OVERLOADED && !e->status;
+    return full && dialect == DIALECT_ANTHROPIC_MESSAGES ? 529 : error_status(e);
+}
+
 enum error_code error_of_status(int status) {
     switch (status) {
     case 405:
@@ -71,7 +76,13 @@ static struct span type_of(const struct api_error *e) {
     return status >= 500 ? SPAN("server_error") : SPAN("invalid_request_error");
 }
 
+static struct span code_of(const struct api_error *e) {
+    return e->custom_code.at ? e->custom_code : span_of(codes[e->code].name);
+}
+
 static void write_route(const struct api_error *e, struct buf *out) {
+    if (!e->trace)
+        return;
     buf_add(out, SPAN(",\"route\":{\"id\":"));
     buf_add_json(out, e->trace->id);
     buf_add(out, SPAN(",\"attempts\":"));
@@ -81,9 +92,11 @@ static void write_route(const struct api_error *e, struct buf *out) {
     buf_add_char(out, '}');
 }
 
-/* OpenAI's shape, which error_write() gives to every dialect that has none of its own. */
-static void write_openai(const struct api_error *e, struct buf *out) {
-    buf_add(out, SPAN("{\"error\":{\"message\":"));
+/* --- OpenAI --- */
+
+/* The members all of OpenAI's errors have. */
+static void write_members(const struct api_error *e, struct buf *out) {
+    buf_add(out, SPAN("\"message\":"));
     buf_add_json(out, e->message);
     buf_add(out, SPAN(",\"type\":"));
     buf_add_json(out, type_of(e));
@@ -93,19 +106,158 @@ static void write_openai(const struct api_error *e, struct buf *out) {
     else
         buf_add(out, SPAN("null"));
     buf_add(out, SPAN(",\"code\":"));
-    buf_add_json(out, e->custom_code.at ? e->custom_code : span_of(codes[e->code].name));
-    if (e->trace)
-        write_route(e, out);
+    buf_add_json(out, code_of(e));
+}
+
+static void write_openai(const struct api_error *e, struct buf *out) {
+    buf_add(out, SPAN("{\"error\":{"));
+    write_members(e, out);
+    write_route(e, out);
     buf_add(out, SPAN("}}"));
 }
 
+/* --- OpenAI's Responses, in a stream --- */
+
+/* The response that has begun, as one that failed. */
+static void write_failed_response(const struct api_error *e, struct buf *out) {
+    const struct error_place *at = &e->place;
+    buf_printf(out, "{\"type\":\"response.failed\",\"sequence_number\":%llu,\"response\":{\"id\":",
+               (unsigned long long)at->sequence);
+    buf_add_json(out, at->id);
+    buf_printf(out, ",\"object\":\"response\",\"created_at\":%llu,\"status\":\"failed\"",
+               (unsigned long long)at->created_s);
+    buf_add(out, SPAN(",\"error\":{\"code\":"));
+    buf_add_json(out, code_of(e));
+    buf_add(out, SPAN(",\"message\":"));
+    buf_add_json(out, e->message);
+    buf_add(out, SPAN("},\"incomplete_details\":null,\"model\":"));
+    buf_add_json(out, at->model);
+    buf_add(out, SPAN(",\"output\":[],\"usage\":null"));
+    write_route(e, out);
+    buf_add(out, SPAN("}}"));
+}
+
+/* Before any response has begun: OpenAI's libraries throw what stands in `error`, and read the
+ * members beside it where they take events as they come. */
+static void write_bare_event(const struct api_error *e, struct buf *out) {
+    buf_printf(out, "{\"type\":\"error\",\"sequence_number\":%llu,\"code\":",
+               (unsigned long long)e->place.sequence);
+    buf_add_json(out, code_of(e));
+    buf_add(out, SPAN(",\"message\":"));
+    buf_add_json(out, e->message);
+    buf_add(out, SPAN(",\"param\":null,\"error\":{"));
+    write_members(e, out);
+    write_route(e, out);
+    buf_add(out, SPAN("}}"));
+}
+
+/* --- Anthropic --- */
+
+static const struct {
+    int status;
+    struct span type;
+} anthropic_types[] = {
+#define TYPE(status, name)                                                                         \
+    {                                                                                              \
+        status, {                                                                                  \
+            name, sizeof(name) - 1                                                                 \
+        }                                                                                          \
+    }
+    TYPE(400, "invalid_request_error"),
+    TYPE(401, "authentication_error"),
+    TYPE(402, "billing_error"),
+    TYPE(403, "permission_error"),
+    TYPE(404, "not_found_error"),
+    TYPE(408, "timeout_error"),
+    TYPE(409, "conflict_error"),
+    TYPE(413, "request_too_large"),
+    TYPE(429, "rate_limit_error"),
+    TYPE(431, "request_too_large"),
+    TYPE(500, "api_error"),
+    TYPE(503, "overloaded_error"),
+    TYPE(504, "timeout_error"),
+    TYPE(529, "overloaded_error"),
+#undef TYPE
+};
+enum { ANTHROPIC_TYPES = sizeof anthropic_types / sizeof *anthropic_types };
+
+/* By status; the provider's own word where it is one of Anthropic's: clients know no others. */
+static struct span anthropic_type(const struct api_error *e) {
+    int status = error_status_for(DIALECT_ANTHROPIC_MESSAGES, e);
+    struct span type = status >= 500 ? SPAN("api_error") : SPAN("invalid_request_error");
+    for (size_t i = 0; i < ANTHROPIC_TYPES; i++) {
+        if (e->type.at && span_eq(e->type, anthropic_types[i].type))
+            return e->type;
+        if (anthropic_types[i].status == status)
+            type = anthropic_types[i].type;
+    }
+    return type;
+}
+
+/* Clients make room and try again when an error begins with these words. */
+static void add_too_long(const struct api_error *e, struct buf *text) {
+    const struct span words = SPAN("prompt is too long");
+    if (e->tokens && e->limit)
+        buf_printf(text, "%.*s: %llu tokens > %llu maximum", SPAN_ARGS(words),
+                   (unsigned long long)e->tokens, (unsigned long long)e->limit);
+    else if (span_starts(e->message, words))
+        buf_add(text, e->message);
+    else
+        buf_printf(text, "%.*s: %.*s", SPAN_ARGS(words), SPAN_ARGS(e->message));
+}
+
+/* There is no member for the parameter: the message begins with it, unless it speaks of it anyway. */
+static void add_message(const struct api_error *e, struct buf *text) {
+    if (e->code == ERROR_CONTEXT_LENGTH_EXCEEDED) {
+        add_too_long(e, text);
+        return;
+    }
+    if (e->param.len && !memmem(e->message.at, e->message.len, e->param.at, e->param.len)) {
+        buf_add(text, e->param);
+        buf_add(text, SPAN(": "));
+    }
+    buf_add(text, e->message);
+}
+
+static void write_anthropic(const struct api_error *e, struct buf *out) {
+    struct buf text = { 0 };
+    add_message(e, &text);
+    buf_add(out, SPAN("{\"type\":\"error\",\"error\":{\"type\":"));
+    buf_add_json(out, anthropic_type(e));
+    buf_add(out, SPAN(",\"message\":"));
+    buf_add_json(out, buf_span(&text));
+    buf_add(out, SPAN("},\"request_id\":"));
+    if (e->trace)
+        buf_add_json(out, e->trace->id);
+    else
+        buf_add(out, SPAN("null"));
+    write_route(e, out);
+    buf_add_char(out, '}');
+    buf_deinit(&text);
+}
+
+/* --- by dialect --- */
+
 void error_write(enum dialect dialect, const struct api_error *e, struct buf *out) {
-    assert(dialect == DIALECT_NONE || dialect == DIALECT_OPENAI_CHAT);
-    write_openai(e, out);
+    if (dialect == DIALECT_ANTHROPIC_MESSAGES)
+        write_anthropic(e, out);
+    else
+        write_openai(e, out);
 }
 
 void error_write_event(enum dialect dialect, const struct api_error *e, struct buf *out) {
-    buf_add(out, SPAN("data: "));
-    error_write(dialect, e, out);
-    buf_add(out, SPAN("\n\ndata: [DONE]\n\n"));
+    struct buf json = { 0 };
+    if (dialect == DIALECT_ANTHROPIC_MESSAGES) {
+        write_anthropic(e, &json);
+        sse_write(out, SPAN("error"), buf_span(&json));
+    } else if (dialect == DIALECT_OPENAI_RESPONSES) {
+        bool begun = e->place.id.len > 0;
+        (begun ? write_failed_response : write_bare_event)(e, &json);
+        sse_write(out, begun ? SPAN("response.failed") : SPAN("error"), buf_span(&json));
+    } else {
+        write_openai(e, &json);
+        sse_write(out, SPAN_NONE, buf_span(&json));
+        buf_add(out, SPAN("data: [DONE]\n\n"));
+    }
+    buf_deinit(&json);
 }

@@ -35,27 +35,42 @@ enum error_code {
     ERROR_COUNT
 };
 
+/* Where a client's stream stands, in dialects whose events carry on from each other. All zeros:
+ * nothing has begun. */
+struct error_place {
+    struct span id, model; /* of the response that has begun; SPAN_NONE: none */
+    uint64_t created_s;
+    uint64_t sequence; /* the next event's number */
+};
+
 struct api_error {
     enum error_code code;
     int status;              /* 0: the code's own */
     struct span custom_code; /* a policy's own, or the provider's; SPAN_NONE: the name of `code` */
     struct span type;        /* the provider's own; SPAN_NONE: by status */
     struct span message;
-    struct span param;         /* SPAN_NONE: null */
-    int64_t retry_after_ms;    /* -1: none */
+    struct span param;      /* by the client's own names; SPAN_NONE: null */
+    uint64_t tokens, limit; /* of ERROR_CONTEXT_LENGTH_EXCEEDED: what was asked for and what there
+                                * is; 0: not known */
+    int64_t retry_after_ms; /* -1: none */
     const struct trace *trace; /* NULL: nothing was tried */
+    struct error_place place;  /* for error_write_event() */
 };
 
 /* With no retry time and no trace. */
 struct api_error api_error(enum error_code code, struct span message);
 
+/* The status in OpenAI's dialects, which is that of logs and records. */
 int error_status(const struct api_error *e);
+
+/* The one a client of that dialect gets: Messages has 529 for a house that is full. */
+int error_status_for(enum dialect dialect, const struct api_error *e);
 
 /* The JSON body for a client of that dialect (DIALECT_NONE: the OpenAI shape). */
 void error_write(enum dialect dialect, const struct api_error *e, struct buf *out);
 
 /* What a stream ends with when it can not end well: one event with nothing but the error, and the
- * dialect's end mark. */
+ * dialect's end mark where that is none that tells of success. */
 void error_write_event(enum dialect dialect, const struct api_error *e, struct buf *out);
 
 /* The code for an HTTP message that could not be read. */

@@ -74,11 +74,52 @@ static int shared_status(const struct trace *t) {
     return status;
 }
 
+/* The next number of two digits or more in *rest, or 0 when there is none. */
+static uint64_t next_number(struct span *rest) {
+    while (rest->len) {
+        size_t len = 0;
+        uint64_t n;
+        while (len < rest->len && rest->at[len] >= '0' && rest->at[len] <= '9')
+            len++;
+        struct span digits = span_sub(*rest, 0, len);
+        *rest = span_sub(*rest, len ? len : 1, rest->len);
+        if (len > 1 && span_uint(digits, &n))
+            return n;
+    }
+    return 0;
+}
+
+/* How many tokens were too many for how many: providers say both, each in its own words. The larger
+ * is what was asked for. The limit is what we know it to be, where they say that figure too; else
+ * the first that is smaller, since they begin with it ("maximum context length is 8192 tokens"). */
+static void read_figures(struct span message, uint32_t context, struct api_error *error) {
+    uint64_t n, most = 0, first = 0;
+    bool known = false;
+    for (struct span rest = message; (n = next_number(&rest));) {
+        known |= n == context;
+        most = n > most ? n : most;
+    }
+    for (struct span rest = message; !first && (n = next_number(&rest));)
+        first = n < most ? n : 0;
+    uint64_t limit = known ? context : first;
+    if (limit && limit < most)
+        error->tokens = most, error->limit = limit;
+}
+
+static uint32_t last_context(const struct trace *t) {
+    uint32_t context = 0;
+    for (const struct trace_attempt *a = t->attempts; a; a = a->next)
+        if (a->tried)
+            context = a->target->context;
+    return context;
+}
+
 static struct api_error too_long(const struct trace *t, const struct attempt_failure *last) {
     struct api_error error = api_error(
         ERROR_CONTEXT_LENGTH_EXCEEDED,
         last->message.len ? last->message
                           : SPAN("The prompt is longer than the model's context window."));
+    read_figures(last->message, last_context(t), &error);
     error.trace = t;
     return error;
 }
