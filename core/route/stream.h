@@ -14,14 +14,17 @@
 #ifndef PERILUNE_ROUTE_STREAM_H
 #define PERILUNE_ROUTE_STREAM_H
 
+#include "net/eventstream.h"
 #include "net/sse.h"
+#include "route/error.h"
 #include "route/wire.h"
 #include "script/adapter.h"
 
 enum stream_state {
     STREAM_HELD,    /* nothing for the client yet */
     STREAM_FLOWING, /* content has come */
-    STREAM_ENDED,   /* well: every event is in `out`, the end mark is left to the receiver */
+    STREAM_ENDED,   /* well: every event is in `out`; an end mark of the client's dialect that is no
+                     * event (wire.end_mark) is left to the receiver */
     STREAM_FAILED   /* `why`, `error`; what came before it is in `out` */
 };
 
@@ -29,6 +32,8 @@ struct stream_setup {
     const struct wire *wire;     /* the readers of the provider's dialect, when it passes through */
     struct adapter *adapter;     /* else this translates, */
     int handle;                  /* with this handle */
+    bool frames;                 /* the bytes are Amazon's event frames: only with an adapter */
+    enum dialect client;         /* what `out` is in */
     const struct target *target; /* who is asked */
     struct json_parser *parser;
     struct arena *arena; /* for texts */
@@ -36,12 +41,15 @@ struct stream_setup {
     /* What becomes the `route` member of the last chunk; leaves `out` empty for none. Asked at each
      * chunk that may be the last, and once more when one is known to be: that answer counts. */
     void (*on_route)(void *owner, struct buf *out);
+    /* The model wants `value` back with the call `name`; NULL: nobody keeps it. */
+    void (*on_keep)(void *owner, struct pair keep);
     void *owner;
 };
 
 struct stream {
     struct stream_setup setup;
     struct sse sse;
+    struct eventstream framer; /* instead of it, where `frames` is set */
     struct buf out;
     struct buf
         last; /* a chunk that is to carry the route if it is the last: what follows will tell */
@@ -53,12 +61,17 @@ struct stream {
     bool closing; /* the bytes are over: what comes now was not ended by a blank line */
     unsigned events;
     struct wire_usage usage;
-    struct span model; /* in the arena; SPAN_NONE until it is known */
+    struct span model;        /* in the arena; SPAN_NONE until it is known */
+    struct error_place place; /* where the client's stream stands, for an error in it; nowhere as
+                               * long as nothing is for the client */
     enum failure why;
     struct wire_error error;
 };
 
-enum { STREAM_HELD_MAX = 256 * 1024, STREAM_EVENT_MAX = 1024 * 1024 };
+enum {
+    STREAM_HELD_MAX = 256 * 1024,
+    STREAM_EVENT_MAX = 1024 * 1024 /* of one event or frame, in bytes */
+};
 
 void stream_init(struct stream *s, const struct stream_setup *setup);
 void stream_deinit(struct stream *s);

@@ -8,9 +8,11 @@
 struct fixture {
     struct span text;
     bool keep_usage;
-    bool routes;  /* somebody wants the route member */
-    bool adapted; /* through the adapter below */
-    bool open;    /* the connection stays open behind the text: no stream_close() */
+    bool routes;          /* somebody wants the route member */
+    bool adapted;         /* through the adapter below */
+    bool open;            /* the connection stays open behind the text: no stream_close() */
+    bool frames;          /* Amazon's */
+    enum dialect dialect; /* of both sides; Chat Completions unless said */
 };
 
 /* What became of it. */
@@ -19,16 +21,22 @@ struct result {
     enum stream_state state;
     enum failure why;
     struct wire_usage usage;
-    char model[64], message[256], code[64];
+    char model[64], message[256], code[64], type[64];
+    char kept[64]; /* "call value;" for each */
+    char id[64];   /* where the client's stream stands */
+    uint64_t sequence;
 };
 
 static struct json_parser *parser;
 static bool wants_route;
 static struct stream *under_test;
+static struct buf memory;
 
-static const struct provider_key keys[] = { { { "sk-secret-of-ours", 17 }, 1 } };
+static const struct provider_key keys[] = { { .secret = { "sk-secret-of-ours", 17 },
+                                              .weight = 1 } };
 static const struct failure_rule rules[] = {
     { .code = { "slow_down", 9 }, .class = FAILURE_RATE_LIMITED },
+    { .code = { "overloaded_error", 16 }, .class = FAILURE_OVERLOADED },
 };
 static const struct provider provider = {
     .name = { "p", 1 }, .keys = keys, .n_keys = 1, .rules = rules, .n_rules = 1
@@ -39,55 +47,81 @@ static const struct target target = { .id = { "p/our-name", 10 },
 
 /* --- an adapter for these tests: each event becomes one in our dialect --- */
 
-/* Understands "hello" (content), "two" (two events), "over" (finish), "full" (one that needs no
- * content), "sorry" (an error), "rest" (content that comes out only at the end); all else is
- * nonsense to it. */
+/* Understands "hello" (content), "two" (two events), "over" (finish), "again" (a choice that begins
+ * after the finish), "full" (a finish that needs no content), "sorry" (an error), "rest" (content that
+ * comes out only at the end), "keep" (something to be kept), "[DONE]"; all else is nonsense to it. */
 static char kept_back[32];
+static bool is_over; /* as adapters tell it: whether all is finished by now */
+
+static void nothing_seen(struct adapter_seen *seen) {
+    *seen = (struct adapter_seen){ .finished = is_over,
+                                   .input_tokens = -1,
+                                   .output_tokens = -1,
+                                   .cached_tokens = -1,
+                                   .cache_write_tokens = -1,
+                                   .reasoning_tokens = -1 };
+}
+
+static void finish(struct adapter_seen *seen, struct buf *out) {
+    seen->finished = is_over = true;
+    seen->output_tokens = 5;
+    buf_add(out, SPAN("event: x\ndata: {\"over\":1}\n\n"));
+}
+
+static void say_sorry(struct adapter_seen *seen) {
+    seen->error = true;
+    seen->message = SPAN("no, said sk-secret-of-ours");
+    seen->code = SPAN("slow_down");
+    seen->type = SPAN("sk-secret-of-ours");
+}
 
 int adapter_feed(struct adapter *a, int handle, struct span event, struct span data,
                  struct buf *out, struct adapter_seen *seen, const char **why) {
     assert_ptr_equal(a, &kept_back);
     assert_int_equal(handle, 7);
-    *seen = (struct adapter_seen){
-        .input_tokens = -1, .output_tokens = -1, .cached_tokens = -1, .reasoning_tokens = -1
-    };
+    nothing_seen(seen);
     *why = "no such word";
-    if (span_eq(data, SPAN("hello"))) {
+    if (span_eq(data, SPAN("hello")) || span_eq(data, SPAN("keep"))) {
         seen->content = true;
         seen->model = SPAN("made");
         buf_add(out, SPAN("data: {\"hello\":1}\n\n"));
+        if (span_eq(data, SPAN("keep")))
+            seen->keeps[seen->n_keeps++] = (struct pair){ SPAN("call_1"), SPAN("thought") };
     } else if (span_eq(data, SPAN("two"))) {
         seen->content = true;
         buf_add(out, SPAN("data: {\"two\":1}\n\nevent: x\ndata: {\"two\":2}\n\n"));
     } else if (span_eq(data, SPAN("over"))) {
-        seen->finished = true;
-        seen->output_tokens = 5;
-        buf_add(out, SPAN("event: x\ndata: {\"over\":1}\n\n"));
+        finish(seen, out);
+    } else if (span_eq(data, SPAN("again"))) {
+        seen->finished = is_over = false;
     } else if (span_eq(data, SPAN("full"))) {
-        seen->finished = seen->excused = true;
+        seen->finished = seen->excused = is_over = true;
         buf_add(out, SPAN("data: {\"full\":1}\n\n"));
     } else if (span_eq(data, SPAN("rest"))) {
         seen->content = true;
         strcpy(kept_back, "data: {\"rest\":1}\n\n");
-    } else if (span_eq(data, SPAN("sorry"))) {
-        seen->error = true;
-        seen->message = SPAN("no, said sk-secret-of-ours");
+    } else if (span_eq(data, SPAN("sorry")) || span_eq(event, SPAN("throttlingException"))) {
+        say_sorry(seen);
+    } else if (span_eq(data, SPAN("[DONE]"))) {
+        seen->ended = true;
     } else {
         return -1;
     }
     return 0;
 }
 
-/* The library's own adapter writes the end mark here: it must not come twice. */
 int adapter_finish(struct adapter *a, int handle, struct buf *out, struct adapter_seen *seen,
                    const char **why) {
+    nothing_seen(seen);
     if (strcmp(kept_back, "broken") == 0) {
         *why = "can not end";
         return -1;
     }
+    if (strcmp(kept_back, "failed") == 0) {
+        say_sorry(seen);
+        return 0;
+    }
     buf_add(out, span_of(kept_back));
-    buf_add(out, SPAN("data: [DONE]\n\n"));
-    *seen = (struct adapter_seen){ .finished = true, .output_tokens = -1 };
     return 0;
 }
 
@@ -97,6 +131,11 @@ static void on_route(void *owner, struct buf *out) {
     assert_ptr_equal(owner, &wants_route);
     if (wants_route)
         buf_printf(out, "{\"output\":%d}", (int)under_test->usage.output);
+}
+
+static void on_keep(void *owner, struct pair keep) {
+    assert_ptr_equal(owner, &wants_route);
+    buf_printf(&memory, "%.*s %.*s;", SPAN_ARGS(keep.name), SPAN_ARGS(keep.value));
 }
 
 static void take(struct result *r, struct stream *s) {
@@ -112,7 +151,13 @@ static void run(const struct fixture *f, size_t cut, size_t step, struct result 
     *r = (struct result){ .out = { 0 } };
     wants_route = f->routes;
     under_test = &s;
-    struct stream_setup setup = { .wire = wire_of(DIALECT_OPENAI_CHAT),
+    is_over = false;
+    buf_clear(&memory);
+    enum dialect dialect = f->dialect ? f->dialect : DIALECT_OPENAI_CHAT;
+    struct stream_setup setup = { .wire = wire_of(dialect),
+                                  .client = dialect,
+                                  .frames = f->frames,
+                                  .on_keep = on_keep,
                                   .adapter = f->adapted ? (struct adapter *)&kept_back : NULL,
                                   .handle = 7,
                                   .target = &target,
@@ -121,7 +166,7 @@ static void run(const struct fixture *f, size_t cut, size_t step, struct result 
                                   .keep_usage = f->keep_usage,
                                   .on_route = on_route,
                                   .owner = &wants_route };
-    if (strcmp(kept_back, "broken"))
+    if (strcmp(kept_back, "broken") && strcmp(kept_back, "failed"))
         kept_back[0] = '\0';
     stream_init(&s, &setup);
     for (size_t at = 0; at < f->text.len;) {
@@ -146,6 +191,10 @@ static void run(const struct fixture *f, size_t cut, size_t step, struct result 
     span_copy(s.model, r->model, sizeof r->model);
     span_copy(s.error.message, r->message, sizeof r->message);
     span_copy(s.error.code, r->code, sizeof r->code);
+    span_copy(s.error.type, r->type, sizeof r->type);
+    span_copy(buf_span(&memory), r->kept, sizeof r->kept);
+    span_copy(s.place.id, r->id, sizeof r->id);
+    r->sequence = s.place.sequence;
     stream_feed(&s, "data: {}\n\n", 10);
     if (r->state == STREAM_ENDED || r->state == STREAM_FAILED)
         assert_int_equal(s.out.len, 0);
@@ -163,6 +212,10 @@ static void assert_same(const struct result *a, const struct result *b, size_t c
     assert_memory_equal(&a->usage, &b->usage, sizeof a->usage);
     assert_string_equal(a->model, b->model);
     assert_string_equal(a->code, b->code);
+    assert_string_equal(a->type, b->type);
+    assert_string_equal(a->kept, b->kept);
+    assert_string_equal(a->id, b->id);
+    assert_int_equal(a->sequence, b->sequence);
 }
 
 /* The result of feeding it whole, after every other way has given the same. */
@@ -731,7 +784,9 @@ static void an_adapter_that_fails_ends_its_stream(void **state) {
     assert_fails(r, FAILURE_BAD_RESPONSE, "data: {\"hello\":1}\n\n");
     r = play_adapted("data: hello\n\ndata: sorry\n\n", false);
     assert_string_equal(r.message, "no, said ***");
-    assert_fails(r, FAILURE_SERVER_ERROR, "data: {\"hello\":1}\n\n");
+    assert_string_equal(r.code, "slow_down");
+    assert_string_equal(r.type, "***");
+    assert_fails(r, FAILURE_RATE_LIMITED, "data: {\"hello\":1}\n\n");
     assert_fails(play_adapted("data: hello\n\ndata: ove", false), FAILURE_CUT_STREAM,
                  "data: {\"hello\":1}\n\n");
     assert_fails(play_adapted("data: hello\n\n" DONE, false), FAILURE_CUT_STREAM,
@@ -754,6 +809,7 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
     json_parser_free(parser);
+    buf_deinit(&memory);
     return 0;
 }
 
