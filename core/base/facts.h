@@ -20,6 +20,8 @@ struct facts {
     struct span model;         /* as the client wrote it, or "auto" */
     const struct span *models; /* the client's own list: body `models` or header x-route-models */
     size_t n_models;
+    struct pair replaced; /* a retired model the client named, and what is asked in its place; both
+                           * SPAN_NONE: there was none */
     bool stream;
     bool strict; /* keep to what the client named */
 
@@ -28,11 +30,13 @@ struct facts {
 
     struct span tier;    /* SPAN_NONE: none */
     struct span user;    /* safety_identifier, user, metadata.user_id: the first there is */
-    struct span session; /* x-route-session, prompt_cache_key: the first there is */
+    struct span session; /* x-route-session, prompt_cache_key, a coding agent's own: the first there
+                          * is */
     const struct span *tags;
     size_t n_tags;
 
-    uint64_t input_tokens;  /* estimated from bytes */
+    uint64_t input_tokens;  /* estimated from bytes and the size of pictures */
+    uint64_t input_bytes;   /* of what a model reads as text: its part of input_tokens */
     uint64_t output_tokens; /* expected: the client's maximum, or a guess */
     uint64_t max_tokens;    /* the client's own maximum, 0 without one */
     uint32_t uses;          /* abilities the request needs (base/ability.h) */
@@ -42,7 +46,8 @@ struct facts {
     struct span
         tool_choice;       /* "auto", "none", "required" or a tool's name; SPAN_NONE without one */
     struct span last_role; /* role of the last message */
-    unsigned tool_results; /* how many tool results end the conversation */
+    unsigned tool_results; /* how many tool results end the conversation (Messages: are in the last
+                            * turn) */
     unsigned turns;        /* user messages */
     struct span text;      /* last user text, at most FACTS_TEXT_MAX bytes */
     struct span system;    /* first system or developer text, bounded likewise */

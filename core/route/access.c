@@ -237,11 +237,41 @@ bool access_read(struct http_message *m, struct facts *facts, struct access_wish
     return true;
 }
 
+struct span access_agent_session(const struct facts *facts) {
+    static const struct span names[] = {
+        { "x-claude-code-session-id", 24 },
+        { "session_id", 10 }, /* Codex */
+        { "session-id", 10 },
+        { "x-session-id", 12 },
+    };
+    for (size_t k = 0; k < sizeof names / sizeof *names; k++)
+        for (size_t i = 0; i < facts->n_headers; i++)
+            if (span_eq(facts->headers[i].name, names[k]) && facts->headers[i].value.len)
+                return facts->headers[i].value;
+    return SPAN_NONE;
+}
+
+static bool is_openai(enum dialect dialect) {
+    return dialect == DIALECT_OPENAI_CHAT || dialect == DIALECT_OPENAI_RESPONSES ||
+           dialect == DIALECT_OPENAI_COMPLETIONS || dialect == DIALECT_OPENAI_EMBEDDINGS;
+}
+
+/* Anthropic names what a request wants of its API in headers of its own, and new ones come with new
+ * features. Whose account pays, and what a browser may, is not the client's to say. */
+static bool is_anthropic_wish(struct span name) {
+    return span_starts(name, SPAN("anthropic-")) &&
+           !IN(name, SPAN("anthropic-organization-id"), SPAN("anthropic-workspace-id"),
+               SPAN("anthropic-dangerous-direct-browser-access"));
+}
+
 bool access_forwards(enum dialect dialect, struct span name) {
-    return dialect == DIALECT_OPENAI_CHAT && span_eq(name, SPAN("openai-beta"));
+    if (dialect == DIALECT_ANTHROPIC_MESSAGES)
+        return is_anthropic_wish(name);
+    return is_openai(dialect) && span_eq(name, SPAN("openai-beta"));
 }
 
 bool access_returns(enum dialect dialect, struct span name) {
-    return dialect == DIALECT_OPENAI_CHAT &&
-           IN(name, SPAN("openai-processing-ms"), SPAN("openai-version"));
+    if (dialect == DIALECT_ANTHROPIC_MESSAGES)
+        return span_starts(name, SPAN("anthropic-ratelimit-"));
+    return is_openai(dialect) && IN(name, SPAN("openai-processing-ms"), SPAN("openai-version"));
 }

@@ -33,7 +33,12 @@ struct access_wishes {
 bool access_read(struct http_message *m, struct facts *facts, struct access_wishes *wishes,
                  struct api_error *error);
 
-/* Whether a request header may be forwarded to a provider of that dialect. */
+/* A coding agent's name for its session, from the header it has of its own; SPAN_NONE without one.
+ */
+struct span access_agent_session(const struct facts *facts);
+
+/* Whether a request header may be forwarded to a provider of that dialect. What it means belongs to
+ * the dialect too: a client that speaks another did not mean this provider by it. */
 bool access_forwards(enum dialect dialect, struct span name);
 
 /* Whether an answer's header may be passed on to a client. */

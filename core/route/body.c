@@ -1,183 +1,136 @@
 #include "route/body.h"
+
 #include "base/ability.h"
 #include "base/utf8.h"
+#include "route/access.h"
+#include "route/body_reading.h"
+#include "route/tokens.h"
 
-#include <math.h>
+#include <assert.h>
 
 enum {
     MODEL_MAX = 256,         /* bytes of a model's name */
     MODELS_MAX = 64,         /* names in `models` */
     OUTPUT_GUESS = 512,      /* tokens of an answer nobody bounded */
-    IMAGE_TOKENS = 1000,     /* of one picture: between what low and high detail cost */
     MESSAGE_TOKENS = 4,      /* around each message */
-    BYTES_A_TOKEN = 4,       /* of text */
     FILE_BYTES_A_TOKEN = 64, /* of base64, much of which is pictures and fonts */
 };
 
-/* The fields of a request that are read or checked. A field that is in this list may stand in a
- * body only once. */
-enum field {
-    FIELD_MODEL,
-    FIELD_MODELS,
-    FIELD_ROUTE,
-    FIELD_MESSAGES,
-    FIELD_STREAM,
-    FIELD_STREAM_OPTIONS,
-    FIELD_MAX_TOKENS,
-    FIELD_MAX_COMPLETION_TOKENS,
-    FIELD_N,
-    FIELD_TOOLS,
-    FIELD_TOOL_CHOICE,
-    FIELD_FUNCTIONS,
-    FIELD_FUNCTION_CALL,
-    FIELD_RESPONSE_FORMAT,
-    FIELD_REASONING_EFFORT,
-    FIELD_REASONING,
-    FIELD_MODALITIES,
-    FIELD_AUDIO,
-    FIELD_USER,
-    FIELD_SAFETY_IDENTIFIER,
-    FIELD_METADATA,
-    FIELD_PROMPT_CACHE_KEY,
-    FIELD_TEMPERATURE,
-    FIELD_TOP_P,
-    FIELD_FREQUENCY_PENALTY,
-    FIELD_PRESENCE_PENALTY,
-    FIELD_LOGIT_BIAS,
-    FIELD_LOGPROBS,
-    FIELD_TOP_LOGPROBS,
-    FIELD_PARALLEL_TOOL_CALLS,
-    FIELD_PREDICTION,
-    FIELD_SEED,
-    FIELD_SERVICE_TIER,
-    FIELD_STOP,
-    FIELD_STORE,
-    FIELD_VERBOSITY,
-    FIELD_WEB_SEARCH_OPTIONS,
-    FIELD_COUNT
-};
-
-/* What a field may hold; a null is nothing and always allowed. */
-enum {
-    IS_ANY = 0,
-    IS_BOOL = 1 << 0,
-    IS_NUMBER = 1 << 1,
-    IS_INTEGER = 1 << 2,
-    IS_POSITIVE = 1 << 3, /* an integer of 1 or more */
-    IS_STRING = 1 << 4,
-    IS_ARRAY = 1 << 5,
-    IS_OBJECT = 1 << 6,
-};
-
-#define FIELD_NAME(text)                                                                           \
-    { text, sizeof(text) - 1 }
-
-static const struct {
-    struct span name;
-    unsigned is;
-} fields[FIELD_COUNT] = {
-    [FIELD_MODEL] = { FIELD_NAME("model"), IS_STRING },
-    [FIELD_MODELS] = { FIELD_NAME("models"), IS_ARRAY },
-    [FIELD_ROUTE] = { FIELD_NAME("route"), IS_ANY },
-    [FIELD_MESSAGES] = { FIELD_NAME("messages"), IS_ARRAY },
-    [FIELD_STREAM] = { FIELD_NAME("stream"), IS_BOOL },
-    [FIELD_STREAM_OPTIONS] = { FIELD_NAME("stream_options"), IS_OBJECT },
-    [FIELD_MAX_TOKENS] = { FIELD_NAME("max_tokens"), IS_POSITIVE },
-    [FIELD_MAX_COMPLETION_TOKENS] = { FIELD_NAME("max_completion_tokens"), IS_POSITIVE },
-    [FIELD_N] = { FIELD_NAME("n"), IS_POSITIVE },
-    [FIELD_TOOLS] = { FIELD_NAME("tools"), IS_ARRAY },
-    [FIELD_TOOL_CHOICE] = { FIELD_NAME("tool_choice"), IS_STRING | IS_OBJECT },
-    [FIELD_FUNCTIONS] = { FIELD_NAME("functions"), IS_ARRAY },
-    [FIELD_FUNCTION_CALL] = { FIELD_NAME("function_call"), IS_STRING | IS_OBJECT },
-    [FIELD_RESPONSE_FORMAT] = { FIELD_NAME("response_format"), IS_OBJECT },
-    [FIELD_REASONING_EFFORT] = { FIELD_NAME("reasoning_effort"), IS_STRING },
-    [FIELD_REASONING] = { FIELD_NAME("reasoning"), IS_ANY },
-    [FIELD_MODALITIES] = { FIELD_NAME("modalities"), IS_ARRAY },
-    [FIELD_AUDIO] = { FIELD_NAME("audio"), IS_OBJECT },
-    [FIELD_USER] = { FIELD_NAME("user"), IS_STRING },
-    [FIELD_SAFETY_IDENTIFIER] = { FIELD_NAME("safety_identifier"), IS_STRING },
-    [FIELD_METADATA] = { FIELD_NAME("metadata"), IS_OBJECT },
-    [FIELD_PROMPT_CACHE_KEY] = { FIELD_NAME("prompt_cache_key"), IS_STRING },
-    [FIELD_TEMPERATURE] = { FIELD_NAME("temperature"), IS_NUMBER },
-    [FIELD_TOP_P] = { FIELD_NAME("top_p"), IS_NUMBER },
-    [FIELD_FREQUENCY_PENALTY] = { FIELD_NAME("frequency_penalty"), IS_NUMBER },
-    [FIELD_PRESENCE_PENALTY] = { FIELD_NAME("presence_penalty"), IS_NUMBER },
-    [FIELD_LOGIT_BIAS] = { FIELD_NAME("logit_bias"), IS_OBJECT },
-    [FIELD_LOGPROBS] = { FIELD_NAME("logprobs"), IS_BOOL },
-    [FIELD_TOP_LOGPROBS] = { FIELD_NAME("top_logprobs"), IS_INTEGER },
-    [FIELD_PARALLEL_TOOL_CALLS] = { FIELD_NAME("parallel_tool_calls"), IS_BOOL },
-    [FIELD_PREDICTION] = { FIELD_NAME("prediction"), IS_OBJECT },
-    [FIELD_SEED] = { FIELD_NAME("seed"), IS_NUMBER },
-    [FIELD_SERVICE_TIER] = { FIELD_NAME("service_tier"), IS_STRING },
-    [FIELD_STOP] = { FIELD_NAME("stop"), IS_STRING | IS_ARRAY },
-    [FIELD_STORE] = { FIELD_NAME("store"), IS_BOOL },
-    [FIELD_VERBOSITY] = { FIELD_NAME("verbosity"), IS_STRING },
-    [FIELD_WEB_SEARCH_OPTIONS] = { FIELD_NAME("web_search_options"), IS_OBJECT },
-};
-
-/* Everything one reading needs. */
-struct reading {
-    struct json_parser *parser;
-    struct json_member at[FIELD_COUNT];
-    struct facts *facts;
-    struct arena *arena;
-    struct body *body;
-    struct api_error *error;
-    uint64_t text_bytes;                       /* of everything a model reads as text */
-    uint64_t more_tokens;                      /* of everything else */
-    struct json_value last_user, first_system; /* contents */
-};
+static const struct body_dialect *dialect_of_body(enum dialect d) {
+    switch (d) {
+    case DIALECT_OPENAI_CHAT:
+        return &body_openai_chat;
+    case DIALECT_OPENAI_RESPONSES:
+        return &body_openai_responses;
+    case DIALECT_ANTHROPIC_MESSAGES:
+        return &body_anthropic_messages;
+    case DIALECT_OPENAI_COMPLETIONS:
+        return &body_openai_completions;
+    case DIALECT_OPENAI_EMBEDDINGS:
+        return &body_openai_embeddings;
+    default:
+        assert(!"no client speaks it");
+        return NULL;
+    }
+}
 
 /* --- refusing --- */
 
-static bool refuse(struct reading *r, struct span param, struct span message) {
+bool body_refuse(struct body_reading *r, struct span param, struct span message) {
     *r->error = api_error(ERROR_INVALID_REQUEST, message);
     r->error->param = param;
     return false;
 }
 
-static bool refuse_field(struct reading *r, enum field f, const char *wanted) {
-    struct span name = fields[f].name;
-    return refuse(r, name, arena_printf(r->arena, "'%.*s' %s.", SPAN_ARGS(name), wanted));
+/* What is wrong with a place, as clients of the dialect are used to read it. */
+static bool refuse_place(struct body_reading *r, struct span place, const char *wanted) {
+    const char *format = r->dialect->dotted ? "%.*s: %s." : "'%.*s' %s.";
+    return body_refuse(r, place, arena_printf(r->arena, format, SPAN_ARGS(place), wanted));
 }
 
-/* A part of a list: messages[3].content. */
-static bool refuse_item(struct reading *r, struct span list, size_t index, const char *member,
-                        const char *wanted) {
-    struct span param =
-        arena_printf(r->arena, "%.*s[%zu]%s%s", SPAN_ARGS(list), index, *member ? "." : "", member);
-    return refuse(r, param, arena_printf(r->arena, "'%.*s' %s.", SPAN_ARGS(param), wanted));
+bool body_refuse_field(struct body_reading *r, int field, const char *wanted) {
+    return refuse_place(r, r->dialect->fields[field].name, wanted);
 }
 
-static bool refuse_text(struct reading *r, int error) {
+bool body_refuse_item(struct body_reading *r, int field, size_t index, const char *member,
+                      const char *wanted) {
+    const char *format = r->dialect->dotted ? "%.*s.%zu%s%s" : "%.*s[%zu]%s%s";
+    struct span place = arena_printf(r->arena, format, SPAN_ARGS(r->dialect->fields[field].name),
+                                     index, *member ? "." : "", member);
+    return refuse_place(r, place, wanted);
+}
+
+static bool refuse_text(struct body_reading *r, int error) {
     if (error == JSON_TOO_DEEP)
-        return refuse(r, SPAN_NONE, SPAN("The body is nested more than 256 levels deep."));
+        return body_refuse(r, SPAN_NONE, SPAN("The body is nested more than 256 levels deep."));
     if (error == JSON_NOT_OBJECT)
-        return refuse(r, SPAN_NONE, SPAN("The body must be a JSON object."));
-    return refuse(r, SPAN_NONE, SPAN("The body is not valid JSON in UTF-8."));
+        return body_refuse(r, SPAN_NONE, SPAN("The body must be a JSON object."));
+    return body_refuse(r, SPAN_NONE, SPAN("The body is not valid JSON in UTF-8."));
+}
+
+/* --- values --- */
+
+struct json_value body_value(const struct body_reading *r, int field) {
+    struct json_value v = r->at[field].value;
+    return json_type(v) == JSON_NULL ? (struct json_value){ 0 } : v;
+}
+
+uint64_t body_int(struct json_value v, uint64_t absent) {
+    int64_t n;
+    if (!json_int(v, &n))
+        return absent;
+    return n > UINT32_MAX ? UINT32_MAX : (uint64_t)n;
+}
+
+uint64_t body_weight(struct json_value v) {
+    uint64_t sum = 2; /* quotes or brackets */
+    switch (json_type(v)) {
+    case JSON_ABSENT:
+        return 0;
+    case JSON_STRING:
+        return sum + json_text(v).len;
+    case JSON_ARRAY:
+        for (struct json_iter it = json_iter(v); json_next(&it);)
+            sum += 1 + body_weight(it.value);
+        return sum;
+    case JSON_OBJECT:
+        for (struct json_iter it = json_iter(v); json_next(&it);)
+            sum += it.key.len + 4 + body_weight(it.value);
+        return sum;
+    default:
+        return 4; /* null, true, a number of the usual length */
+    }
 }
 
 /* --- fields --- */
 
-static struct json_value value_of(const struct reading *r, enum field f) {
-    struct json_value v = r->at[f].value;
-    return json_type(v) == JSON_NULL ? (struct json_value){ 0 } : v;
+static bool all_strings(struct json_value list) {
+    for (struct json_iter it = json_iter(list); json_next(&it);)
+        if (json_type(it.value) != JSON_STRING)
+            return false;
+    return true;
+}
+
+static bool is_number_kind(struct json_value v, unsigned is) {
+    int64_t n;
+    if ((is & BODY_NUMBER) || !json_int(v, &n))
+        return is & BODY_NUMBER;
+    return (is & BODY_INTEGER) || ((is & BODY_NATURAL) && n >= 0) ||
+           ((is & BODY_POSITIVE) && n >= 1);
 }
 
 static bool is_kind(struct json_value v, unsigned is) {
-    int64_t n;
     switch (json_type(v)) {
     case JSON_BOOL:
-        return is & IS_BOOL;
+        return is & BODY_BOOL;
     case JSON_NUMBER:
-        return (is & IS_NUMBER) || ((is & IS_INTEGER) && json_int(v, &n)) ||
-               ((is & IS_POSITIVE) && json_int(v, &n) && n >= 1);
+        return is_number_kind(v, is);
     case JSON_STRING:
-        return is & IS_STRING;
+        return is & BODY_STRING;
     case JSON_ARRAY:
-        return is & IS_ARRAY;
+        return (is & BODY_ARRAY) || ((is & BODY_STRINGS) && all_strings(v));
     case JSON_OBJECT:
-        return is & IS_OBJECT;
+        return is & BODY_OBJECT;
     default:
         return true;
     }
@@ -185,60 +138,65 @@ static bool is_kind(struct json_value v, unsigned is) {
 
 static const char *wanted_of(unsigned is) {
     switch (is) {
-    case IS_BOOL:
+    case BODY_BOOL:
         return "must be true or false";
-    case IS_NUMBER:
+    case BODY_NUMBER:
         return "must be a number";
-    case IS_INTEGER:
+    case BODY_INTEGER:
         return "must be a whole number";
-    case IS_POSITIVE:
+    case BODY_NATURAL:
+        return "must be a whole number of 0 or more";
+    case BODY_POSITIVE:
         return "must be a whole number of 1 or more";
-    case IS_STRING:
+    case BODY_STRING:
         return "must be a string";
-    case IS_ARRAY:
+    case BODY_ARRAY:
         return "must be an array";
-    case IS_STRING | IS_ARRAY:
+    case BODY_STRINGS:
+        return "must be an array of strings";
+    case BODY_STRING | BODY_ARRAY:
+        return "must be a string or an array";
+    case BODY_STRING | BODY_STRINGS:
         return "must be a string or an array of strings";
-    case IS_STRING | IS_OBJECT:
+    case BODY_STRING | BODY_OBJECT:
         return "must be a string or an object";
     default:
         return "must be an object";
     }
 }
 
-static bool check_fields(struct reading *r) {
-    for (int f = 0; f < FIELD_COUNT; f++)
-        if (fields[f].is != IS_ANY && !is_kind(value_of(r, f), fields[f].is))
-            return refuse_field(r, f, wanted_of(fields[f].is));
-    struct json_value stop = value_of(r, FIELD_STOP);
-    if (json_type(stop) == JSON_ARRAY)
-        for (struct json_iter it = json_iter(stop); json_next(&it);)
-            if (json_type(it.value) != JSON_STRING)
-                return refuse_field(r, FIELD_STOP, wanted_of(IS_STRING | IS_ARRAY));
+static bool check_fields(struct body_reading *r) {
+    for (int f = 0; f < r->dialect->n_fields; f++) {
+        unsigned is = r->dialect->fields[f].is;
+        if (is != BODY_ANY && !is_kind(body_value(r, f), is))
+            return body_refuse_field(r, f, wanted_of(is));
+    }
     return true;
 }
 
-static bool locate_fields(struct reading *r) {
-    for (int f = 0; f < FIELD_COUNT; f++)
-        r->at[f].name = fields[f].name;
-    int error = json_locate(r->parser, NULL, r->at, FIELD_COUNT);
+static bool locate_fields(struct body_reading *r) {
+    int n = r->dialect->n_fields;
+    assert(n <= BODY_FIELDS_MAX);
+    for (int f = 0; f < n; f++)
+        r->at[f] = (struct json_member){ .name = r->dialect->fields[f].name };
+    int error = json_locate(r->parser, NULL, r->at, (size_t)n);
     if (error == JSON_NOT_OBJECT)
         return refuse_text(r, error);
-    for (int f = 0; f < FIELD_COUNT; f++)
+    for (int f = 0; f < n; f++)
         if (r->at[f].repeated)
-            return refuse_field(r, f, "stands in the body more than once");
+            return body_refuse_field(r, f, "stands in the body more than once");
     return true;
 }
 
 /* Keeps the places of what was found: few, where the table of all fields is large and requests are
  * many. */
-static void keep_members(struct reading *r) {
+static void keep_members(struct body_reading *r) {
     struct body *b = r->body;
     size_t n = 0;
-    for (int f = 0; f < FIELD_COUNT; f++)
+    for (int f = 0; f < r->dialect->n_fields; f++)
         n += r->at[f].found;
     struct json_member *members = arena_new_array(r->arena, struct json_member, n);
-    for (int f = 0; f < FIELD_COUNT; f++) {
+    for (int f = 0; f < r->dialect->n_fields; f++) {
         if (!r->at[f].found)
             continue;
         struct json_member *m = &members[b->n_members++];
@@ -248,7 +206,7 @@ static void keep_members(struct reading *r) {
     b->members = members;
 }
 
-/* --- who is asked for --- */
+/* --- who is asked for, and by whom --- */
 
 /* Names go into headers, logs and messages. */
 static bool is_name(struct span s) {
@@ -262,17 +220,17 @@ static bool is_name(struct span s) {
 
 static const char name_wanted[] = "must be a name of 1 to 256 bytes without control characters";
 
-static bool read_models(struct reading *r) {
-    struct json_value list = value_of(r, FIELD_MODELS);
+static bool read_models(struct body_reading *r) {
+    struct json_value list = body_value(r, BODY_MODELS);
     size_t n = json_count(list);
     if (n > MODELS_MAX)
-        return refuse_field(r, FIELD_MODELS, "must have at most 64 names");
+        return body_refuse_field(r, BODY_MODELS, "must have at most 64 names");
     struct span *names = arena_new_array(r->arena, struct span, n);
     size_t i = 0;
     for (struct json_iter it = json_iter(list); json_next(&it); i++) {
         struct span name = json_text(it.value);
         if (!is_name(name))
-            return refuse_item(r, SPAN("models"), i, "", name_wanted);
+            return body_refuse_item(r, BODY_MODELS, i, "", name_wanted);
         names[i] = arena_copy(r->arena, name);
     }
     if (n && !r->facts->n_models) { /* the header goes first */
@@ -282,41 +240,35 @@ static bool read_models(struct reading *r) {
     return true;
 }
 
-static bool read_model(struct reading *r) {
-    struct json_value v = value_of(r, FIELD_MODEL);
+static bool read_model(struct body_reading *r) {
+    struct json_value v = body_value(r, BODY_MODEL);
     if (!read_models(r))
         return false;
     if (json_type(v) == JSON_STRING) {
         if (!is_name(json_text(v)))
-            return refuse_field(r, FIELD_MODEL, name_wanted);
+            return body_refuse_field(r, BODY_MODEL, name_wanted);
         r->facts->model = arena_copy(r->arena, json_text(v));
         return true;
     }
     if (!r->facts->n_models)
-        return refuse_field(r, FIELD_MODEL, "is required");
+        return body_refuse_field(r, BODY_MODEL, "is required");
     r->facts->model = r->facts->models[0];
     return true;
 }
 
-static void read_people(struct reading *r) {
-    struct facts *f = r->facts;
-    struct span candidates[] = {
-        json_text(value_of(r, FIELD_SAFETY_IDENTIFIER)),
-        json_text(value_of(r, FIELD_USER)),
-        json_text(json_get(value_of(r, FIELD_METADATA), "user_id")),
-    };
-    for (size_t i = 0; i < sizeof candidates / sizeof *candidates && !f->user.at; i++)
-        if (candidates[i].len)
-            f->user = arena_copy(r->arena, candidates[i]);
-    struct span session = json_text(value_of(r, FIELD_PROMPT_CACHE_KEY));
-    if (!f->session.at && session.len)
-        f->session = arena_copy(r->arena, session);
+void body_set_user(struct body_reading *r, struct span user) {
+    if (!r->facts->user.at && user.len)
+        r->facts->user = arena_copy(r->arena, user);
 }
 
-/* --- tools and formats --- */
+void body_set_session(struct body_reading *r, struct span session) {
+    if (!r->facts->session.at && session.len)
+        r->facts->session = arena_copy(r->arena, session);
+}
 
-/* The name of a tool or of a choice of one: {function: {name}}, {custom: {name}}, {name}. */
-static struct span tool_name(struct json_value tool) {
+/* --- tools --- */
+
+struct span body_tool_name(struct json_value tool) {
     static const char *const kinds[] = { "function", "custom" };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         struct span name = json_text(json_get(json_get(tool, kinds[i]), "name"));
@@ -326,12 +278,12 @@ static struct span tool_name(struct json_value tool) {
     return json_text(json_get(tool, "name"));
 }
 
-static bool read_tool_list(struct reading *r, enum field f, struct span *names) {
+static bool read_tool_list(struct body_reading *r, int f, struct span *names) {
     size_t i = 0;
-    for (struct json_iter it = json_iter(value_of(r, f)); json_next(&it); i++) {
+    for (struct json_iter it = json_iter(body_value(r, f)); json_next(&it); i++) {
         if (json_type(it.value) != JSON_OBJECT)
-            return refuse_item(r, fields[f].name, i, "", "must be an object");
-        struct span name = tool_name(it.value);
+            return body_refuse_item(r, f, i, "", "must be an object");
+        struct span name = body_tool_name(it.value);
         if (name.at)
             names[r->facts->n_tool_names++] = arena_copy(r->arena, name);
     }
@@ -341,112 +293,48 @@ static bool read_tool_list(struct reading *r, enum field f, struct span *names) 
     return true;
 }
 
-static void read_tool_choice(struct reading *r) {
-    struct json_value v = value_of(r, FIELD_TOOL_CHOICE);
-    if (json_type(v) == JSON_ABSENT)
-        v = value_of(r, FIELD_FUNCTION_CALL);
-    struct span choice = json_text(v);
-    if (json_type(v) == JSON_OBJECT) {
-        choice = json_text(json_get(json_get(v, "allowed_tools"), "mode"));
-        if (!choice.at)
-            choice = tool_name(v);
-    }
+bool body_read_tools(struct body_reading *r, const int *fields, size_t n) {
+    size_t tools = 0;
+    for (size_t i = 0; i < n; i++)
+        tools += json_count(body_value(r, fields[i]));
+    struct span *names = arena_new_array(r->arena, struct span, tools);
+    r->facts->n_tool_names = 0;
+    r->facts->tool_names = names;
+    for (size_t i = 0; i < n; i++)
+        if (!read_tool_list(r, fields[i], names))
+            return false;
+    if (tools)
+        r->facts->uses |= ABILITY_TOOLS;
+    return true;
+}
+
+void body_set_tool_choice(struct body_reading *r, struct span choice) {
     if (choice.len)
         r->facts->tool_choice = arena_copy(r->arena, choice);
 }
 
-static bool read_tools(struct reading *r) {
-    size_t n = json_count(value_of(r, FIELD_TOOLS)) + json_count(value_of(r, FIELD_FUNCTIONS));
-    struct span *names = arena_new_array(r->arena, struct span, n);
-    r->facts->n_tool_names = 0;
-    r->facts->tool_names = names;
-    if (!read_tool_list(r, FIELD_TOOLS, names) || !read_tool_list(r, FIELD_FUNCTIONS, names))
-        return false;
-    if (n)
-        r->facts->uses |= ABILITY_TOOLS;
-    read_tool_choice(r);
-    return true;
+/* --- what a model reads --- */
+
+void body_add_text(struct body_reading *r, struct span text) {
+    r->text_bytes += text.len;
 }
 
-/* `reasoning: {effort, enabled}` is what resellers take in place of reasoning_effort. */
-static bool asks_reasoning(const struct reading *r) {
-    struct span effort = json_text(value_of(r, FIELD_REASONING_EFFORT));
-    struct json_value more = value_of(r, FIELD_REASONING);
-    if (effort.len)
-        return !span_eq(effort, SPAN("none"));
-    if (json_type(more) != JSON_OBJECT ||
-        span_eq(json_text(json_get(more, "effort")), SPAN("none")))
-        return false;
-    struct json_value enabled = json_get(more, "enabled");
-    return json_type(enabled) != JSON_BOOL || json_true(enabled);
+void body_add_picture(struct body_reading *r, struct span source, bool low) {
+    r->facts->uses |= ABILITY_IMAGES;
+    r->more_tokens += tokens_picture(source, low);
 }
 
-static void read_uses(struct reading *r) {
-    uint32_t *uses = &r->facts->uses;
-    if (span_eq(json_text(json_get(value_of(r, FIELD_RESPONSE_FORMAT), "type")),
-                SPAN("json_schema")))
-        *uses |= ABILITY_JSON_SCHEMA;
-    if (asks_reasoning(r))
-        *uses |= ABILITY_REASONING;
-    for (struct json_iter it = json_iter(value_of(r, FIELD_MODALITIES)); json_next(&it);)
-        if (span_eq(json_text(it.value), SPAN("audio")))
-            *uses |= ABILITY_AUDIO;
+void body_add_audio(struct body_reading *r, struct span data) {
+    r->facts->uses |= ABILITY_AUDIO;
+    r->more_tokens += data.len / FILE_BYTES_A_TOKEN;
 }
 
-/* --- messages --- */
-
-static void read_part(struct reading *r, struct json_value part) {
-    struct span type = json_text(json_get(part, "type"));
-    r->text_bytes += json_text(json_get(part, "text")).len;
-    if (span_eq(type, SPAN("image_url"))) {
-        r->facts->uses |= ABILITY_IMAGES;
-        r->more_tokens += IMAGE_TOKENS;
-    } else if (span_eq(type, SPAN("input_audio"))) {
-        r->facts->uses |= ABILITY_AUDIO;
-        r->more_tokens +=
-            json_text(json_get(json_get(part, "input_audio"), "data")).len / FILE_BYTES_A_TOKEN;
-    } else if (span_eq(type, SPAN("file"))) {
-        r->facts->uses |= ABILITY_FILES;
-        r->more_tokens +=
-            json_text(json_get(json_get(part, "file"), "file_data")).len / FILE_BYTES_A_TOKEN;
-    }
+void body_add_file(struct body_reading *r, struct span data) {
+    r->facts->uses |= ABILITY_FILES;
+    r->more_tokens += data.len / FILE_BYTES_A_TOKEN;
 }
 
-/* A call costs its name and arguments, which are text to the model. */
-static void read_call(struct reading *r, struct json_value call) {
-    static const char *const kinds[] = { "function", "custom" };
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        struct json_value v = json_get(call, kinds[i]);
-        r->text_bytes += json_text(json_get(v, "name")).len +
-                         json_text(json_get(v, "arguments")).len +
-                         json_text(json_get(v, "input")).len;
-    }
-}
-
-static bool read_content(struct reading *r, struct json_value content, size_t index) {
-    switch (json_type(content)) {
-    case JSON_STRING:
-        r->text_bytes += json_text(content).len;
-        return true;
-    case JSON_ARRAY:
-        for (struct json_iter it = json_iter(content); json_next(&it);) {
-            if (json_type(it.value) != JSON_OBJECT)
-                return refuse_item(r, SPAN("messages"), index, "content",
-                                   "must be a string or an array of objects");
-            read_part(r, it.value);
-        }
-        return true;
-    case JSON_NULL:
-    case JSON_ABSENT:
-        return true;
-    default:
-        return refuse_item(r, SPAN("messages"), index, "content",
-                           "must be a string or an array of objects");
-    }
-}
-
-/* Whether a content has any text. */
-static bool says_something(struct json_value content) {
+bool body_says_something(struct json_value content) {
     if (json_type(content) == JSON_STRING)
         return json_text(content).len > 0;
     for (struct json_iter it = json_iter(content); json_next(&it);)
@@ -455,14 +343,14 @@ static bool says_something(struct json_value content) {
     return false;
 }
 
-static void count_message(struct reading *r, struct span role, struct json_value content) {
+void body_add_message(struct body_reading *r, struct span role, struct json_value content) {
     bool result = span_eq(role, SPAN("tool")) || span_eq(role, SPAN("function"));
     r->facts->tool_results = result ? r->facts->tool_results + 1 : 0;
     r->facts->last_role = role;
     r->more_tokens += MESSAGE_TOKENS;
     if (span_eq(role, SPAN("user"))) {
         r->facts->turns++;
-        if (says_something(content))
+        if (body_says_something(content))
             r->last_user = content;
     } else if (!r->first_system.document &&
                (span_eq(role, SPAN("system")) || span_eq(role, SPAN("developer")))) {
@@ -470,37 +358,53 @@ static void count_message(struct reading *r, struct span role, struct json_value
     }
 }
 
-static bool read_message(struct reading *r, struct json_value message, size_t index) {
-    if (json_type(message) != JSON_OBJECT)
-        return refuse_item(r, SPAN("messages"), index, "", "must be an object");
-    struct span role = json_text(json_get(message, "role"));
-    if (!role.len)
-        return refuse_item(r, SPAN("messages"), index, "role", "must be a string");
-    struct json_value content = json_get(message, "content");
-    if (!read_content(r, content, index))
-        return false;
-    for (struct json_iter it = json_iter(json_get(message, "tool_calls")); json_next(&it);)
-        read_call(r, it.value);
-    count_message(r, role, content);
+/* The items of a list of prompts: all are strings, all lists of tokens, or all tokens of one. */
+static bool add_prompt_list(struct body_reading *r, int field, struct json_value list) {
+    const char *wanted = "must be a string, an array of strings, of tokens or of arrays of tokens";
+    enum json_type first = JSON_ABSENT;
+    int64_t token;
+    size_t i = 0;
+    for (struct json_iter it = json_iter(list); json_next(&it); i++) {
+        enum json_type type = json_type(it.value);
+        if (i == 0)
+            first = type;
+        if (type != first)
+            return body_refuse_field(r, field, wanted);
+        if (type == JSON_STRING) {
+            body_add_text(r, json_text(it.value));
+            r->last_user = it.value;
+        } else if (type == JSON_NUMBER && json_int(it.value, &token) && token >= 0) {
+            r->more_tokens++;
+        } else if (type == JSON_ARRAY) {
+            r->more_tokens += json_count(it.value);
+        } else {
+            return body_refuse_field(r, field, wanted);
+        }
+    }
     return true;
 }
 
-static bool read_messages(struct reading *r) {
-    struct json_value list = value_of(r, FIELD_MESSAGES);
-    size_t i = 0;
-    if (json_type(list) == JSON_ABSENT)
-        return refuse_field(r, FIELD_MESSAGES, "is required");
-    if (json_count(list) == 0)
-        return refuse_field(r, FIELD_MESSAGES, "must have at least one message");
-    for (struct json_iter it = json_iter(list); json_next(&it); i++)
-        if (!read_message(r, it.value, i))
-            return false;
-    r->facts->last_role = arena_copy(r->arena, r->facts->last_role);
-    return true;
+bool body_add_prompts(struct body_reading *r, int field, size_t *n) {
+    struct json_value v = body_value(r, field), first = { 0 };
+    *n = 1;
+    if (json_type(v) == JSON_ABSENT)
+        return body_refuse_field(r, field, "is required");
+    if (json_type(v) == JSON_STRING) {
+        body_add_text(r, json_text(v));
+        r->last_user = v;
+        return true;
+    }
+    struct json_iter it = json_iter(v);
+    if (!json_next(&it))
+        return body_refuse_field(r, field, "must not be empty");
+    first = it.value;
+    if (json_type(first) != JSON_NUMBER) /* numbers are the tokens of one prompt */
+        *n = json_count(v);
+    return add_prompt_list(r, field, v);
 }
 
 /* The text of a content, parts joined by line ends, bounded. SPAN_NONE when there is none. */
-static struct span bounded_text(struct reading *r, struct json_value content) {
+static struct span bounded_text(struct body_reading *r, struct json_value content) {
     if (json_type(content) == JSON_STRING)
         return arena_copy(r->arena, utf8_cut(json_text(content), FACTS_TEXT_MAX));
     struct buf all = { 0 };
@@ -517,32 +421,16 @@ static struct span bounded_text(struct reading *r, struct json_value content) {
 
 /* --- sizes and streams --- */
 
-static uint64_t int_of(struct json_value v, uint64_t absent) {
-    int64_t n;
-    if (!json_int(v, &n))
-        return absent;
-    return n > UINT32_MAX ? UINT32_MAX : (uint64_t)n;
+void body_set_output(struct body_reading *r, uint64_t max, uint64_t answers) {
+    r->facts->max_tokens = max;
+    r->facts->output_tokens = (max ? max : OUTPUT_GUESS) * answers;
 }
 
-/* Without a maximum of its own, an answer is guessed at. Each of `n` answers costs. */
-static void read_sizes(struct reading *r) {
-    struct facts *f = r->facts;
-    struct json_value max = value_of(r, FIELD_MAX_COMPLETION_TOKENS);
-    if (json_type(max) == JSON_ABSENT)
-        max = value_of(r, FIELD_MAX_TOKENS);
-    f->max_tokens = int_of(max, 0);
-    f->input_tokens = (r->text_bytes + BYTES_A_TOKEN - 1) / BYTES_A_TOKEN + r->more_tokens;
-    uint64_t n = int_of(value_of(r, FIELD_N), 1);
-    f->output_tokens = (f->max_tokens ? f->max_tokens : OUTPUT_GUESS) * n;
-}
-
-/* What stream_options becomes when usage is to be asked for: the client's own, with include_usage
- * true. */
-static bool read_stream(struct reading *r) {
+bool body_read_stream_options(struct body_reading *r) {
     struct body *b = r->body;
-    const struct json_member *options = &r->at[FIELD_STREAM_OPTIONS];
-    b->stream = r->facts->stream = json_true(value_of(r, FIELD_STREAM));
-    b->asks_usage = json_true(json_get(value_of(r, FIELD_STREAM_OPTIONS), "include_usage"));
+    int field = r->dialect->stream_options;
+    const struct json_member *options = &r->at[field];
+    b->asks_usage = json_true(json_get(body_value(r, field), "include_usage"));
     if (!b->stream)
         return true;
     struct json_edit edit = { { .name = SPAN("include_usage") }, SPAN("true") };
@@ -550,8 +438,8 @@ static bool read_stream(struct reading *r) {
     if (json_type(options->value) == JSON_OBJECT) {
         raw = span_sub(b->text, options->value_at, options->value_end - options->value_at);
         if (json_locate(r->parser, options, &edit.where, 1) != 0)
-            return refuse(r, SPAN("stream_options.include_usage"),
-                          SPAN("'stream_options.include_usage' stands there more than once."));
+            return body_refuse(r, SPAN("stream_options.include_usage"),
+                               SPAN("'stream_options.include_usage' stands there more than once."));
     }
     struct buf changed = { 0 };
     json_splice(raw, &edit, 1, &changed);
@@ -560,28 +448,48 @@ static bool read_stream(struct reading *r) {
     return true;
 }
 
-static bool read_all(struct reading *r) {
-    if (!locate_fields(r) || !check_fields(r) || !read_model(r) || !read_messages(r) ||
-        !read_tools(r) || !read_stream(r))
+static bool read_all(struct body_reading *r) {
+    struct facts *f = r->facts;
+    if (!locate_fields(r) || !check_fields(r) || !read_model(r))
         return false;
-    read_uses(r);
-    read_people(r);
-    read_sizes(r);
-    r->facts->text = bounded_text(r, r->last_user);
-    r->facts->system = bounded_text(r, r->first_system);
+    r->body->stream = f->stream = json_true(body_value(r, BODY_STREAM));
+    if (!r->dialect->read(r))
+        return false;
+    if (f->last_role.at)
+        f->last_role = arena_copy(r->arena, f->last_role);
+    body_set_session(r, access_agent_session(f));
+    f->input_bytes = r->text_bytes;
+    f->input_tokens = tokens_text(r->text_bytes) + r->more_tokens;
+    f->text = bounded_text(r, r->last_user);
+    f->system = bounded_text(r, r->first_system);
     keep_members(r);
     return true;
 }
 
-bool body_read(struct json_parser *p, struct span text, struct facts *facts, struct arena *arena,
-               struct body *body, struct api_error *error) {
+static bool read_text(struct json_parser *p, struct span text, struct facts *facts,
+                      struct arena *arena, struct body *body, struct api_error *error,
+                      bool counting) {
     struct json_value root;
-    struct reading r = {
-        .parser = p, .facts = facts, .arena = arena, .body = body, .error = error
-    };
+    struct body_reading r = { .dialect = dialect_of_body(facts->dialect),
+                              .parser = p,
+                              .facts = facts,
+                              .arena = arena,
+                              .body = body,
+                              .error = error,
+                              .counting = counting };
     *body = (struct body){ .dialect = facts->dialect, .text = text };
     int failed = json_parse(p, text, &root);
     return failed ? refuse_text(&r, failed) : read_all(&r);
+}
+
+bool body_read(struct json_parser *p, struct span text, struct facts *facts, struct arena *arena,
+               struct body *body, struct api_error *error) {
+    return read_text(p, text, facts, arena, body, error, false);
+}
+
+bool body_read_counted(struct json_parser *p, struct span text, struct facts *facts,
+                       struct arena *arena, struct body *body, struct api_error *error) {
+    return read_text(p, text, facts, arena, body, error, true);
 }
 
 /* --- what goes up --- */
@@ -589,13 +497,14 @@ bool body_read(struct json_parser *p, struct span text, struct facts *facts, str
 /* Changes on their way into json_splice(). */
 struct changes {
     const struct body *body;
+    const struct body_dialect *dialect;
     struct json_edit *edits;
     size_t n;
 };
 
-static bool is_known(struct span name) {
-    for (int f = 0; f < FIELD_COUNT; f++)
-        if (span_eq(fields[f].name, name))
+static bool is_known(const struct changes *c, struct span name) {
+    for (int f = 0; f < c->dialect->n_fields; f++)
+        if (span_eq(c->dialect->fields[f].name, name))
             return true;
     return false;
 }
@@ -613,6 +522,10 @@ static void change(struct changes *c, struct json_member where, struct span raw)
         c->edits[c->n++] = (struct json_edit){ where, raw };
 }
 
+static void change_field(struct changes *c, int field, struct span raw) {
+    change(c, place_of(c->body, c->dialect->fields[field].name), raw);
+}
+
 /* A param takes the place of an earlier one of that name. */
 static void change_param(struct changes *c, struct json_member where, struct span raw) {
     for (size_t i = 0; i < c->n; i++) {
@@ -624,22 +537,22 @@ static void change_param(struct changes *c, struct json_member where, struct spa
     change(c, where, raw);
 }
 
-static bool is_reserved(struct span name) {
-    static const enum field ours[] = { FIELD_MODEL, FIELD_MODELS, FIELD_ROUTE, FIELD_STREAM,
-                                       FIELD_STREAM_OPTIONS };
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-        if (span_eq(fields[ours[i]].name, name))
+static bool is_reserved(const struct changes *c, struct span name) {
+    for (int f = 0; f < BODY_OWN; f++)
+        if (span_eq(c->dialect->fields[f].name, name))
             return true;
-    return false;
+    return span_eq(c->dialect->fields[c->dialect->stream_options].name, name);
 }
 
 /* A provider refuses both bounds together, so that a bound goes under the name the client used. */
-static struct span name_in(const struct body *body, struct span name) {
-    struct span old = fields[FIELD_MAX_TOKENS].name;
-    struct span new = fields[FIELD_MAX_COMPLETION_TOKENS].name;
-    if (span_eq(name, old) && !place_of(body, old).found && place_of(body, new).found)
+static struct span name_in(const struct changes *c, struct span name) {
+    const struct body_dialect *d = c->dialect;
+    struct span old = d->fields[d->old_bound].name, new = d->fields[d->new_bound].name;
+    if (!d->new_bound)
+        return name;
+    if (span_eq(name, old) && !place_of(c->body, old).found && place_of(c->body, new).found)
         return new;
-    if (span_eq(name, new) && !place_of(body, new).found && place_of(body, old).found)
+    if (span_eq(name, new) && !place_of(c->body, new).found && place_of(c->body, old).found)
         return old;
     return name;
 }
@@ -659,33 +572,38 @@ static int change_params(struct json_parser *p, struct changes *c, const struct 
                          size_t n, struct json_member *foreign) {
     size_t n_foreign = 0;
     for (size_t i = 0; i < n; i++)
-        if (!is_known(params[i].name))
+        if (!is_known(c, params[i].name))
             foreign[n_foreign++] = (struct json_member){ .name = params[i].name };
     int error = locate_foreign(p, c->body, foreign, n_foreign);
     if (error)
         return error;
     for (size_t i = 0, k = 0; i < n; i++) {
-        struct span name = name_in(c->body, params[i].name);
-        if (!is_known(name))
+        struct span name = name_in(c, params[i].name);
+        if (!is_known(c, name))
             change_param(c, foreign[k++], params[i].value);
-        else if (!is_reserved(name))
+        else if (!is_reserved(c, name))
             change_param(c, place_of(c->body, name), params[i].value);
     }
     return 0;
+}
+
+bool body_takes_params(enum dialect d) {
+    return dialect_of_body(d)->takes_params;
 }
 
 int body_build(struct json_parser *p, const struct body *body, struct span model,
                const struct pair *params, size_t n_params, bool ask_usage, struct buf *out) {
     struct buf name = { 0 }, edits = { 0 },
                foreign = { 0 }; /* params may be many: not on the stack */
-    struct changes c = { .body = body };
+    struct changes c = { .body = body, .dialect = dialect_of_body(body->dialect) };
+    assert(n_params == 0 || c.dialect->takes_params);
     buf_add_json(&name, model);
-    c.edits = (struct json_edit *)buf_reserve(&edits, (n_params + 4) * sizeof *c.edits);
-    change(&c, place_of(body, fields[FIELD_MODEL].name), buf_span(&name));
-    change(&c, place_of(body, fields[FIELD_MODELS].name), SPAN_NONE);
-    change(&c, place_of(body, fields[FIELD_ROUTE].name), SPAN_NONE);
-    if (body->stream && ask_usage)
-        change(&c, place_of(body, fields[FIELD_STREAM_OPTIONS].name), body->usage_options);
+    c.edits = (struct json_edit *)buf_reserve(&edits, (n_params + BODY_OWN) * sizeof *c.edits);
+    change_field(&c, BODY_MODEL, buf_span(&name));
+    change_field(&c, BODY_MODELS, SPAN_NONE);
+    change_field(&c, BODY_ROUTE, SPAN_NONE);
+    if (body->stream && ask_usage && c.dialect->stream_options)
+        change_field(&c, c.dialect->stream_options, body->usage_options);
     int error = change_params(
         p, &c, params, n_params,
         (struct json_member *)buf_reserve(&foreign, (n_params + 1) * sizeof(struct json_member)));

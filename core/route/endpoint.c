@@ -1,12 +1,23 @@
 #include "route/endpoint.h"
 
+#define POST_METHODS SPAN_INIT("POST, OPTIONS")
 #define GET_METHODS SPAN_INIT("GET, HEAD, OPTIONS")
 #define SPAN_INIT(literal)                                                                         \
     { "" literal, sizeof(literal) - 1 }
 
 static const struct endpoint endpoints[] = {
     { ENDPOINT_GENERATE, SPAN_INIT("/v1/chat/completions"), SPAN_INIT("/chat/completions"),
-      SPAN_INIT("POST, OPTIONS"), DIALECT_OPENAI_CHAT, false },
+      POST_METHODS, DIALECT_OPENAI_CHAT, false },
+    { ENDPOINT_GENERATE, SPAN_INIT("/v1/responses"), SPAN_INIT("/responses"), POST_METHODS,
+      DIALECT_OPENAI_RESPONSES, false },
+    { ENDPOINT_GENERATE, SPAN_INIT("/v1/messages"), SPAN_INIT("/messages"), POST_METHODS,
+      DIALECT_ANTHROPIC_MESSAGES, false },
+    { ENDPOINT_COUNT_TOKENS, SPAN_INIT("/v1/messages/count_tokens"),
+      SPAN_INIT("/messages/count_tokens"), POST_METHODS, DIALECT_ANTHROPIC_MESSAGES, false },
+    { ENDPOINT_GENERATE, SPAN_INIT("/v1/completions"), SPAN_INIT("/completions"), POST_METHODS,
+      DIALECT_OPENAI_COMPLETIONS, false },
+    { ENDPOINT_GENERATE, SPAN_INIT("/v1/embeddings"), SPAN_INIT("/embeddings"), POST_METHODS,
+      DIALECT_OPENAI_EMBEDDINGS, false },
     { ENDPOINT_MODELS, SPAN_INIT("/v1/models"), { 0 }, GET_METHODS, DIALECT_OPENAI_CHAT, false },
     { ENDPOINT_MODEL, SPAN_INIT("/v1/models/"), { 0 }, GET_METHODS, DIALECT_OPENAI_CHAT, false },
     { ENDPOINT_HEALTH, SPAN_INIT("/health"), { 0 }, GET_METHODS, DIALECT_NONE, true },

@@ -15,8 +15,8 @@
 
 enum endpoint_kind {
     ENDPOINT_UNKNOWN,
-    ENDPOINT_GENERATE, /* goes through a policy to a provider */
-    ENDPOINT_COUNT_TOKENS,
+    ENDPOINT_GENERATE,     /* goes through a policy to a provider */
+    ENDPOINT_COUNT_TOKENS, /* reads a request, asks nobody */
     ENDPOINT_MODELS,
     ENDPOINT_MODEL,
     ENDPOINT_HEALTH,
@@ -27,7 +27,8 @@ enum endpoint_kind {
 struct endpoint {
     enum endpoint_kind kind;
     struct span path;     /* canonical: "/v1/chat/completions" */
-    struct span upstream; /* behind a provider's base URL: "/chat/completions" */
+    struct span upstream; /* behind a provider's base URL: "/chat/completions"; the query is the
+                           * message's */
     struct span methods;  /* for `allow`: "POST, OPTIONS" */
     enum dialect dialect;
     bool open; /* needs no client key */

@@ -1,8 +1,15 @@
 #include "route/health.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <uthash.h>
+
+enum {
+    TOKENS_FULL = 1024,     /* an estimate that counts in full; smaller ones count by their size */
+    TOKENS_SHARE = 8,       /* the newest report's part of the average, then */
+    TOKENS_FACTOR_SPAN = 4, /* an estimate is off by no more than that, either way */
+};
 
 struct entry {
     struct health_figure figure; /* first, so that it is the entry */
@@ -81,4 +88,21 @@ void health_ended(struct health_figure *f, enum failure why, uint32_t first_ms, 
 
 uint32_t health_latency(const struct health_figure *f) {
     return atomic_load_explicit(&f->total_ms, memory_order_relaxed);
+}
+
+void health_tokens(struct health_figure *f, uint64_t estimated, uint64_t reported) {
+    if (!estimated || !reported)
+        return;
+    double sample = (double)reported / (double)estimated;
+    double weight =
+        (double)(estimated < TOKENS_FULL ? estimated : TOKENS_FULL) / (TOKENS_FULL * TOKENS_SHARE);
+    double old = health_token_factor(f);
+    sample = fmin(fmax(sample, 1.0 / TOKENS_FACTOR_SPAN), TOKENS_FACTOR_SPAN);
+    unsigned now = (unsigned)lround((old + (sample - old) * weight) * HEALTH_FACTOR_ONE);
+    atomic_store_explicit(&f->token_factor, now, memory_order_relaxed);
+}
+
+double health_token_factor(const struct health_figure *f) {
+    unsigned factor = atomic_load_explicit(&f->token_factor, memory_order_relaxed);
+    return factor ? (double)factor / HEALTH_FACTOR_ONE : 1;
 }

@@ -2,7 +2,7 @@
  *
  * Owns          one set of figures a target, by its id; they survive every reload.
  * Fed by        request, when attempts begin and end.
- * Feeds         chain, with a predicted time.
+ * Feeds         chain, with a predicted time; tokens, with what estimates are off by.
  * Must not know requests.
  *
  *   struct health_figure *f = health_figure(h, target->id);       once a snapshot and worker
@@ -21,10 +21,14 @@ struct health;
 /* Atomics, each right for itself: a figure may lag another by one attempt. */
 struct health_figure {
     atomic_uint in_flight;
-    atomic_uint total_ms; /* moving average of answered attempts; 0: none yet */
-    atomic_uint first_ms; /* until the first content, likewise */
+    atomic_uint total_ms;     /* moving average of answered attempts; 0: none yet */
+    atomic_uint first_ms;     /* until the first content, likewise */
+    atomic_uint token_factor; /* reported to estimated input tokens, in HEALTH_FACTOR_ONE; 0: none
+                               * reported yet */
     atomic_ullong answered, failed;
 };
+
+#define HEALTH_FACTOR_ONE 65536
 
 struct health *health_new(void);
 void health_free(struct health *h);
@@ -41,5 +45,13 @@ void health_ended(struct health_figure *f, enum failure why, uint32_t first_ms, 
 
 /* Predicted total time of an attempt in ms; 0 while nothing is known. */
 uint32_t health_latency(const struct health_figure *f);
+
+/* An answer reported so many input tokens where so many were estimated (uncorrected). Long prompts
+ * say more than short ones, which are mostly what a provider puts around them. Nothing is learned
+ * of a zero. */
+void health_tokens(struct health_figure *f, uint64_t estimated, uint64_t reported);
+
+/* What an estimate for the target is to be multiplied by: 0.25 to 4; 1 while nothing is known. */
+double health_token_factor(const struct health_figure *f);
 
 #endif

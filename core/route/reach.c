@@ -1,11 +1,14 @@
 #include "route/reach.h"
 
+#include "base/ability.h"
 #include "base/utf8.h"
 
 enum {
     NAMES_MAX = 64,
     FALLBACK_STEPS = 3,
     NEAR = 3,
+    HOPS = 4,       /* from one retired model to the next */
+    EMBEDDERS = 8,  /* named to who asked for another */
     SHOWN_MAX = 200 /* bytes of a client's name that are said back to it */
 };
 
@@ -82,9 +85,67 @@ static bool is_auto(struct span name) {
     return span_eq(name, SPAN("auto"));
 }
 
+/* Whether a target can do at all what an endpoint is for: embed, or answer. */
+static bool serves(const struct target *t, uint32_t uses) {
+    bool embeds = t->abilities & ABILITY_EMBEDDINGS;
+    if (uses & ABILITY_EMBEDDINGS)
+        return embeds && (t->speaks & DIALECT_BIT(DIALECT_OPENAI_EMBEDDINGS));
+    return !embeds || (t->abilities & ABILITY_CHAT);
+}
+
+/* --- retired models --- */
+
+/* A name that means a model its vendor took away. A provider may have it all the same where the
+ * catalogue says so. */
+static const struct retired *retired(const struct snapshot *snap, struct span name,
+                                     struct arena *arena) {
+    const struct target *one;
+    if (is_auto(name) || snapshot_chain(snap, name))
+        return NULL;
+    if (snapshot_resolve(snap, name, arena, &one, 1) && one->index != TARGET_AD_HOC)
+        return NULL;
+    return snapshot_retired(snap, name);
+}
+
+/* What is asked in the place of a retired name: at the same provider, if one was named. SPAN_NONE
+ * when nobody here has it. */
+static struct span successor(const struct snapshot *snap, struct span name, struct arena *arena) {
+    const struct target *one;
+    for (int hop = 0; hop < HOPS; hop++) {
+        const struct retired *gone = retired(snap, name, arena);
+        if (!gone)
+            return snapshot_resolve(snap, name, arena, &one, 1) ? name : SPAN_NONE;
+        if (!gone->instead.at)
+            return SPAN_NONE;
+        struct span provider = span_sub(name, 0, name.len - gone->model.len);
+        name = arena_printf(arena, "%.*s%.*s", SPAN_ARGS(provider), SPAN_ARGS(gone->instead));
+    }
+    return SPAN_NONE;
+}
+
+static bool is_retired(const struct retired *gone, struct span name, struct span param,
+                       struct arena *arena, struct api_error *error) {
+    struct buf text = { 0 };
+    buf_printf(&text, "The model '%.*s' was retired", SPAN_ARGS(utf8_cut(name, SHOWN_MAX)));
+    if (gone->since.at)
+        buf_printf(&text, " on %.*s", SPAN_ARGS(gone->since));
+    if (gone->instead.at)
+        buf_printf(&text, "; %.*s replaces it", SPAN_ARGS(gone->instead));
+    buf_add_char(&text, '.');
+    *error = api_error(ERROR_MODEL_NOT_FOUND, arena_copy(arena, buf_span(&text)));
+    error->param = param;
+    buf_deinit(&text);
+    return false;
+}
+
+/* --- names --- */
+
 bool reach_name(const struct snapshot *snap, struct span name, struct span param,
                 struct arena *arena, struct api_error *error) {
     const struct target *one;
+    const struct retired *gone = retired(snap, name, arena);
+    if (gone)
+        return is_retired(gone, name, param, arena, error);
     if (is_auto(name) || snapshot_chain(snap, name) || snapshot_resolve(snap, name, arena, &one, 1))
         return true;
     struct span near[NEAR];
@@ -101,12 +162,27 @@ bool reach_name(const struct snapshot *snap, struct span name, struct span param
     return false;
 }
 
-bool reach_names(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
-                 struct api_error *error) {
-    for (size_t i = 0; i < facts->n_models; i++)
-        if (!reach_name(snap, facts->models[i], SPAN("models"), arena, error))
-            return false;
-    return reach_name(snap, facts->model, SPAN("model"), arena, error);
+/* Puts a successor in the place of a retired name, if that is wished and there is one. */
+static void replace(const struct snapshot *snap, struct facts *facts, struct span *name,
+                    struct arena *arena) {
+    if (!snap->config.reroute_retired || !retired(snap, *name, arena))
+        return;
+    struct span instead = successor(snap, *name, arena);
+    if (!instead.at)
+        return;
+    if (!facts->replaced.name.at)
+        facts->replaced = (struct pair){ *name, instead };
+    *name = instead;
+}
+
+static void replace_retired(const struct snapshot *snap, struct facts *facts, struct arena *arena) {
+    struct span *models = arena_new_array(arena, struct span, facts->n_models);
+    for (size_t i = 0; i < facts->n_models; i++) {
+        models[i] = facts->models[i];
+        replace(snap, facts, &models[i], arena);
+    }
+    facts->models = models;
+    replace(snap, facts, &facts->model, arena);
 }
 
 /* Targets without repeats, in order. */
@@ -136,6 +212,70 @@ static void add_with_chain(struct list *list, const struct snapshot *snap, struc
         add_name(list, snap, chain->targets[i], arena);
 }
 
+/* --- who can do it --- */
+
+static bool any_serves(const struct list *list, uint32_t uses) {
+    for (size_t i = 0; i < list->n; i++)
+        if (serves(list->at[i], uses))
+            return true;
+    return false;
+}
+
+/* " Models that embed here: a, b." */
+static struct span embedders(const struct snapshot *snap, struct arena *arena) {
+    struct buf names = { 0 };
+    unsigned shown = 0;
+    for (size_t i = 0; i < snap->n_targets && shown < EMBEDDERS; i++)
+        if (serves(&snap->targets[i], ABILITY_EMBEDDINGS))
+            buf_printf(&names, "%s%.*s", shown++ ? ", " : " Models that embed here: ",
+                       SPAN_ARGS(snap->targets[i].id));
+    buf_add(&names, shown ? SPAN(".") : SPAN(" No model here does."));
+    struct span text = arena_copy(arena, buf_span(&names));
+    buf_deinit(&names);
+    return text;
+}
+
+static bool can_not(struct span name, struct span param, const char *what, struct span more,
+                    struct arena *arena, struct api_error *error) {
+    *error = api_error(ERROR_INVALID_REQUEST,
+                       arena_printf(arena, "The model '%.*s' %s.%.*s",
+                                    SPAN_ARGS(utf8_cut(name, SHOWN_MAX)), what, SPAN_ARGS(more)));
+    error->param = param;
+    return false;
+}
+
+/* Whether any target of a name is of the kind the endpoint needs. */
+static bool name_serves(const struct snapshot *snap, const struct facts *facts, struct span name,
+                        struct span param, struct arena *arena, struct api_error *error) {
+    bool embeds = facts->uses & ABILITY_EMBEDDINGS;
+    struct list list = { .n = 0 };
+    if (is_auto(name)) {
+        if (!embeds)
+            return true;
+        *error = api_error(ERROR_INVALID_REQUEST,
+                           arena_printf(arena, "Embeddings need a model by name.%.*s",
+                                        SPAN_ARGS(embedders(snap, arena))));
+        error->param = param;
+        return false;
+    }
+    add_with_chain(&list, snap, name, arena);
+    if (any_serves(&list, facts->uses))
+        return true;
+    return embeds ? can_not(name, param, "does not embed", embedders(snap, arena), arena, error)
+                  : can_not(name, param, "only embeds", SPAN(""), arena, error);
+}
+
+bool reach_names(const struct snapshot *snap, struct facts *facts, struct arena *arena,
+                 struct api_error *error) {
+    replace_retired(snap, facts, arena);
+    for (size_t i = 0; i < facts->n_models; i++)
+        if (!reach_name(snap, facts->models[i], SPAN("models"), arena, error) ||
+            !name_serves(snap, facts, facts->models[i], SPAN("models"), arena, error))
+            return false;
+    return reach_name(snap, facts->model, SPAN("model"), arena, error) &&
+           (facts->n_models || name_serves(snap, facts, facts->model, SPAN("model"), arena, error));
+}
+
 static void add_requested(struct list *list, const struct snapshot *snap, const struct facts *facts,
                           struct arena *arena, bool with_chains) {
     void (*add)(struct list *, const struct snapshot *, struct span, struct arena *) =
@@ -162,7 +302,8 @@ static void add_cheapest(struct list *list, const struct snapshot *snap,
             bool there = false;
             for (size_t j = 0; j < list->n; j++)
                 there |= list->at[j] == t;
-            if (there || (facts->uses & ~t->abilities) ||
+            if (there || !serves(t, facts->uses) ||
+                (facts->uses & ~t->abilities & ~(uint32_t)ABILITY_CHAT) ||
                 (t->context && t->context < facts->input_tokens))
                 continue;
             if (!best || price_order(t) < price_order(best))
@@ -172,6 +313,15 @@ static void add_cheapest(struct list *list, const struct snapshot *snap,
             return;
         list->at[list->n++] = best;
     }
+}
+
+/* Leaves out whoever can not do at all what the endpoint is for. */
+static void keep_serving(struct list *list, uint32_t uses) {
+    size_t kept = 0;
+    for (size_t i = 0; i < list->n; i++)
+        if (serves(list->at[i], uses))
+            list->at[kept++] = list->at[i];
+    list->n = kept;
 }
 
 static void make_chain(const struct list *list, struct arena *arena, struct chain *chain) {
@@ -186,8 +336,10 @@ void reach_fallback(const struct snapshot *snap, const struct facts *facts, stru
     struct list list = { .n = 0 };
     for (size_t i = 0; i < snap->config.n_fallback; i++)
         add_with_chain(&list, snap, snap->config.fallback[i], arena);
+    keep_serving(&list, facts->uses);
     if (list.n == 0)
         add_requested(&list, snap, facts, arena, true);
+    keep_serving(&list, facts->uses);
     if (list.n == 0)
         add_cheapest(&list, snap, facts);
     *chain = reach_chain();
@@ -202,6 +354,7 @@ static void list_named(struct list *named, const struct snapshot *snap, const st
     add_requested(named, snap, facts, arena, false);
     if (named->n == 0) /* a configured chain may be all there is of a name */
         add_requested(named, snap, facts, arena, true);
+    keep_serving(named, facts->uses);
 }
 
 static bool has(const struct list *list, const struct target *target) {
@@ -211,10 +364,12 @@ static bool has(const struct list *list, const struct target *target) {
     return false;
 }
 
-static void keep_named(const struct list *named, struct chain *chain) {
+/* Keeps the steps that can serve and, where anything is named, are of it. */
+static void keep_allowed(const struct list *named, uint32_t uses, struct chain *chain) {
     size_t kept = 0;
     for (size_t i = 0; i < chain->n_steps; i++)
-        if (has(named, chain->steps[i].target))
+        if (serves(chain->steps[i].target, uses) &&
+            (!named->n || has(named, chain->steps[i].target)))
             chain->steps[kept++] = chain->steps[i];
     chain->n_steps = kept;
 }
@@ -225,10 +380,8 @@ void reach_enforce(const struct snapshot *snap, const struct facts *facts, struc
     if (!chain->n_steps)
         return;
     list_named(&named, snap, facts, arena);
-    if (!named.n)
-        return;
-    keep_named(&named, chain);
-    if (!chain->n_steps)
+    keep_allowed(&named, facts->uses, chain);
+    if (!chain->n_steps && named.n)
         make_chain(&named, arena, chain);
 }
 
@@ -236,6 +389,5 @@ void reach_filter(const struct snapshot *snap, const struct facts *facts, struct
                   struct chain *chain) {
     struct list named = { .n = 0 };
     list_named(&named, snap, facts, arena);
-    if (named.n)
-        keep_named(&named, chain);
+    keep_allowed(&named, facts->uses, chain);
 }

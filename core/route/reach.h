@@ -19,11 +19,13 @@ bool reach_policy(const struct snapshot *snap, struct facts *facts, struct span 
                   struct arena *arena, struct span *policy, struct api_error *error);
 
 /* Whether every model the client names is known: a target, a model, an alias, provider/any-id, a
- * configured chain, or auto. False with `*error`, which gives near names. */
-bool reach_names(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
+ * configured chain, or auto; and can do what the endpoint is for, embed or answer. A retired model
+ * is replaced in the facts where that is configured (facts->replaced), else the error says by what.
+ * False with `*error`, which gives near names. */
+bool reach_names(const struct snapshot *snap, struct facts *facts, struct arena *arena,
                  struct api_error *error);
 
-/* The same for one name, which stands in `param`. */
+/* Whether one name is known, which stands in `param`. */
 bool reach_name(const struct snapshot *snap, struct span name, struct span param,
                 struct arena *arena, struct api_error *error);
 
@@ -32,9 +34,10 @@ bool reach_name(const struct snapshot *snap, struct span name, struct span param
 void reach_fallback(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
                     struct chain *chain);
 
-/* Keeps a strict request to the models it names (for the name of a configured chain: to its
- * targets): other steps go, and where none is left, the named targets are the chain. An empty chain
- * stays empty: that was an answer. */
+/* Takes out steps that can not do what the endpoint is for (embeddings go to no target that does
+ * not embed, or whose provider does not speak them), and keeps a strict request to the models it
+ * names (for the name of a configured chain: to its targets): other steps go, and where none is
+ * left, the named targets are the chain. An empty chain stays empty: that was an answer. */
 void reach_enforce(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
                    struct chain *chain);
 

@@ -175,13 +175,15 @@ static void set_limits(lua_State *L, const struct facts *facts) {
 /* What the library looks at in every call. Everything else waits until it is read: most policies read
  * little, and a table that is filled for nothing costs more than the decision. */
 void push_request(lua_State *L, const struct facts *facts) {
-    lua_createtable(L, 0, 8);
+    lua_createtable(L, 0, 9);
     set_span(L, "model", facts->model);
     set_list(L, "models", facts->models, facts->n_models);
     set_bool(L, "stream", facts->stream);
     set_bool(L, "strict", facts->strict);
     set_tokens(L, facts);
-    set_abilities(L, "uses", facts->uses);
+    /* That a model answers at all goes without saying: able() asks for it, policies need not see it. */
+    set_abilities(L, "uses", facts->uses & ~(uint32_t)ABILITY_CHAT);
+    set_bool(L, "chat", facts->uses & ABILITY_CHAT);
     set_limits(L, facts);
 }
 

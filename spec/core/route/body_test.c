@@ -1,500 +1,176 @@
-/* What is read out of a client's body, what is refused, and what goes up in its place. */
-#include "base/ability.h"
-#include "route/body.h"
-#include "support/unit.h"
+/* What all dialects have in common: model, models and route, nulls, what stands twice, nesting, who
+ * the session is, and that nothing goes up changed but what must. */
+#include "body_unit.h"
 
-static struct json_parser *parser;
-static struct arena arena;
-static struct facts facts;
-static struct body body;
-static struct api_error error;
+static enum dialect spoken;
 
-static int set_up(void **state) {
-    parser = json_parser_new();
-    arena_init(&arena, 4096);
-    return 0;
+static enum dialect unit_dialect(void) {
+    return spoken;
 }
 
-static int tear_down(void **state) {
-    json_parser_free(parser);
-    arena_deinit(&arena);
-    return 0;
+/* The smallest body of each dialect without its braces and model, its text, and its own name for a
+ * bound of the answer. */
+static const struct {
+    enum dialect dialect;
+    const char *members, *text, *bound;
+} each[] = {
+    { DIALECT_OPENAI_CHAT, "\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]", "Hi",
+      "max_tokens" },
+    { DIALECT_OPENAI_RESPONSES, "\"input\":\"Hi\"", "Hi", "max_output_tokens" },
+    { DIALECT_ANTHROPIC_MESSAGES,
+      "\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]", "Hi", NULL },
+    { DIALECT_OPENAI_COMPLETIONS, "\"prompt\":\"Hi\"", "Hi", "max_tokens" },
+    { DIALECT_OPENAI_EMBEDDINGS, "\"input\":\"Hi\"", "Hi", NULL },
+};
+enum { EACH = sizeof each / sizeof *each };
+
+/* A body of one of them, with `first` before its own members and `last` behind them. */
+static const char *make(size_t i, const char *first, const char *last) {
+    spoken = each[i].dialect;
+    struct span text = arena_printf(&arena, "{%s%s%s}", first, each[i].members, last);
+    return arena_copy(&arena, text).at;
 }
 
-static bool read_text(struct span text) {
-    facts = (struct facts){ .dialect = DIALECT_OPENAI_CHAT };
-    return body_read(parser, text, &facts, &arena, &body, &error);
-}
+#define MODEL "\"model\":\"m\","
 
-static void read_ok(const char *text) {
-    if (!read_text(span_of(text)))
-        fail_msg("refused: %.*s: %s", SPAN_ARGS(error.message), text);
-}
-
-#define HI "\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]"
-#define WITH(more) "{\"model\":\"gpt-4o\"," HI "," more "}"
-
-/* --- facts --- */
-
-static void reads_the_smallest_request(void **state) {
-    read_ok("{\"model\":\"gpt-4o\"," HI "}");
-    assert_span(facts.model, "gpt-4o");
-    assert_int_equal(facts.n_models, 0);
-    assert_false(facts.stream);
-    assert_int_equal(facts.uses, 0);
-    assert_int_equal(facts.max_tokens, 0);
-    assert_int_equal(facts.turns, 1);
-    assert_span(facts.last_role, "user");
-    assert_span(facts.text, "Hi");
-    assert_span(facts.system, NULL);
-    assert_span(facts.user, NULL);
-    assert_span(facts.session, NULL);
-    assert_span(facts.tool_choice, NULL);
-    assert_int_equal(facts.tool_results, 0);
-    assert_int_equal(facts.input_tokens, 1 + 4);
-    assert_false(body.stream);
-    assert_false(body.asks_usage);
-}
-
-static void reads_an_agents_request(void **state) {
-    read_ok(
-        "{\"mod\\u0065l\":\"gpt-4o\",\"stream\":true,\"stream_options\":{\"include_usage\":true},"
-        "\"max_tokens\":50,"
-        "\"max_completion_tokens\":70,\"n\":2,\"prompt_cache_key\":\"s1\",\"user\":\"u\",\"safety_"
-        "identifier\":\"si\","
-        "\"reasoning_effort\":\"high\",\"response_format\":{\"type\":\"json_schema\",\"json_"
-        "schema\":{}},"
-        "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"search\",\"parameters\":{}}},"
-        "{\"type\":\"custom\",\"custom\":{\"name\":\"patch\"}}],"
-        "\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"search\"}},"
-        "\"messages\":[{\"role\":\"developer\",\"content\":[{\"type\":\"text\",\"text\":\"Be\"},{"
-        "\"type\":\"text\",\"text\":"
-        "\"brief\"}]},{\"role\":\"system\",\"content\":\"second\"},{\"role\":\"user\",\"content\":"
-        "\"one\"},"
-        "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"two\"},{\"type\":\"image_"
-        "url\",\"image_url\":"
-        "{\"url\":\"http://x/"
-        "y.png\"}}]},{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c1\"},"
-        "{\"id\":\"c2\"}]},{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":\"r1\"},"
-        "{\"role\":\"tool\",\"tool_call_id\":\"c2\",\"content\":[{\"type\":\"text\",\"text\":"
-        "\"r2\"}]}]}");
-    assert_span(facts.model, "gpt-4o");
-    assert_true(facts.stream);
-    assert_true(body.asks_usage);
-    assert_int_equal(facts.max_tokens, 70);
-    assert_int_equal(facts.output_tokens, 140);
-    assert_span(facts.session, "s1");
-    assert_span(facts.user, "si");
-    assert_int_equal(facts.uses,
-                     ABILITY_TOOLS | ABILITY_IMAGES | ABILITY_JSON_SCHEMA | ABILITY_REASONING);
-    assert_int_equal(facts.n_tool_names, 2);
-    assert_span(facts.tool_names[0], "search");
-    assert_span(facts.tool_names[1], "patch");
-    assert_span(facts.tool_choice, "search");
-    assert_span(facts.last_role, "tool");
-    assert_int_equal(facts.tool_results, 2);
-    assert_int_equal(facts.turns, 2);
-    assert_span(facts.text, "two");
-    assert_span(facts.system, "Be\nbrief");
-}
-
-static void sees_what_is_used(void **state) {
-    static const struct {
-        const char *text;
-        uint32_t uses;
-    } cases[] = {
-        { WITH("\"tools\":[]"), 0 },
-        { WITH("\"functions\":[{\"name\":\"f\"}]"), ABILITY_TOOLS },
-        { WITH("\"response_format\":{\"type\":\"json_object\"}"), 0 },
-        { WITH("\"reasoning_effort\":\"none\""), 0 },
-        { WITH("\"reasoning_effort\":\"low\""), ABILITY_REASONING },
-        { WITH("\"reasoning\":{\"effort\":\"high\"}"), ABILITY_REASONING },
-        { WITH("\"reasoning\":{\"enabled\":false}"), 0 },
-        { WITH("\"reasoning\":null"), 0 },
-        { WITH("\"modalities\":[\"text\",\"audio\"]"), ABILITY_AUDIO },
-        { WITH("\"modalities\":[\"text\"]"), 0 },
-        { "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_"
-          "audio\",\"input_audio\":{\"data\":"
-          "\"UklG\",\"format\":\"wav\"}}]}]}",
-          ABILITY_AUDIO },
-        { "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"file\","
-          "\"file\":{\"file_id\":\"f\"}}]}]}",
-          ABILITY_FILES },
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        read_ok(cases[i].text);
-        assert_int_equal(facts.uses, cases[i].uses);
+static void each_dialect_reads_its_smallest(void **state) {
+    for (size_t i = 0; i < EACH; i++) {
+        unit_reads(make(i, MODEL, ""));
+        bool embeds = spoken == DIALECT_OPENAI_EMBEDDINGS;
+        assert_span(facts.model, "m");
+        assert_span(facts.text, each[i].text);
+        assert_span(facts.last_role, embeds ? NULL : "user");
+        assert_int_equal(facts.turns, !embeds);
+        assert_int_equal(facts.uses, embeds ? ABILITY_EMBEDDINGS : ABILITY_CHAT);
+        assert_int_equal(facts.strict, embeds);
+        assert_int_equal(facts.input_bytes, 2);
+        assert_true(facts.input_tokens >= 1 && facts.input_tokens <= 5);
+        assert_span(facts.session, NULL);
+        assert_span(facts.user, NULL);
+        assert_false(facts.stream);
+        assert_int_equal(body.dialect, spoken);
     }
 }
 
-static void reads_tool_choices(void **state) {
-    static const struct {
-        const char *text, *choice;
-    } cases[] = {
-        { WITH("\"tool_choice\":\"required\""), "required" },
-        { WITH("\"tool_choice\":{\"type\":\"custom\",\"custom\":{\"name\":\"p\"}}"), "p" },
-        { WITH("\"tool_choice\":{\"type\":\"allowed_tools\",\"allowed_tools\":{\"mode\":\"auto\","
-               "\"tools\":[]}}"),
-          "auto" },
-        { WITH("\"function_call\":{\"name\":\"old\"}"), "old" },
-        { WITH("\"function_call\":\"none\""), "none" },
-        { WITH("\"tool_choice\":null"), NULL },
-        { WITH("\"tool_choice\":{}"), NULL },
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        read_ok(cases[i].text);
-        assert_span(facts.tool_choice, cases[i].choice);
+static void each_needs_a_model(void **state) {
+    for (size_t i = 0; i < EACH; i++) {
+        unit_refuses(make(i, "", ""), "model");
+        unit_refuses(make(i, "\"model\":null,", ""), "model");
+        unit_refuses(make(i, "\"model\":7,", ""), "model");
+        unit_refuses(make(i, "\"model\":\"a\\r\\nx-evil: 1\",", ""), "model");
+        unit_reads(make(i, "\"models\":[\"a\",\"b/c\"],", ""));
+        assert_span(facts.model, "a");
+        assert_int_equal(facts.n_models, 2);
     }
 }
 
-static void takes_null_for_absent(void **state) {
-    read_ok(WITH("\"stream\":null,\"stream_options\":null,\"max_tokens\":null,\"n\":null,\"tools\":"
-                 "null,\"stop\":null,"
-                 "\"user\":null,\"models\":null,\"temperature\":null,\"metadata\":null,\"response_"
-                 "format\":null"));
-    assert_false(facts.stream);
-    assert_int_equal(facts.max_tokens, 0);
-    assert_int_equal(facts.n_tool_names, 0);
-    assert_span(facts.user, NULL);
-    assert_int_equal(facts.n_models, 0);
-}
-
-static void takes_the_first_user_there_is(void **state) {
-    read_ok(WITH("\"metadata\":{\"user_id\":\"m\"}"));
-    assert_span(facts.user, "m");
-    read_ok(WITH("\"metadata\":{\"user_id\":\"m\"},\"user\":\"u\""));
-    assert_span(facts.user, "u");
-    read_ok(WITH("\"user\":\"\",\"metadata\":{\"user_id\":7}"));
-    assert_span(facts.user, NULL);
-}
-
-static void reads_the_clients_own_list(void **state) {
-    read_ok(WITH("\"models\":[\"a\",\"b/c\"]"));
-    assert_span(facts.model, "gpt-4o");
-    assert_int_equal(facts.n_models, 2);
-    assert_span(facts.models[1], "b/c");
-    read_ok("{\"models\":[\"first\",\"second\"]," HI "}");
-    assert_span(facts.model, "first");
-    read_ok(WITH("\"models\":[]"));
-    assert_int_equal(facts.n_models, 0);
-}
-
-static void keeps_what_the_head_said(void **state) {
-    const struct span named[] = { SPAN("from-head") };
-    facts = (struct facts){
-        .dialect = DIALECT_OPENAI_CHAT, .session = SPAN("head"), .models = named, .n_models = 1
-    };
-    struct span text = SPAN("{\"models\":[\"a\",\"b\"],\"prompt_cache_key\":\"body\"," HI "}");
-    assert_true(body_read(parser, text, &facts, &arena, &body, &error));
-    assert_span(facts.session, "head");
-    assert_int_equal(facts.n_models, 1);
-    assert_span(facts.models[0], "from-head");
-    assert_span(facts.model, "from-head");
-}
-
-static void estimates_tokens(void **state) {
-    struct buf b = { 0 };
-    buf_add(&b, SPAN("{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\""));
-    for (int i = 0; i < 400; i++)
-        buf_add(&b, SPAN("0123456789"));
-    buf_add(&b, SPAN("\"}]}"));
-    assert_true(read_text(buf_span(&b)));
-    assert_int_equal(facts.input_tokens, 1000 + 4);
-    assert_true(facts.output_tokens > 0);
-    buf_deinit(&b);
-    read_ok(
-        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\","
-        "\"image_url\":{\"url\":\"data:"
-        "image/"
-        "png;base64,"
-        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}}]}]}");
-    assert_int_equal(facts.input_tokens, 1000 + 4); /* a picture, not its base64 */
-    read_ok(WITH("\"max_tokens\":9223372036854775807,\"n\":9223372036854775807"));
-    assert_int_equal(facts.max_tokens, UINT32_MAX); /* no sum of it overflows */
-}
-
-static void bounds_texts_between_characters(void **state) {
-    struct buf b = { 0 };
-    buf_add(&b, SPAN("{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":[{\"type\":"
-                     "\"text\",\"text\":\"a\"},"
-                     "{\"type\":\"text\",\"text\":\""));
-    for (int i = 0; i < 6000; i++)
-        buf_add(&b, SPAN("\xe2\x82\xac"));
-    buf_add(&b, SPAN("\"}]},{\"role\":\"user\",\"content\":\""));
-    for (int i = 0; i < 6000; i++)
-        buf_add(&b, SPAN("\xe2\x82\xac"));
-    buf_add(&b, SPAN("\"}]}"));
-    assert_true(read_text(buf_span(&b)));
-    assert_int_equal(facts.text.len, FACTS_TEXT_MAX / 3 * 3);
-    assert_int_equal(facts.system.len, 2 + (FACTS_TEXT_MAX - 2) / 3 * 3);
-    buf_deinit(&b);
-}
-
-static void last_user_text_is_the_last_with_text(void **state) {
-    read_ok("{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"question\"},{\"role\":"
-            "\"assistant\",\"content\":\"a\"},"
-            "{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"http:"
-            "//x\"}}]}]}");
-    assert_span(facts.text, "question");
-    assert_int_equal(facts.turns, 2);
-}
-
-/* --- refusals --- */
-
-static void names_what_is_wrong(void **state) {
-    static const struct {
-        const char *text, *param;
-    } cases[] = {
-        { "", NULL },
-        { "not json", NULL },
-        { "{\"model\":\"m\",", NULL },
-        { "[]", NULL },
-        { "\"model\"", NULL },
-        { "{}", "model" },
-        { "{" HI "}", "model" },
-        { "{\"model\":null," HI "}", "model" },
-        { "{\"model\":7," HI "}", "model" },
-        { "{\"model\":\"\"," HI "}", "model" },
-        { "{\"model\":\"a\\r\\nx-evil: 1\"," HI "}", "model" },
-        { "{\"model\":\"a\\u0000\"," HI "}", "model" },
-        { "{\"model\":\"m\"}", "messages" },
-        { "{\"model\":\"m\",\"messages\":null}", "messages" },
-        { "{\"model\":\"m\",\"messages\":{}}", "messages" },
-        { "{\"model\":\"m\",\"messages\":\"hi\"}", "messages" },
-        { "{\"model\":\"m\",\"messages\":[]}", "messages" },
-        { "{\"model\":\"m\",\"messages\":[\"hi\"]}", "messages[0]" },
-        { "{\"model\":\"m\",\"messages\":[{\"content\":\"hi\"}]}", "messages[0].role" },
-        { "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":7}]}",
-          "messages[1].role" },
-        { "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":7}]}",
-          "messages[0].content" },
-        { "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[\"a\"]}]}",
-          "messages[0].content" },
-        { "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":{\"type\":\"text\"}}]}",
-          "messages[0].content" },
-        { WITH("\"models\":\"a\""), "models" },
-        { WITH("\"models\":[\"a\",7]"), "models[1]" },
-        { WITH("\"stream\":\"true\""), "stream" },
-        { WITH("\"stream\":1"), "stream" },
-        { WITH("\"stream_options\":true"), "stream_options" },
-        { WITH("\"n\":1.5"), "n" },
-        { WITH("\"n\":0"), "n" },
-        { WITH("\"max_tokens\":0"), "max_tokens" },
-        { WITH("\"max_tokens\":-1"), "max_tokens" },
-        { WITH("\"max_tokens\":\"100\""), "max_tokens" },
-        { WITH("\"max_tokens\":1e999"), "max_tokens" },
-        { WITH("\"max_completion_tokens\":2.5"), "max_completion_tokens" },
-        { WITH("\"temperature\":\"hot\""), "temperature" },
-        { WITH("\"top_p\":true"), "top_p" },
-        { WITH("\"tools\":{}"), "tools" },
-        { WITH("\"tools\":[\"search\"]"), "tools[0]" },
-        { WITH("\"functions\":[{\"name\":\"f\"},1]"), "functions[1]" },
-        { WITH("\"tool_choice\":7"), "tool_choice" },
-        { WITH("\"stop\":7"), "stop" },
-        { WITH("\"stop\":[\"a\",7]"), "stop" },
-        { WITH("\"response_format\":\"json\""), "response_format" },
-        { WITH("\"user\":7"), "user" },
-        { WITH("\"metadata\":[]"), "metadata" },
-        { WITH("\"logit_bias\":[]"), "logit_bias" },
-        { WITH("\"model\":\"again\""), "model" },
-        { WITH("\"m\\u006fdel\":\"again\""), "model" },
-        { WITH("\"temperature\":1,\"temperature\":2"), "temperature" },
-        { WITH("\"stream\":true,\"stream_options\":{\"include_usage\":true,\"include_usage\":"
-               "false}"),
-          "stream_options.include_usage" },
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        if (read_text(span_of(cases[i].text)))
-            fail_msg("accepted: %s", cases[i].text);
-        assert_int_equal(error.code, ERROR_INVALID_REQUEST);
-        assert_int_equal(error_status(&error), 400);
-        assert_span(error.param, cases[i].param);
-        assert_true(error.message.len > 0 && error.message.at[error.message.len - 1] == '.');
-        if (cases[i].param)
-            assert_non_null(memmem(error.message.at, error.message.len, cases[i].param,
-                                   strlen(cases[i].param)));
+static void a_null_is_nothing_in_each(void **state) {
+    for (size_t i = 0; i < EACH; i++) {
+        unit_reads(make(i, MODEL, ",\"stream\":null,\"models\":null,\"route\":null,\"user\":null"));
+        assert_false(facts.stream);
+        assert_int_equal(facts.n_models, 0);
     }
 }
 
-static void leaves_to_the_provider_what_is_its_own(void **state) {
-    read_ok(WITH("\"x\":1,\"x\":2")); /* nothing we read */
-    read_ok(
-        WITH("\"temperature\":99,\"service_tier\":\"gold\",\"thinking\":{\"type\":\"disabled\"}"));
-    read_ok(WITH("\"seed\":123456789012345678901234567890"));
-    read_ok("{\"model\":\"m\",\"messages\":[{\"role\":\"critic\",\"content\":[{\"type\":"
-            "\"hologram\"}]}]}");
-    read_ok("{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"\\ud83d\"}]}");
+static void what_stands_twice_is_refused_in_each(void **state) {
+    for (size_t i = 0; i < EACH; i++) {
+        unit_refuses(make(i, MODEL, ",\"m\\u006fdel\":\"again\""), "model");
+        unit_refuses(make(i, MODEL, ",\"stream\":false,\"stream\":false"), "stream");
+        unit_refuses(make(i, MODEL, ",\"route\":1,\"route\":1"), "route");
+        unit_reads(make(i, MODEL, ",\"x\":1,\"x\":2")); /* nothing we read */
+    }
 }
 
-static void refuses_every_cut(void **state) {
-    const char *text =
-        WITH("\"stream\":true,\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]");
-    for (size_t len = 0; len < strlen(text); len++)
-        assert_false(read_text((struct span){ text, len }));
-    read_ok(text);
+static void wrong_types_are_named_in_each(void **state) {
+    for (size_t i = 0; i < EACH; i++) {
+        bool dotted = each[i].dialect == DIALECT_ANTHROPIC_MESSAGES;
+        unit_refuses(make(i, MODEL, ",\"stream\":\"yes\""), "stream");
+        unit_refuses(make(i, MODEL, ",\"models\":[\"a\",7]"), dotted ? "models.1" : "models[1]");
+        if (each[i].bound)
+            unit_refuses(make(i, MODEL, arena_printf(&arena, ",\"%s\":-1", each[i].bound).at),
+                         each[i].bound);
+    }
 }
 
-static void refuses_depth(void **state) {
-    struct buf b = { 0 };
-    buf_add(&b, SPAN("{\"model\":\"m\"," HI ",\"x\":"));
-    for (int i = 0; i < 100000; i++)
-        buf_add_char(&b, '[');
-    assert_false(read_text(buf_span(&b)));
-    for (int i = 0; i < 100000; i++)
-        buf_add_char(&b, ']');
-    buf_add_char(&b, '}');
-    assert_false(read_text(buf_span(&b)));
-    assert_non_null(memmem(error.message.at, error.message.len, "256", 3));
-    buf_deinit(&b);
+static void no_beginning_of_a_body_is_one(void **state) {
+    for (size_t i = 0; i < EACH; i++)
+        unit_refuses_every_cut(make(i, MODEL, ",\"x\":{\"y\":[1,\"\\u00e9\"]}"));
 }
 
-/* --- what goes up --- */
-
-static void check_build(const char *text, struct span model, const struct pair *params, size_t n,
-                        bool ask_usage, const char *wanted) {
-    struct buf out = { 0 };
-    read_ok(text);
-    assert_int_equal(body_build(parser, &body, model, params, n, ask_usage, &out), 0);
-    assert_span(buf_span(&out), wanted);
-    buf_deinit(&out);
+static void nothing_changes_but_what_must(void **state) {
+    for (size_t i = 0; i < EACH; i++) {
+        const char *sent = make(i, "\"model\" : \"m\" ,\n \"models\":[\"a\"],\"x\":[1 , 2.0e0],",
+                                " , \"route\" : 1, \"y\":{\"b\":null} ");
+        const char *up =
+            make(i, "\"model\" : \"up\\\"1\" ,\n \"x\":[1 , 2.0e0],", " , \"y\":{\"b\":null} ");
+        unit_builds(sent, SPAN("up\"1"), NULL, 0, true, up);
+        unit_builds(make(i, "\"models\":[\"a\"],", ""), SPAN("up"), NULL, 0, false,
+                    make(i, "", ",\"model\":\"up\""));
+    }
 }
 
-static void changes_only_the_model(void **state) {
-    check_build("{ \"x\": [1 , 2.0],\"model\" : \"gpt-4o\" ,\n " HI ", \"y\":{\"b\":1e2}}\n",
-                SPAN("vendor/gpt\"4o"), NULL, 0, true,
-                "{ \"x\": [1 , 2.0],\"model\" : \"vendor/gpt\\\"4o\" ,\n " HI
-                ", \"y\":{\"b\":1e2}}\n");
+/* Only where usage is a wish is it wished for. */
+static void streams_are_asked_for_usage_where_there_is_a_word_for_it(void **state) {
+    for (size_t i = 0; i < EACH; i++) {
+        bool wish =
+            each[i].dialect == DIALECT_OPENAI_CHAT || each[i].dialect == DIALECT_OPENAI_COMPLETIONS;
+        if (each[i].dialect == DIALECT_OPENAI_EMBEDDINGS)
+            continue;
+        unit_builds(make(i, MODEL, ",\"stream\":true"), SPAN("up"), NULL, 0, true,
+                    make(i, "\"model\":\"up\",",
+                         wish ? ",\"stream\":true,\"stream_options\":{\"include_usage\":true}"
+                              : ",\"stream\":true"));
+        assert_true(facts.stream && body.stream);
+    }
 }
 
-static void takes_router_fields_out(void **state) {
-    check_build("{\"models\":[\"a\",\"b\"]," HI ",\"route\":\"fallback\"}", SPAN("up"), NULL, 0,
-                false, "{" HI ",\"model\":\"up\"}");
-    check_build("{\"route\":1,\"model\":\"m\",\"mod\\u0065ls\":[\"a\"]," HI "}", SPAN("up"), NULL,
-                0, false, "{\"model\":\"up\"," HI "}");
+static void params_are_written_where_they_are_the_dialects_own_names(void **state) {
+    assert_true(body_takes_params(DIALECT_OPENAI_CHAT));
+    assert_true(body_takes_params(DIALECT_OPENAI_COMPLETIONS));
+    assert_false(body_takes_params(DIALECT_OPENAI_RESPONSES));
+    assert_false(body_takes_params(DIALECT_ANTHROPIC_MESSAGES));
+    assert_false(body_takes_params(DIALECT_OPENAI_EMBEDDINGS));
 }
 
-static void asks_for_usage(void **state) {
-    check_build(WITH("\"stream\":true"), SPAN("up"), NULL, 0, true,
-                "{\"model\":\"up\"," HI
-                ",\"stream\":true,\"stream_options\":{\"include_usage\":true}}");
-    check_build(WITH("\"stream\":true"), SPAN("up"), NULL, 0, false,
-                "{\"model\":\"up\"," HI ",\"stream\":true}");
-    check_build(WITH("\"stream\":false"), SPAN("up"), NULL, 0, true,
-                "{\"model\":\"up\"," HI ",\"stream\":false}");
-    check_build(WITH("\"stream_options\" : { \"include_obfuscation\" : false } ,\"stream\":true"),
-                SPAN("up"), NULL, 0, true,
-                "{\"model\":\"up\"," HI
-                ",\"stream_options\" : { \"include_obfuscation\" : false,\"include_usage\":true } ,"
-                "\"stream\":true}");
-    assert_false(body.asks_usage);
-    check_build(WITH("\"stream_options\":{\"include_usage\": false,\"x\":1},\"stream\":true"),
-                SPAN("up"), NULL, 0, true,
-                "{\"model\":\"up\"," HI
-                ",\"stream_options\":{\"include_usage\": true,\"x\":1},\"stream\":true}");
-    check_build(WITH("\"stream_options\":{ \"include_usage\" :true},\"stream\":true"), SPAN("up"),
-                NULL, 0, true,
-                "{\"model\":\"up\"," HI
-                ",\"stream_options\":{ \"include_usage\" :true},\"stream\":true}");
-    assert_true(body.asks_usage);
-    check_build(WITH("\"stream_options\":null,\"stream\":true"), SPAN("up"), NULL, 0, true,
-                "{\"model\":\"up\"," HI
-                ",\"stream_options\":{\"include_usage\":true},\"stream\":true}");
+/* --- sessions --- */
+
+static struct span session_of(const char *text, const struct pair *headers, size_t n,
+                              struct span said) {
+    facts =
+        (struct facts){ .dialect = spoken, .headers = headers, .n_headers = n, .session = said };
+    assert_true(body_read(parser, span_of(text), &facts, &arena, &body, &error));
+    return facts.session;
 }
 
-static void applies_params(void **state) {
-    const struct pair params[] = {
-        { SPAN("temperature"), SPAN("0") }, { SPAN("top_k"), SPAN("40") },
-        { SPAN("user"), SPAN_NONE },        { SPAN("thinking"), SPAN("{\"a\":[]}") },
-        { SPAN("gone"), SPAN_NONE },
-    };
-    check_build(
-        WITH("\"temperature\":1.5,\"user\":\"u\",\"top_k\" : 1"), SPAN("up"), params, 5, false,
-        "{\"model\":\"up\"," HI ",\"temperature\":0,\"top_k\" : 40,\"thinking\":{\"a\":[]}}");
-    check_build("{\"model\":\"m\"," HI "}", SPAN("up"), params, 5, false,
-                "{\"model\":\"up\"," HI ",\"temperature\":0,\"top_k\":40,\"thinking\":{\"a\":[]}}");
-}
-
-static void keeps_reserved_fields_from_params(void **state) {
-    const struct pair params[] = {
-        { SPAN("model"), SPAN("\"evil\"") },    { SPAN("stream"), SPAN("false") },
-        { SPAN("stream_options"), SPAN_NONE },  { SPAN("route"), SPAN("1") },
-        { SPAN("models"), SPAN("[\"evil\"]") },
-    };
-    check_build(WITH("\"stream\":true"), SPAN("up"), params, 5, true,
-                "{\"model\":\"up\"," HI
-                ",\"stream\":true,\"stream_options\":{\"include_usage\":true}}");
-}
-
-static void bounds_under_the_clients_name(void **state) {
-    const struct pair old[] = { { SPAN("max_tokens"), SPAN("9") } };
-    const struct pair new[] = { { SPAN("max_completion_tokens"), SPAN("9") } };
-    check_build(WITH("\"max_completion_tokens\":100"), SPAN("up"), old, 1, false,
-                "{\"model\":\"up\"," HI ",\"max_completion_tokens\":9}");
-    check_build(WITH("\"max_tokens\":100"), SPAN("up"), new, 1, false,
-                "{\"model\":\"up\"," HI ",\"max_tokens\":9}");
-    check_build("{\"model\":\"m\"," HI "}", SPAN("up"), old, 1, false,
-                "{\"model\":\"up\"," HI ",\"max_tokens\":9}");
-    check_build("{\"model\":\"m\"," HI "}", SPAN("up"), new, 1, false,
-                "{\"model\":\"up\"," HI ",\"max_completion_tokens\":9}");
-}
-
-static void a_later_param_replaces_an_earlier(void **state) {
-    const struct pair params[] = { { SPAN("top_k"), SPAN("1") },
-                                   { SPAN("seed"), SPAN("1") },
-                                   { SPAN("top_k"), SPAN("2") },
-                                   { SPAN("seed"), SPAN("2") } };
-    check_build("{\"model\":\"m\"," HI "}", SPAN("up"), params, 4, false,
-                "{\"model\":\"up\"," HI ",\"top_k\":2,\"seed\":2}");
-}
-
-static void can_be_built_again(void **state) {
-    const struct pair params[] = { { SPAN("top_k"), SPAN("1") } };
-    struct buf a = { 0 }, b = { 0 };
-    struct json_value other;
-    read_ok(WITH("\"stream\":true"));
-    assert_int_equal(body_build(parser, &body, SPAN("up"), params, 1, true, &a), 0);
-    assert_int_equal(json_parse(parser, SPAN("[1,2,3]"), &other), 0); /* an answer came between */
-    assert_int_equal(body_build(parser, &body, SPAN("up"), params, 1, true, &b), 0);
-    assert_true(span_eq(buf_span(&a), buf_span(&b)));
-    buf_deinit(&a);
-    buf_deinit(&b);
-}
-
-static void tells_what_it_can_not_change(void **state) {
-    const struct pair params[] = { { SPAN("x"), SPAN("1") } };
-    struct buf out = { 0 };
-    read_ok(WITH("\"x\":1,\"x\":2"));
-    assert_int_equal(body_build(parser, &body, SPAN("up"), params, 1, true, &out), JSON_DUPLICATE);
-    assert_int_equal(out.len, 0);
-    buf_deinit(&out);
+static void an_agents_header_names_the_session_where_nothing_better_does(void **state) {
+    const struct pair claude[] = { { SPAN("x-claude-code-session-id"), SPAN("cc-1") } };
+    const struct pair codex[] = { { SPAN("x-other"), SPAN("1") },
+                                  { SPAN("session_id"), SPAN("cx-1") } };
+    const struct pair empty[] = { { SPAN("session_id"), SPAN("") } };
+    for (size_t i = 0; i < EACH; i++) {
+        const char *text = make(i, MODEL, "");
+        assert_span(session_of(text, claude, 1, SPAN_NONE), "cc-1");
+        assert_span(session_of(text, codex, 2, SPAN_NONE), "cx-1");
+        assert_span(session_of(text, codex, 2, SPAN("said")), "said");
+        assert_span(session_of(text, empty, 1, SPAN_NONE), NULL);
+    }
+    const char *keyed = make(1, MODEL, ",\"prompt_cache_key\":\"key\"");
+    assert_span(session_of(keyed, codex, 2, SPAN_NONE), "key");
+    assert_span(session_of(keyed, codex, 2, SPAN("said")), "said");
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_the_smallest_request),
-        cmocka_unit_test(reads_an_agents_request),
-        cmocka_unit_test(sees_what_is_used),
-        cmocka_unit_test(reads_tool_choices),
-        cmocka_unit_test(takes_null_for_absent),
-        cmocka_unit_test(takes_the_first_user_there_is),
-        cmocka_unit_test(reads_the_clients_own_list),
-        cmocka_unit_test(keeps_what_the_head_said),
-        cmocka_unit_test(estimates_tokens),
-        cmocka_unit_test(bounds_texts_between_characters),
-        cmocka_unit_test(last_user_text_is_the_last_with_text),
-        cmocka_unit_test(names_what_is_wrong),
-        cmocka_unit_test(leaves_to_the_provider_what_is_its_own),
-        cmocka_unit_test(refuses_every_cut),
-        cmocka_unit_test(refuses_depth),
-        cmocka_unit_test(changes_only_the_model),
-        cmocka_unit_test(takes_router_fields_out),
-        cmocka_unit_test(asks_for_usage),
-        cmocka_unit_test(applies_params),
-        cmocka_unit_test(keeps_reserved_fields_from_params),
-        cmocka_unit_test(bounds_under_the_clients_name),
-        cmocka_unit_test(a_later_param_replaces_an_earlier),
-        cmocka_unit_test(can_be_built_again),
-        cmocka_unit_test(tells_what_it_can_not_change),
+        cmocka_unit_test(each_dialect_reads_its_smallest),
+        cmocka_unit_test(each_needs_a_model),
+        cmocka_unit_test(a_null_is_nothing_in_each),
+        cmocka_unit_test(what_stands_twice_is_refused_in_each),
+        cmocka_unit_test(wrong_types_are_named_in_each),
+        cmocka_unit_test(no_beginning_of_a_body_is_one),
+        cmocka_unit_test(nothing_changes_but_what_must),
+        cmocka_unit_test(streams_are_asked_for_usage_where_there_is_a_word_for_it),
+        cmocka_unit_test(params_are_written_where_they_are_the_dialects_own_names),
+        cmocka_unit_test(an_agents_header_names_the_session_where_nothing_better_does),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, unit_set_up, unit_tear_down);
 }
