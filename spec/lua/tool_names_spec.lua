@@ -1,0 +1,35 @@
+local tool_names = require "perilune.tool_names"
+
+describe("tool_names", function()
+  it("leaves alone what can be written", function()
+    local names = tool_names.new("[^%w_-]", 64)
+    assert.equal("get_weather-2", names:of "get_weather-2")
+    assert.is_nil(names.back)
+  end)
+
+  it("writes the same name the same way, every time, and knows the way back", function()
+    local a, b = tool_names.new("[^%w_-]", 64), tool_names.new("[^%w_-]", 64)
+    local sent = a:of "files.read"
+    assert.matches("^files_read_%x%x%x%x%x%x%x%x$", sent)
+    assert.equal(sent, a:of "files.read")
+    assert.equal(sent, b:of "files.read")
+    assert.same({ [sent] = "files.read" }, a.back)
+  end)
+
+  it("keeps apart names that differ only in what can not be written, or behind the limit", function()
+    local names = tool_names.new("[^%w_-]", 64)
+    assert.are_not.equal(names:of "a.b", names:of "a/b")
+    local long = ("x"):rep(64)
+    local one, two = names:of(long .. "1"), names:of(long .. "2")
+    assert.are_not.equal(one, two)
+    assert.equal(64, #one)
+    assert.equal(long, names:of(long))
+  end)
+
+  it("begins a name as it must", function()
+    local names = tool_names.new("[^%w_-]", 64, "[%a_]")
+    assert.matches("^_1st_%x+$", names:of "1st")
+    assert.equal("first", names:of "first")
+    assert.matches("^__%x+$", names:of "")
+  end)
+end)
