@@ -1,8 +1,8 @@
-/* crypto.h - fingerprints and comparing secrets.
+/* crypto.h - fingerprints, signatures, and comparing secrets.
  *
  * Owns          nothing.
  * Fed by        policy texts, keys.
- * Feeds         versions, the key check.
+ * Feeds         versions, the key check, tokens of service accounts.
  * Must not know what is hashed. BearSSL does the work.
  *
  *   char hex[CRYPTO_SHA256_HEX];
@@ -12,6 +12,7 @@
 #ifndef PERILUNE_BASE_CRYPTO_H
 #define PERILUNE_BASE_CRYPTO_H
 
+#include "base/arena.h"
 #include "base/span.h"
 
 #define CRYPTO_SHA256_SIZE 32
@@ -26,6 +27,14 @@ void crypto_sha256_hex(const struct span *parts, size_t n, char out[CRYPTO_SHA25
 
 /* HMAC-SHA256 of `text` under `key`. */
 void crypto_hmac_sha256(struct span key, struct span text, unsigned char out[CRYPTO_SHA256_SIZE]);
+
+/* The RSASSA-PKCS1-v1_5 signature with SHA-256 of `text` (JWT's RS256: RFC 7518, section 3.3) by the
+ * private key in `pem` (PKCS #8 or PKCS #1). SPAN_NONE when that holds no RSA key. Two milliseconds
+ * for 2,048 bits. */
+struct span crypto_rs256(struct span pem, struct span text, struct arena *arena);
+
+/* Base64 with the URL's alphabet and without padding (RFC 4648, section 5). */
+struct span crypto_base64url(struct span bytes, struct arena *arena);
 
 /* Whether both are the same, in a time that tells nothing of where they differ, nor how long
  * `secret` is. */

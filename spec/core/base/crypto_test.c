@@ -1,6 +1,10 @@
 #include "base/crypto.h"
 #include "support/unit.h"
 
+#include <openssl/ec.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+
 static void hashes(void **state) {
     char hex[CRYPTO_SHA256_HEX];
     struct span parts[] = { SPAN("a"), SPAN(""), SPAN("bc") };
@@ -24,6 +28,63 @@ static void authenticates(void **state) {
     assert_memory_equal(out, wanted, sizeof wanted);
 }
 
+/* --- signatures, against OpenSSL's --- */
+
+static struct span pem_of(EVP_PKEY *key, BIO *bio) {
+    char *at;
+    PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL);
+    long len = BIO_get_mem_data(bio, &at);
+    return (struct span){ at, (size_t)len };
+}
+
+static void signs_as_others_do(void **state) {
+    EVP_PKEY *key = EVP_RSA_gen(2048);
+    BIO *bio = BIO_new(BIO_s_mem());
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    unsigned char wanted[256];
+    size_t len = sizeof wanted;
+    struct arena arena;
+    arena_init(&arena, 256);
+    EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, key);
+    assert_int_equal(EVP_DigestSign(context, wanted, &len, (const unsigned char *)"a.b", 3), 1);
+    struct span signature = crypto_rs256(pem_of(key, bio), SPAN("a.b"), &arena);
+    assert_int_equal(signature.len, len);
+    assert_memory_equal(signature.at, wanted, len);
+    EVP_MD_CTX_free(context);
+    BIO_free(bio);
+    EVP_PKEY_free(key);
+    arena_deinit(&arena);
+}
+
+static void signs_with_no_other_key(void **state) {
+    struct arena arena;
+    arena_init(&arena, 256);
+    assert_null(crypto_rs256(SPAN(""), SPAN("x"), &arena).at);
+    assert_null(crypto_rs256(SPAN("not a key"), SPAN("x"), &arena).at);
+    assert_null(crypto_rs256(SPAN("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
+                             SPAN("x"), &arena)
+                    .at);
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    BIO *bio = BIO_new(BIO_s_mem());
+    assert_null(crypto_rs256(pem_of(key, bio), SPAN("x"), &arena).at);
+    BIO_free(bio);
+    EVP_PKEY_free(key);
+    arena_deinit(&arena);
+}
+
+/* RFC 4648, section 10, without its padding. */
+static void writes_base64url(void **state) {
+    struct arena arena;
+    arena_init(&arena, 256);
+    assert_span(crypto_base64url(SPAN(""), &arena), "");
+    assert_span(crypto_base64url(SPAN("f"), &arena), "Zg");
+    assert_span(crypto_base64url(SPAN("fo"), &arena), "Zm8");
+    assert_span(crypto_base64url(SPAN("foo"), &arena), "Zm9v");
+    assert_span(crypto_base64url(SPAN("foobar"), &arena), "Zm9vYmFy");
+    assert_span(crypto_base64url(SPAN("\xfb\xff\xfe"), &arena), "-__-");
+    arena_deinit(&arena);
+}
+
 static void compares_secrets(void **state) {
     assert_true(crypto_equal(SPAN("sk-1"), SPAN("sk-1")));
     assert_false(crypto_equal(SPAN("sk-1"), SPAN("sk-2")));
@@ -36,6 +97,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hashes),
         cmocka_unit_test(authenticates),
+        cmocka_unit_test(signs_as_others_do),
+        cmocka_unit_test(signs_with_no_other_key),
+        cmocka_unit_test(writes_base64url),
         cmocka_unit_test(compares_secrets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
