@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/mock_serve.h"
+#include "cli/mock_words.h"
 
 #include <assert.h>
 #include <signal.h>
@@ -364,6 +365,8 @@ static int mock_main(const struct cli_call *call) {
     return serve_until_signal(call, &options);
 }
 
+#define HELP(kind, field, help) "  " help "\n"
+
 const struct cli_command mock_command = {
     .name = "mock",
     .summary = "serve made-up answers and every kind of failure",
@@ -372,44 +375,32 @@ const struct cli_command mock_command = {
                  { "script", 's', "FILE", "ask this Lua file what to do with each request" },
                  { "fault", 'f', "WORDS", "what a request that says nothing gets" } },
     .notes =
-        "It speaks Chat Completions under any prefix. What a request gets is said by the first of: "
-        "the\n"
-        "script, the header `x-mock: WORDS`, a path that begins with /~WORDS/ (so that a "
-        "provider's\n"
-        "base_url chooses it), --fault. WORDS are separated by ';', as in "
-        "status=429;retry_after=2\n"
+        "It speaks, under any prefix, Chat Completions, Responses, Messages and count_tokens, "
+        "Gemini's\n"
+        "generateContent, Bedrock's Converse, completions, embeddings and an OAuth token endpoint. "
+        "What a\n"
+        "request gets is said by the first of: the script, the header `x-mock: WORDS`, a path that "
+        "begins\n"
+        "with /~WORDS/ (so that a provider's base_url chooses it), --fault. WORDS are separated by "
+        "';', as\n"
+        "in status=429;retry_after=2\n"
         "\n"
-        "What a good answer looks like:\n"
-        "  content=TEXT  tokens=N  big=BYTES     what it says (\"You said: ...\")\n"
-        "  events=N  bytes=N  gap_ms=N           content events of a stream, their size, the pause "
-        "between\n"
-        "  reasoning  tool  extra  model=NAME    reasoning first, a tool call, unknown fields, "
-        "another model\n"
-        "  comment  ping_ms=N  crlf  bytewise    comments, line ends and writes of a stream\n"
-        "  headers=N  early_hints                a flood of headers, a 103 before the answer\n"
-        "\n"
-        "What goes wrong:\n"
-        "  status=N  code=  type=  message=      an error in OpenAI's shape\n"
-        "  retry_after=S  redirect=URL           headers\n"
-        "  html  garbage  gzip                   bodies: a page, broken JSON, compressed\n"
-        "  reset  hang  half_headers[=hang]      instead of an answer\n"
-        "  slow=MS  first_ms=MS                  before the answer, before a stream's first "
-        "content\n"
-        "  cut_event=N  cut_after=N              breaks off inside an event, ends early behind "
-        "one\n"
-        "  error_after=N                         an error event behind N content events\n"
-        "  cut=body  wrong_length                whole answers shorter or longer than they say\n"
-        "  no_usage no_finish no_done no_content what is missing\n"
-        "\n"
-        "Who gets it: fail_first=N (the first N requests with these words), every=N (each Nth),\n"
-        "name=TEXT (a name for counts and scripts).\n"
-        "\n"
-        "A script returns function(req) with req.n, method, path, provider, model, stream, headers "
-        "and\n"
-        "body; it returns a table of WORDS or nothing.\n"
-        "\n"
-        "GET /_mock/stats tells what was served, DELETE /_mock/stats forgets it; GET /_mock/last "
-        "and\n"
-        "/_mock/requests show requests as they came.\n",
+        "What a good answer looks like:\n" MOCK_SHAPE_WORDS(
+            HELP) "\n"
+                  "What vendors of Chat Completions do to it:\n" MOCK_QUIRK_WORDS(
+                      HELP) "\n"
+                            "What goes wrong:\n" MOCK_HARM_WORDS(
+                                HELP) "\n"
+                                      "Who gets it:\n" MOCK_TURN_WORDS(
+                                          HELP) "\n"
+                                                "A script returns function(req) with req.n, "
+                                                "method, path, provider, model, stream, headers "
+                                                "and\n"
+                                                "body; it returns a table of WORDS or nothing.\n"
+                                                "\n"
+                                                "GET /_mock/stats tells what was served, DELETE "
+                                                "/_mock/stats forgets it; GET /_mock/last "
+                                                "and\n"
+                                                "/_mock/requests show requests as they came.\n",
     .main = mock_main,
 };

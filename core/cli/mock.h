@@ -9,8 +9,9 @@
  *   m = mock_start("127.0.0.1:0", url, sizeof url);     // url: "http://127.0.0.1:PORT/v1"
  *   mock_stop(m);
  *
- * It speaks Chat Completions under any prefix (POST .../chat/completions, GET .../models). What it
- * answers is made from the request alone. mock_fault.h lists what else it can be asked for.
+ * It speaks all dialects under any prefix (mock_route.c lists the paths). What it answers is made
+ * from the request alone; requests a vendor would refuse, it refuses. mock_words.h lists what else
+ * it can be asked for.
  */
 #ifndef PERILUNE_CLI_MOCK_H
 #define PERILUNE_CLI_MOCK_H

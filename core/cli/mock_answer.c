@@ -1,19 +1,15 @@
-/* mock_answer.c - the JSON the mock speaks. */
+/* mock_answer.c - what the mock is asked and what it says, whatever the dialect. */
 #include "cli/mock_answer.h"
 
 #include <assert.h>
 
-/* Answers are the same for the same request, so it is always the same second. */
-#define CREATED "1750000000"
-
 /* ---- the request ---- */
 
-static int64_t tokens_of(size_t bytes) {
+int64_t mock_tokens_of(size_t bytes) {
     return (int64_t)((bytes + 3) / 4);
 }
 
-/* The text of a message's content, a string or a list of parts. Its bytes are added to *bytes. */
-static struct span content_text(struct json_value content, struct arena *arena, size_t *bytes) {
+struct span mock_content_text(struct json_value content, struct arena *arena, size_t *bytes) {
     if (json_type(content) == JSON_STRING) {
         struct span text = json_text(content);
         *bytes += text.len;
@@ -29,59 +25,31 @@ static struct span content_text(struct json_value content, struct arena *arena, 
     return text;
 }
 
-static void read_messages(struct mock_ask *ask, struct json_value messages, struct arena *arena) {
-    size_t bytes = 0;
-    struct span last = SPAN("");
-    for (struct json_iter it = json_iter(messages); json_next(&it);) {
-        struct span text = content_text(json_get(it.value, "content"), arena, &bytes);
-        if (span_eq(json_text(json_get(it.value, "role")), SPAN("user")))
-            last = text;
-    }
-    ask->text = arena_copy(arena, last.at ? last : SPAN(""));
-    ask->prompt_tokens = tokens_of(bytes) + (int64_t)json_count(messages) * 4;
+void mock_ask_tool(struct mock_ask *ask, struct json_value name, struct arena *arena) {
+    struct span text = json_text(name);
+    if (text.at && ask->n_tools < MOCK_TOOLS)
+        ask->tools[ask->n_tools++] = arena_copy(arena, text);
 }
 
-static int64_t read_limit(struct json_value root) {
+int64_t mock_limit(struct json_value v) {
     int64_t limit;
-    if (json_int(json_get(root, "max_completion_tokens"), &limit) && limit > 0)
-        return limit;
-    if (json_int(json_get(root, "max_tokens"), &limit) && limit > 0)
-        return limit;
-    return -1;
+    return json_int(v, &limit) && limit > 0 ? limit : -1;
 }
 
-static struct span first_tool(struct json_value tools, struct arena *arena) {
-    if (json_type(tools) != JSON_ARRAY)
-        return SPAN_NONE;
-    struct json_iter it = json_iter(tools);
-    if (!json_next(&it))
-        return SPAN_NONE;
-    return arena_copy(arena, json_text(json_get(json_get(it.value, "function"), "name")));
-}
-
-static bool refuse(struct mock_wrong *wrong, const char *param, const char *message) {
-    *wrong = (struct mock_wrong){ param, message };
+bool mock_refuse(struct mock_wrong *wrong, const char *param, const char *message) {
+    *wrong = (struct mock_wrong){ .param = span_of(param), .message = span_of(message) };
     return false;
 }
 
-bool mock_ask_read(struct mock_ask *ask, struct json_parser *parser, struct span body,
-                   struct arena *arena, struct mock_wrong *wrong) {
-    struct json_value root;
-    *ask = (struct mock_ask){ 0 };
-    if (json_parse(parser, body, &root) != 0 || json_type(root) != JSON_OBJECT)
-        return refuse(wrong, NULL, "The body is no JSON object.");
-    struct json_value model = json_get(root, "model"), messages = json_get(root, "messages");
-    if (json_type(model) != JSON_STRING)
-        return refuse(wrong, "model", "There must be a model, as a string.");
-    if (json_type(messages) != JSON_ARRAY || json_count(messages) == 0)
-        return refuse(wrong, "messages", "There must be messages, as a list that is not empty.");
-    ask->model = arena_copy(arena, json_text(model));
-    ask->stream = json_true(json_get(root, "stream"));
-    ask->include_usage = json_true(json_get(json_get(root, "stream_options"), "include_usage"));
-    ask->max_tokens = read_limit(root);
-    ask->tool = first_tool(json_get(root, "tools"), arena);
-    read_messages(ask, messages, arena);
-    return true;
+bool mock_ask_read(struct mock_ask *ask, const struct mock_dialect *dialect,
+                   struct json_parser *parser, struct mock_post *post, struct arena *arena,
+                   struct mock_wrong *wrong) {
+    *ask = (struct mock_ask){ .max_tokens = -1, .model = SPAN(""), .text = SPAN("") };
+    post->root = (struct json_value){ 0 };
+    if (!dialect->form &&
+        (json_parse(parser, post->body, &post->root) != 0 || json_type(post->root) != JSON_OBJECT))
+        return mock_refuse(wrong, NULL, "The body is no JSON object.");
+    return dialect->read(ask, post, arena, wrong);
 }
 
 /* ---- what to say ---- */
@@ -103,10 +71,10 @@ static size_t product(int64_t a, int64_t b) {
 
 static struct span choose_content(const struct mock_answer *a, struct arena *arena) {
     const struct mock_shape *shape = a->shape;
-    if (a->harm->no_content)
-        return SPAN("");
     if (shape->content.at)
         return shape->content;
+    if (shape->refusal)
+        return SPAN("I would rather not say that.");
     if (shape->big >= 0)
         return filler(arena, (size_t)shape->big);
     if (shape->tokens >= 0)
@@ -132,14 +100,69 @@ static size_t whole_letter(struct span s, size_t at) {
 /* Cut at the request's own limit, as a model would stop there. */
 static void limit_content(struct mock_answer *a) {
     int64_t max = a->ask->max_tokens;
-    if (max < 0 || tokens_of(a->content.len) <= max)
+    if (max < 0 || mock_tokens_of(a->content.len) <= max)
         return;
     size_t len = (size_t)max * 4;
     while (len && ((unsigned char)a->content.at[len] & 0xc0) == 0x80)
         len--;
     a->content.len = len;
-    a->finish = "length";
+    a->finish = MOCK_LENGTH;
 }
+
+/* ---- calls ---- */
+
+/* Two calls are never the same, so that mixing them up shows. */
+static struct span make_arguments(const struct mock_answer *a, size_t call, struct arena *arena) {
+    struct buf out = { 0 };
+    mock_put_text(&out, "{\"text\": ", a->ask->text);
+    if (call)
+        mock_put_named(&out, ", \"call\": ", (int64_t)call);
+    buf_add_char(&out, '}');
+    struct span text = arena_copy(arena, buf_span(&out));
+    buf_deinit(&out);
+    return text;
+}
+
+static void plan_calls(struct mock_answer *a, struct arena *arena) {
+    const struct mock_shape *shape = a->shape;
+    a->finish = MOCK_CALLS;
+    a->n_calls = shape->tools > 0 ? (size_t)shape->tools : 1;
+    a->arguments = arena_new_array(arena, struct span, a->n_calls);
+    for (size_t i = 0; i < a->n_calls; i++) {
+        if (shape->args_empty)
+            a->arguments[i] = SPAN("");
+        else
+            a->arguments[i] =
+                shape->tool_input.at ? shape->tool_input : make_arguments(a, i, arena);
+        a->completion_tokens += mock_tokens_of(a->arguments[i].len);
+    }
+}
+
+struct span mock_answer_tool(const struct mock_answer *a, size_t call) {
+    return a->ask->n_tools ? a->ask->tools[call % a->ask->n_tools] : SPAN("lookup");
+}
+
+struct span mock_answer_input(const struct mock_answer *a, size_t call) {
+    return a->arguments[call].len ? a->arguments[call] : SPAN("{}");
+}
+
+/* ---- blocks ---- */
+
+size_t mock_answer_blocks(const struct mock_answer *a) {
+    return (a->reasoning.len > 0) + (a->content.len > 0) + a->n_calls;
+}
+
+struct mock_block mock_answer_block(const struct mock_answer *a, size_t i) {
+    size_t before = 0;
+    if (a->reasoning.len && i == before++)
+        return (struct mock_block){ MOCK_REASONING, 0, a->reasoning };
+    if (a->content.len && i == before++)
+        return (struct mock_block){ a->shape->refusal ? MOCK_REFUSAL : MOCK_CONTENT, 0,
+                                    a->content };
+    return (struct mock_block){ MOCK_CALL, i - before, a->arguments[i - before] };
+}
+
+/* ---- pieces ---- */
 
 /* The end of the piece that begins at `from`. */
 static size_t piece_end(const struct mock_shape *shape, struct span s, size_t from, size_t left) {
@@ -155,287 +178,110 @@ static size_t piece_end(const struct mock_shape *shape, struct span s, size_t fr
     return at;
 }
 
-static size_t count_pieces(const struct mock_shape *shape, struct span s) {
+/* How a block is cut: a reasoning by word, a call whole where that is the dialect's way. */
+static struct mock_shape cut_of(const struct mock_answer *a, const struct mock_dialect *dialect,
+                                enum mock_kind kind) {
+    if (kind == MOCK_REASONING)
+        return (struct mock_shape){ .events = -1, .bytes = -1 };
+    if (kind == MOCK_CALL && (dialect->whole_calls || a->shape->args_object))
+        return (struct mock_shape){ .events = 1 };
+    return (struct mock_shape){ .events = a->shape->events, .bytes = a->shape->bytes };
+}
+
+/* The pieces of a block, written to `out` unless that is NULL; a call without arguments is one. */
+static size_t cut_block(const struct mock_answer *a, const struct mock_dialect *dialect, size_t i,
+                        struct mock_piece *out) {
+    struct mock_block block = mock_answer_block(a, i);
+    struct mock_shape shape = cut_of(a, dialect, block.kind);
+    struct span s = block.text;
     size_t n = 0;
-    for (size_t at = 0; at < s.len; n++)
-        at = piece_end(shape, s, at, (size_t)(shape->events > 0 ? shape->events : 0) - n);
+    for (size_t at = 0; at < s.len || (n == 0 && block.kind == MOCK_CALL); n++) {
+        size_t left = (size_t)(shape.events > 0 ? shape.events : 0) - n;
+        size_t end = s.len ? piece_end(&shape, s, at, left) : 0;
+        if (out)
+            out[n] = (struct mock_piece){ block.kind, n == 0, i, { s.at + at, end - at } };
+        at = end;
+    }
     return n;
 }
 
-static struct mock_piece *cut_pieces(const struct mock_shape *shape, enum mock_piece_kind kind,
-                                     struct span s, struct mock_piece *out) {
-    size_t n = 0;
-    for (size_t at = 0; at < s.len; n++) {
-        size_t end = piece_end(shape, s, at, (size_t)(shape->events > 0 ? shape->events : 0) - n);
-        *out++ = (struct mock_piece){ kind, { s.at + at, end - at } };
-        at = end;
-    }
-    return out;
-}
-
-static void plan_pieces(struct mock_answer *a, struct arena *arena) {
-    static const struct mock_shape by_word = { .events = -1, .bytes = -1 };
-    struct span said = a->tool.at ? a->arguments : a->content;
-    enum mock_piece_kind kind = a->tool.at ? MOCK_TOOL : MOCK_CONTENT;
-    a->n_pieces = count_pieces(&by_word, a->reasoning) + count_pieces(a->shape, said);
-    a->pieces = arena_alloc(arena, (a->n_pieces + 1) * sizeof *a->pieces);
-    struct mock_piece *next = cut_pieces(&by_word, MOCK_REASONING, a->reasoning, a->pieces);
-    next = cut_pieces(a->shape, kind, said, next);
-    assert((size_t)(next - a->pieces) == a->n_pieces);
-}
-
-static void plan_tool(struct mock_answer *a, struct arena *arena) {
-    struct buf arguments = { 0 };
-    a->tool = a->ask->tool.at ? a->ask->tool : SPAN("lookup");
-    a->finish = "tool_calls";
-    buf_append(&arguments, "{\"text\": ", 9);
-    buf_add_json(&arguments, a->ask->text);
-    buf_add_char(&arguments, '}');
-    a->arguments = arena_copy(arena, buf_span(&arguments));
-    buf_deinit(&arguments);
-}
-
-/* ---- JSON ---- */
-
-static void add_text(struct buf *out, const char *text) {
-    buf_append(out, text, strlen(text));
-}
-
-static void add_uint(struct buf *out, uint64_t n) {
-    char digits[20];
-    size_t len = 0;
-    do
-        digits[sizeof digits - ++len] = (char)('0' + n % 10);
-    while (n /= 10);
-    buf_append(out, digits + sizeof digits - len, len);
-}
-
-static void add_named_uint(struct buf *out, const char *name, int64_t n) {
-    add_text(out, name);
-    add_uint(out, (uint64_t)n);
-}
-
-static void add_head(const struct mock_answer *a, const char *object, struct buf *out) {
-    add_named_uint(out, "{\"id\":\"chatcmpl-mock-", (int64_t)a->serial);
-    add_text(out, "\",\"object\":\"");
-    add_text(out, object);
-    add_text(out, "\",\"created\":" CREATED ",\"model\":");
-    buf_add_json(out, a->model);
-    if (a->shape->extra)
-        add_text(out, ",\"x_mock\":{\"empty\":[],\"large\":12345678901234567890,\"nested\":"
-                      "{\"null\":null}},\"obfuscation\":\"aZ09\"");
-}
-
-static void add_usage(const struct mock_answer *a, struct buf *out) {
-    add_named_uint(out, "\"usage\":{\"prompt_tokens\":", a->ask->prompt_tokens);
-    add_named_uint(out, ",\"completion_tokens\":", a->completion_tokens);
-    add_named_uint(out, ",\"total_tokens\":", a->ask->prompt_tokens + a->completion_tokens);
-    add_text(out, ",\"prompt_tokens_details\":{\"cached_tokens\":0}");
-    add_named_uint(out,
-                   ",\"completion_tokens_details\":{\"reasoning_tokens\":", a->reasoning_tokens);
-    add_text(out, "}}");
-}
-
-void mock_answer_plan(struct mock_answer *a, const struct mock_ask *ask,
-                      const struct mock_shape *shape, const struct mock_harm *harm, uint64_t serial,
-                      struct arena *arena) {
-    *a = (struct mock_answer){
-        .ask = ask, .shape = shape, .harm = harm, .finish = "stop", .serial = serial
-    };
-    a->model = shape->model.at ? shape->model : ask->model;
-    a->content = a->reasoning = a->arguments = SPAN("");
-    if (shape->tool && !harm->no_content) {
-        plan_tool(a, arena);
-    } else {
-        a->content = choose_content(a, arena);
-        limit_content(a);
-    }
-    if (shape->reasoning && !harm->no_content)
-        a->reasoning = SPAN("Somebody said something, so I say it again.");
-    a->reasoning_tokens = tokens_of(a->reasoning.len);
-    a->completion_tokens =
-        tokens_of(a->content.len) + tokens_of(a->arguments.len) + a->reasoning_tokens;
-    if (!ask->stream)
-        return;
-    plan_pieces(a, arena);
-    struct buf head = { 0 };
-    add_text(&head, "data: ");
-    add_head(a, "chat.completion.chunk", &head);
-    a->chunk_head = arena_copy(arena, buf_span(&head));
-    buf_deinit(&head);
-}
-
-static void add_call(const struct mock_answer *a, struct span arguments, bool first,
-                     struct buf *out) {
-    add_text(out, "\"tool_calls\":[{\"index\":0,");
-    if (first) {
-        add_named_uint(out, "\"id\":\"call_mock_", (int64_t)a->serial);
-        add_text(out, "\",\"type\":\"function\",");
-    }
-    add_text(out, "\"function\":{");
-    if (first) {
-        add_text(out, "\"name\":");
-        buf_add_json(out, a->tool);
-        add_text(out, ",");
-    }
-    add_text(out, "\"arguments\":");
-    buf_add_json(out, arguments);
-    add_text(out, "}}]");
-}
-
-static void add_finish(const char *finish, struct buf *out) {
-    add_text(out, finish ? "\"" : "null");
-    if (finish) {
-        add_text(out, finish);
-        add_text(out, "\"");
-    }
-}
-
-void mock_answer_whole(const struct mock_answer *a, struct buf *out) {
-    add_head(a, "chat.completion", out);
-    add_text(out, ",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
-    if (a->tool.at)
-        add_text(out, "null");
-    else
-        buf_add_json(out, a->content);
-    if (a->reasoning.len) {
-        add_text(out, ",\"reasoning_content\":");
-        buf_add_json(out, a->reasoning);
-    }
-    add_text(out, ",\"refusal\":null");
-    if (a->tool.at) {
-        add_text(out, ",");
-        add_call(a, a->arguments, true, out);
-    }
-    add_text(out, "},\"logprobs\":null,\"finish_reason\":");
-    add_finish(a->harm->no_finish ? NULL : a->finish, out);
-    add_text(out, "}]");
-    if (!a->harm->no_usage) {
-        add_text(out, ",");
-        add_usage(a, out);
-    }
-    add_text(out, "}");
-}
-
-/* ---- events ---- */
-
-static void begin_chunk(const struct mock_answer *a, struct buf *out) {
-    buf_add(out, a->chunk_head);
-    add_text(out, ",\"choices\":[{\"index\":0,\"delta\":{");
-}
-
-static void end_chunk(const struct mock_answer *a, const char *finish, struct buf *out) {
-    add_text(out, "},\"logprobs\":null,\"finish_reason\":");
-    add_finish(finish, out);
-    add_text(out, a->ask->include_usage ? "}],\"usage\":null}\n\n" : "}]}\n\n");
-}
-
-void mock_answer_role(const struct mock_answer *a, struct buf *out) {
-    begin_chunk(a, out);
-    add_text(out, a->tool.at ? "\"role\":\"assistant\",\"content\":null"
-                             : "\"role\":\"assistant\",\"content\":\"\",\"refusal\":null");
-    end_chunk(a, NULL, out);
-}
-
-void mock_answer_piece(const struct mock_answer *a, size_t i, struct buf *out) {
-    const struct mock_piece *piece = &a->pieces[i];
-    bool first_of_kind = i == 0 || a->pieces[i - 1].kind != piece->kind;
-    begin_chunk(a, out);
-    if (piece->kind == MOCK_TOOL) {
-        add_call(a, piece->text, first_of_kind, out);
-    } else {
-        add_text(out, piece->kind == MOCK_CONTENT ? "\"content\":" : "\"reasoning_content\":");
-        buf_add_json(out, piece->text);
-    }
-    end_chunk(a, NULL, out);
-}
-
-void mock_answer_finish(const struct mock_answer *a, struct buf *out) {
-    begin_chunk(a, out);
-    end_chunk(a, a->finish, out);
-}
-
-void mock_answer_usage(const struct mock_answer *a, struct buf *out) {
-    buf_add(out, a->chunk_head);
-    add_text(out, ",\"choices\":[],");
-    add_usage(a, out);
-    add_text(out, "}\n\n");
-}
-
-/* ---- errors ---- */
-
-static void add_json_or_null(struct buf *out, struct span text) {
-    if (text.at)
-        buf_add_json(out, text);
-    else
-        add_text(out, "null");
-}
-
-void mock_error(struct buf *out, struct span message, struct span type, struct span param,
-                struct span code) {
-    add_text(out, "{\"error\":{\"message\":");
-    add_json_or_null(out, message);
-    add_text(out, ",\"type\":");
-    add_json_or_null(out, type);
-    add_text(out, ",\"param\":");
-    add_json_or_null(out, param);
-    add_text(out, ",\"code\":");
-    add_json_or_null(out, code);
-    add_text(out, "}}");
-}
-
-void mock_error_names(int64_t status, struct span *type, struct span *code) {
-    static const struct {
-        int64_t status;
-        const char *type, *code;
-    } names[] = {
-        { 400, "invalid_request_error", NULL },
-        { 401, "invalid_request_error", "invalid_api_key" },
-        { 403, "invalid_request_error", "unsupported_country_region_territory" },
-        { 404, "invalid_request_error", "model_not_found" },
-        { 429, "requests", "rate_limit_exceeded" },
-        { 503, "service_unavailable_error", NULL },
-        { 529, "overloaded_error", NULL },
-    };
-    *type = status < 500 ? SPAN("invalid_request_error") : SPAN("server_error");
-    *code = SPAN_NONE;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (names[i].status == status) {
-            *type = span_of(names[i].type);
-            *code = span_of(names[i].code);
+/* The pieces of calls, one of each by turns. */
+static void interleave(struct mock_piece *pieces, size_t n, size_t first_block, size_t n_blocks,
+                       struct arena *arena) {
+    struct mock_piece *in_order = arena_alloc(arena, (n + 1) * sizeof *in_order);
+    size_t *next = arena_new_array(arena, size_t, n_blocks);
+    memcpy(in_order, pieces, n * sizeof *pieces);
+    for (size_t i = n; i-- > 0;)
+        next[in_order[i].block - first_block] = i;
+    for (size_t done = 0, turn = 0; done < n; turn = (turn + 1) % n_blocks) {
+        size_t i = next[turn];
+        if (i < n && in_order[i].block - first_block == turn) {
+            pieces[done++] = in_order[i];
+            next[turn]++;
         }
     }
 }
 
-/* ---- gzip ---- */
-
-static uint32_t crc32(struct span s) {
-    uint32_t crc = 0xffffffff;
-    for (size_t i = 0; i < s.len; i++) {
-        crc ^= (unsigned char)s.at[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
+static void plan_pieces(struct mock_answer *a, const struct mock_dialect *dialect,
+                        struct arena *arena) {
+    size_t n_blocks = mock_answer_blocks(a), n = 0, calls_at = 0;
+    for (size_t i = 0; i < n_blocks; i++)
+        a->n_pieces += cut_block(a, dialect, i, NULL);
+    a->pieces = arena_alloc(arena, (a->n_pieces + 1) * sizeof *a->pieces);
+    for (size_t i = 0; i < n_blocks; i++) {
+        if (i == n_blocks - a->n_calls)
+            calls_at = n;
+        n += cut_block(a, dialect, i, a->pieces + n);
     }
-    return ~crc;
+    assert(n == a->n_pieces);
+    if (a->shape->interleave && a->n_calls > 1)
+        interleave(a->pieces + calls_at, n - calls_at, n_blocks - a->n_calls, a->n_calls, arena);
 }
 
-static void add_little_endian(struct buf *out, uint32_t n, int bytes) {
-    for (int i = 0; i < bytes; i++)
-        buf_add_char(out, (char)(n >> i * 8));
+/* ---- all of it ---- */
+
+static void plan_content(struct mock_answer *a, bool all, struct arena *arena) {
+    const struct mock_shape *shape = a->shape;
+    bool calls = all && (shape->tool || shape->tools > 0);
+    if (all && shape->reasoning)
+        a->reasoning = SPAN("Somebody said something, so I say it again.");
+    if (!calls || shape->content.at) {
+        if (shape->refusal)
+            a->finish = MOCK_REFUSED;
+        a->content = choose_content(a, arena);
+        limit_content(a);
+    }
+    if (calls)
+        plan_calls(a, arena);
 }
 
-/* RFC 1952, with the stored blocks of RFC 1951, section 3.2.4. */
-void mock_gzip(struct buf *out, struct span body) {
-    buf_append(out, "\x1f\x8b\x08\0\0\0\0\0\0\xff", 10);
-    for (size_t at = 0, len; at == 0 || at < body.len; at += len) {
-        len = body.len - at < 65535 ? body.len - at : 65535;
-        buf_add_char(out, at + len == body.len);
-        add_little_endian(out, (uint32_t)len, 2);
-        add_little_endian(out, ~(uint32_t)len, 2);
-        buf_append(out, body.at + at, len);
-        if (len == 0)
-            break;
-    }
-    add_little_endian(out, crc32(body), 4);
-    add_little_endian(out, (uint32_t)body.len, 4);
+void mock_answer_plan(struct mock_answer *a, const struct mock_dialect *dialect,
+                      const struct mock_ask *ask, const struct mock_shape *shape,
+                      const struct mock_harm *harm, uint64_t serial, struct arena *arena) {
+    *a = (struct mock_answer){
+        .ask = ask, .shape = shape, .harm = harm, .serial = serial, .finish = MOCK_STOP
+    };
+    a->model = shape->model.at ? shape->model : ask->model;
+    a->content = a->reasoning = SPAN("");
+    if (!harm->no_content && dialect->says != MOCK_SAYS_NOTHING)
+        plan_content(a, dialect->says == MOCK_SAYS_ALL, arena);
+    int64_t cache = shape->cached + shape->written;
+    a->prompt_tokens = ask->prompt_tokens > cache ? ask->prompt_tokens : cache;
+    a->reasoning_tokens = mock_tokens_of(a->reasoning.len);
+    a->completion_tokens += mock_tokens_of(a->content.len) + a->reasoning_tokens;
+    if (!ask->stream)
+        return;
+    plan_pieces(a, dialect, arena);
+    if (!dialect->chunk_head)
+        return;
+    struct buf head = { 0 };
+    dialect->chunk_head(a, &head);
+    a->chunk_head = arena_copy(arena, buf_span(&head));
+    buf_deinit(&head);
+}
+
+void mock_answer_extra(const struct mock_answer *a, struct buf *out) {
+    if (a->shape->extra)
+        mock_put(out, ",\"x_mock\":{\"empty\":[],\"large\":12345678901234567890,\"nested\":"
+                      "{\"null\":null}}");
 }

@@ -1,30 +1,32 @@
 /* mock_call.c - the mock answers, in the way it was asked to. */
 #include "cli/mock_call.h"
 
+#include "cli/mock_headers.h"
+
 #include <assert.h>
 
 enum {
-    BATCH = 16 * 1024, /* bytes of events without a pause between them that go in one write */
-    MAX_HEADERS = 8    /* beside those of headers=N */
+    BATCH = 16 * 1024 /* bytes of events without a pause between them that go in one write */
 };
 
 /* What of a stream comes next. */
-enum stage { COMMENT, ROLE, PIECES, FINISH, USAGE, DONE, OVER };
+enum stage { COMMENT, BEGIN, PIECES, FINISH, USAGE, DONE, OVER };
 
 struct call {
     struct mock_desk *desk;
     struct conn *conn;
+    const struct mock_dialect *dialect;
     struct mock_received *received;
     struct mock_fault fault;
     struct mock_ask ask;
     struct mock_answer answer;
-    struct pair *headers;
-    size_t n_headers;
+    struct mock_headers headers;
     enum stage stage;
     size_t piece;
     uint64_t wait_left; /* ms until the next event, of which pings may take a part */
     bool waited;        /* the pause before the next event is over */
     bool has_timer;
+    bool in_crlf; /* lines of events end so */
     uv_timer_t timer;
 };
 
@@ -79,73 +81,35 @@ static void wait(struct call *call, uint64_t ms, uv_timer_cb then) {
     uv_timer_start(&call->timer, then, ms, 0);
 }
 
-/* ---- headers ---- */
+/* ---- whole answers ---- */
 
-static void add_header(struct call *call, struct span name, struct span value) {
-    call->headers[call->n_headers++] = (struct pair){ name, value };
+/* What was asked for, over what the dialect has for that status. */
+static struct mock_error make_error(struct call *call, int64_t status, struct span message) {
+    const struct mock_harm *harm = &call->fault.harm;
+    struct mock_error e = { .status = status };
+    call->dialect->names(&e);
+    e.message = harm->message.at ? harm->message : message;
+    e.type = harm->type.at ? harm->type : e.type;
+    e.code = harm->code.at ? harm->code : e.code;
+    e.retry_after = harm->retry_after;
+    e.request_id = mock_request_id(call->answer.serial, arena_of(call));
+    return e;
 }
 
-static struct span request_id(struct call *call) {
-    enum { PREFIX = 9, DIGITS = 20 };
-    char *at = arena_alloc(arena_of(call), PREFIX + DIGITS), *end = at + PREFIX + DIGITS, *id = end;
-    uint64_t n = call->answer.serial;
-    do
-        *--id = (char)('0' + n % 10);
-    while (n /= 10);
-    id -= PREFIX;
-    memcpy(id, "req-mock-", PREFIX);
-    return (struct span){ id, (size_t)(end - id) };
+static int error_body(struct call *call, struct buf *body) {
+    int64_t status = call->fault.harm.status;
+    struct mock_error e = make_error(
+        call, status,
+        arena_printf(arena_of(call), "The mock was asked for status %lld.", (long long)status));
+    if (call->dialect->error_header)
+        mock_headers_add(&call->headers, call->dialect->error_header, e.type);
+    call->dialect->error(&e, body);
+    return (int)status;
 }
 
 static void make_headers(struct call *call, struct span content_type) {
-    const struct mock_shape *shape = &call->fault.shape;
-    const struct mock_harm *harm = &call->fault.harm;
-    struct arena *arena = arena_of(call);
-    call->n_headers = 0;
-    call->headers =
-        arena_alloc(arena, (MAX_HEADERS + (size_t)shape->headers) * sizeof *call->headers);
-    add_header(call, SPAN("content-type"), content_type);
-    add_header(call, SPAN("x-request-id"), request_id(call));
-    if (harm->retry_after.at)
-        add_header(call, SPAN("retry-after"), harm->retry_after);
-    if (harm->redirect.at)
-        add_header(call, SPAN("location"), harm->redirect);
-    if (harm->gzip)
-        add_header(call, SPAN("content-encoding"), SPAN("gzip"));
-    for (int64_t i = 1; i <= shape->headers; i++)
-        add_header(call, arena_printf(arena, "x-mock-%lld", (long long)i), SPAN("flood"));
-}
-
-/* A head for what conn would not write: with any length, right or wrong. */
-static void add_raw_head(struct call *call, int status, size_t length, struct buf *out) {
-    buf_printf(out, "HTTP/1.1 %d %s\r\ncontent-length: %zu\r\n", status, http_reason(status),
-               length);
-    for (size_t i = 0; i < call->n_headers; i++)
-        buf_printf(out, "%.*s: %.*s\r\n", SPAN_ARGS(call->headers[i].name),
-                   SPAN_ARGS(call->headers[i].value));
-    buf_append(out, "\r\n", 2);
-}
-
-/* ---- whole answers ---- */
-
-static int error_body(struct call *call, struct buf *body) {
-    const struct mock_harm *harm = &call->fault.harm;
-    struct span type, code;
-    mock_error_names(harm->status, &type, &code);
-    struct span message = arena_printf(arena_of(call), "The mock was asked for status %lld.",
-                                       (long long)harm->status);
-    mock_error(body, harm->message.at ? harm->message : message, harm->type.at ? harm->type : type,
-               SPAN_NONE, harm->code.at ? harm->code : code);
-    return (int)harm->status;
-}
-
-static bool is_status(int64_t status) {
-    return status >= 200 && status <= 999;
-}
-
-/* Whether the answer is no completion, so that it is never streamed. */
-static bool is_error(const struct mock_harm *harm) {
-    return is_status(harm->status) || harm->html || harm->redirect.at;
+    mock_headers_make(&call->headers, call->dialect, &call->fault, content_type,
+                      call->answer.serial, arena_of(call));
 }
 
 /* The body, with its headers; returns the status. */
@@ -155,25 +119,24 @@ static int make_whole(struct call *call, struct buf *body) {
         make_headers(call, SPAN("text/html"));
         buf_add(body, SPAN("<!doctype html>\n<html><head><title>Bad gateway</title></head>\n"
                            "<body><h1>Bad gateway</h1><p>mock</p></body></html>\n"));
-        return is_status(harm->status) ? (int)harm->status : 502;
+        return mock_fault_is_status(harm->status) ? (int)harm->status : 502;
     }
     make_headers(call, SPAN("application/json"));
     if (harm->redirect.at)
-        return is_status(harm->status) ? (int)harm->status : 302;
-    if (is_status(harm->status))
+        return mock_fault_is_status(harm->status) ? (int)harm->status : 302;
+    if (mock_fault_is_status(harm->status))
         return error_body(call, body);
     if (harm->garbage) {
-        buf_add(body,
-                SPAN("{\"id\":\"chatcmpl-mock\",\"choices\":[{\"message\":{\"content\":\"He"));
+        buf_add(body, SPAN("{\"id\":\"mock\",\"choices\":[{\"message\":{\"content\":\"He"));
         return 200;
     }
-    mock_answer_whole(&call->answer, body);
+    call->dialect->whole(&call->answer, body);
     return 200;
 }
 
 static void count_tokens(struct call *call) {
     struct mock_numbers *n = &call->desk->count->numbers;
-    n->prompt_tokens += (uint64_t)call->ask.prompt_tokens;
+    n->prompt_tokens += (uint64_t)call->answer.prompt_tokens;
     n->completion_tokens += (uint64_t)call->answer.completion_tokens;
 }
 
@@ -188,7 +151,7 @@ static void write_raw(struct call *call, int status, struct span body) {
     const struct mock_harm *harm = &call->fault.harm;
     struct buf all = { 0 };
     bool cut = harm->cut.at != NULL;
-    add_raw_head(call, status, harm->wrong_length ? body.len / 2 : body.len, &all);
+    mock_headers_raw(&call->headers, status, harm->wrong_length ? body.len / 2 : body.len, &all);
     buf_append(&all, body.at, cut ? body.len / 2 : body.len);
     if (call->fault.shape.bytewise)
         write_bytewise(call, buf_span(&all), conn_raw);
@@ -218,54 +181,53 @@ static void answer_whole(struct call *call) {
         return;
     }
     struct conn *c = call->conn;
-    struct pair *headers = call->headers;
-    size_t n = call->n_headers;
     /* The headers lie in the message: it is given back afterwards. */
-    conn_reply(c, status, headers, n, buf_span(body));
+    conn_reply(c, status, call->headers.at, call->headers.n, buf_span(body));
     over(call);
 }
 
 /* ---- streams ---- */
 
-static void add_error_event(struct buf *out) {
-    buf_add(out, SPAN("data: "));
-    mock_error(out, SPAN("The mock was asked for an error in the stream."), SPAN("server_error"),
-               SPAN_NONE, SPAN("mock_error"));
-    buf_add(out, SPAN("\n\n"));
+static void add_error_event(struct call *call, struct buf *out) {
+    int64_t status = call->dialect->fail_status ? call->dialect->fail_status : 500;
+    struct mock_error e =
+        make_error(call, status, SPAN("The mock was asked for an error in the stream."));
+    call->dialect->fail(&call->answer, &e, out);
 }
 
-/* Appends the event of the present stage and goes on to the next one. */
-static void next_event(struct call *call, struct buf *out) {
+/* Appends the events of the present stage and goes on to the next one. */
+static void next_events(struct call *call, struct buf *out) {
+    const struct mock_dialect *dialect = call->dialect;
     const struct mock_harm *harm = &call->fault.harm;
     switch (call->stage) {
     case COMMENT:
-        if (call->fault.shape.comment)
+        if (call->fault.shape.comment && !dialect->frames)
             buf_add(out, SPAN(": the mock is thinking\n\n"));
-        call->stage = ROLE;
+        call->stage = BEGIN;
         break;
-    case ROLE:
-        mock_answer_role(&call->answer, out);
+    case BEGIN:
+        dialect->begin(&call->answer, out);
         call->stage = call->answer.n_pieces ? PIECES : FINISH;
         break;
     case PIECES:
-        mock_answer_piece(&call->answer, call->piece++, out);
+        dialect->piece(&call->answer, call->piece++, out);
         if (call->piece == call->answer.n_pieces)
             call->stage = FINISH;
         break;
     case FINISH:
         if (!harm->no_finish)
-            mock_answer_finish(&call->answer, out);
+            dialect->finish(&call->answer, out);
         call->stage = USAGE;
         break;
     case USAGE:
-        if (call->ask.include_usage && !harm->no_usage)
-            mock_answer_usage(&call->answer, out);
+        if (!harm->no_usage)
+            dialect->usage(&call->answer, out);
         call->stage = DONE;
         break;
     default:
         assert(call->stage == DONE);
         if (!harm->no_done)
-            buf_add(out, SPAN("data: [DONE]\n\n"));
+            dialect->done(&call->answer, out);
         call->stage = OVER;
         break;
     }
@@ -296,38 +258,68 @@ static bool send_events(struct call *call, struct span bytes) {
     return conn_write(call->conn, bytes);
 }
 
+/* Where the last event of the bytes begins. */
+static size_t last_event(const struct call *call, struct span bytes) {
+    if (call->dialect->frames)
+        return call->dialect->frames->last(bytes);
+    size_t at = bytes.len < 2 ? 0 : bytes.len - 2;
+    while (at > 1 && !(bytes.at[at - 1] == '\n' && bytes.at[at - 2] == '\n'))
+        at--;
+    return at > 1 ? at : 0;
+}
+
+/* The events of the present stage, the last of them halved. */
+static void half_events(struct call *call, struct buf *out) {
+    size_t from = out->len;
+    next_events(call, out);
+    from += last_event(call, span_sub(buf_span(out), from, SIZE_MAX));
+    out->len = from + (out->len - from) / 2;
+}
+
 enum verdict { GO_ON, STREAM_ENDED };
+
+static enum verdict end_well(struct call *call, struct buf *out) {
+    send_events(call, buf_span(out));
+    finish(call);
+    return STREAM_ENDED;
+}
+
+static enum verdict break_off(struct call *call, struct buf *out) {
+    half_events(call, out);
+    send_events(call, buf_span(out));
+    struct conn *c = call->conn;
+    over(call);
+    conn_abort(c);
+    return STREAM_ENDED;
+}
+
+static void add_garbage(struct call *call, struct buf *out) {
+    if (call->dialect->frames)
+        call->dialect->frames->garbage(out);
+    else
+        buf_add(out, SPAN("data: {\"id\":\"mock\",\"choices\":[{\"del\n\n"));
+}
 
 /* What goes wrong before the next event. Sends what is in `out` first. */
 static enum verdict do_harm(struct call *call, struct buf *out) {
     const struct mock_harm *harm = &call->fault.harm;
-    bool before_piece = call->stage == PIECES || call->stage == FINISH;
-    if (harm->garbage && call->stage == ROLE) {
-        buf_add(out, SPAN("data: {\"id\":\"chatcmpl-mock\",\"choices\":[{\"del\n\n"));
-        send_events(call, buf_span(out));
-        finish(call);
-        return STREAM_ENDED;
+    int64_t said = (int64_t)call->piece;
+    if (harm->garbage && call->stage == BEGIN) {
+        add_garbage(call, out);
+        return end_well(call, out);
     }
-    bool cut_role = harm->cut_event == 0 && call->stage == ROLE;
-    if (cut_role || (call->stage == PIECES && harm->cut_event == (int64_t)call->piece + 1)) {
-        size_t whole = out->len;
-        next_event(call, out);
-        out->len = whole + (out->len - whole) / 2;
-        send_events(call, buf_span(out));
-        struct conn *c = call->conn;
-        over(call);
-        conn_abort(c);
-        return STREAM_ENDED;
-    }
-    if (!before_piece)
+    if ((harm->cut_event == 0 && call->stage == BEGIN) ||
+        (harm->cut_event == said + 1 && call->stage == PIECES))
+        return break_off(call, out);
+    if (call->stage != PIECES && call->stage != FINISH)
         return GO_ON;
-    bool error = harm->error_after == (int64_t)call->piece;
-    if (error)
-        add_error_event(out);
-    if (error || harm->cut_after == (int64_t)call->piece) {
-        send_events(call, buf_span(out));
-        finish(call);
-        return STREAM_ENDED;
+    if (harm->error_after == said)
+        add_error_event(call, out);
+    if (harm->error_after == said || harm->cut_after == said)
+        return end_well(call, out);
+    if (harm->cut_frame && call->stage == FINISH) {
+        half_events(call, out);
+        return end_well(call, out);
     }
     return GO_ON;
 }
@@ -344,7 +336,7 @@ static void on_pause_over(uv_timer_t *timer);
 static void start_pause(struct call *call) {
     uint64_t ping = (uint64_t)call->fault.shape.ping_ms;
     uint64_t ms = call->wait_left;
-    if (ping && call->piece == 0 && ping < ms)
+    if (ping && call->piece == 0 && ping < ms && !call->dialect->frames)
         ms = ping;
     call->wait_left -= ms;
     wait(call, ms, on_pause_over);
@@ -366,9 +358,9 @@ static void run_stream(struct call *call) {
         size_t from = out->len;
         if (do_harm(call, out) == STREAM_ENDED)
             return;
-        next_event(call, out);
+        next_events(call, out);
         call->waited = false;
-        if (call->fault.shape.crlf)
+        if (call->in_crlf)
             end_lines_in_crlf(out, from);
         if (out->len >= BATCH) {
             bool more = send_events(call, buf_span(out));
@@ -402,10 +394,11 @@ static void on_drain(void *user) {
 static const struct conn_user user_events = { .on_drain = on_drain, .on_gone = on_gone };
 
 static void start_stream(struct call *call) {
-    make_headers(call, SPAN("text/event-stream"));
+    make_headers(call, span_of(call->dialect->stream_type));
+    call->in_crlf = call->dialect->crlf || (call->fault.shape.crlf && !call->dialect->frames);
     if (!call->fault.harm.garbage)
         count_tokens(call);
-    conn_start(call->conn, 200, call->headers, call->n_headers);
+    conn_start(call->conn, 200, call->headers.at, call->headers.n);
     call->stage = COMMENT;
     run_stream(call);
 }
@@ -433,7 +426,7 @@ static void answer(struct call *call) {
         conn_raw(call->conn, SPAN("HTTP/1.1 103 Early Hints\r\nlink: </>; rel=preload\r\n\r\n"));
     if (harm->half_headers.at)
         half_a_head(call);
-    else if (call->ask.stream && !is_error(harm))
+    else if (call->ask.stream && !mock_fault_is_error(harm))
         start_stream(call);
     else
         answer_whole(call);
@@ -443,15 +436,16 @@ static void on_slow_over(uv_timer_t *timer) {
     answer(timer->data);
 }
 
-void mock_call_begin(struct mock_desk *desk, struct conn *c, struct mock_received *received,
-                     const struct mock_fault *fault, const struct mock_ask *ask) {
+void mock_call_begin(struct mock_desk *desk, struct conn *c, const struct mock_dialect *dialect,
+                     struct mock_received *received, const struct mock_fault *fault,
+                     const struct mock_ask *ask) {
     struct call *call = arena_alloc(&received->message->arena, sizeof *call);
-    *call = (struct call){ .desk = desk, .conn = c, .received = received };
+    *call = (struct call){ .desk = desk, .conn = c, .dialect = dialect, .received = received };
     call->fault = *fault;
     call->ask = *ask;
     desk->serial += desk->serial_step;
-    mock_answer_plan(&call->answer, &call->ask, &call->fault.shape, &call->fault.harm, desk->serial,
-                     arena_of(call));
+    mock_answer_plan(&call->answer, dialect, &call->ask, &call->fault.shape, &call->fault.harm,
+                     desk->serial, arena_of(call));
     desk->count->numbers.streams += ask->stream;
     conn_attach(c, &user_events, call);
     if (fault->harm.slow)

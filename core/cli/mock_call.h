@@ -1,9 +1,9 @@
-/* mock_call.h - one chat request at the mock: when which bytes of its answer go out.
+/* mock_call.h - one request at the mock: when which bytes of its answer go out.
  *
  * Owns          the place in the answer, the timer between two events.
  * Fed by        mock_serve, with what was asked and what is to go wrong.
  * Feeds         conn.
- * Must not know how the fault was chosen.
+ * Must not know how the fault was chosen, what a dialect writes.
  */
 #ifndef PERILUNE_CLI_MOCK_CALL_H
 #define PERILUNE_CLI_MOCK_CALL_H
@@ -24,7 +24,8 @@ struct mock_desk {
 
 /* Answers. Releases `received` when it is over; `fault` and `ask` are copied, their texts lie in
  * the message's arena. */
-void mock_call_begin(struct mock_desk *desk, struct conn *c, struct mock_received *received,
-                     const struct mock_fault *fault, const struct mock_ask *ask);
+void mock_call_begin(struct mock_desk *desk, struct conn *c, const struct mock_dialect *dialect,
+                     struct mock_received *received, const struct mock_fault *fault,
+                     const struct mock_ask *ask);
 
 #endif

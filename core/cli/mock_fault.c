@@ -1,6 +1,8 @@
 /* mock_fault.c - what the mock is asked to do, read from text. */
 #include "cli/mock_fault.h"
 
+#include "cli/mock_words.h"
+
 #include <stddef.h>
 
 enum kind {
@@ -10,59 +12,16 @@ enum kind {
     TEXT_OR_1 /* "1" without a value */
 };
 
-#define SHAPE(kind, field)                                                                         \
-    { #field, kind, offsetof(struct mock_fault, shape.field) }
-#define HARM(kind, field)                                                                          \
-    { #field, kind, offsetof(struct mock_fault, harm.field) }
+#define SHAPE(kind, field, help) { #field, kind, offsetof(struct mock_fault, shape.field) },
+#define HARM(kind, field, help) { #field, kind, offsetof(struct mock_fault, harm.field) },
+#define TURN(kind, field, help) { #field, kind, offsetof(struct mock_fault, field) },
 
 static const struct word {
     const char *name;
     enum kind kind;
     size_t offset;
-} words[] = {
-    SHAPE(TEXT, content),
-    SHAPE(FLAG, reasoning),
-    SHAPE(FLAG, tool),
-    SHAPE(TEXT, model),
-    SHAPE(NUMBER, events),
-    SHAPE(NUMBER, bytes),
-    SHAPE(NUMBER, tokens),
-    SHAPE(NUMBER, big),
-    SHAPE(NUMBER, gap_ms),
-    SHAPE(NUMBER, ping_ms),
-    SHAPE(FLAG, comment),
-    SHAPE(FLAG, crlf),
-    SHAPE(FLAG, bytewise),
-    SHAPE(FLAG, extra),
-    SHAPE(NUMBER, headers),
-    SHAPE(FLAG, early_hints),
-    HARM(NUMBER, status),
-    HARM(TEXT, code),
-    HARM(TEXT, type),
-    HARM(TEXT, message),
-    HARM(TEXT, retry_after),
-    HARM(FLAG, html),
-    HARM(FLAG, garbage),
-    HARM(FLAG, reset),
-    HARM(FLAG, hang),
-    HARM(TEXT_OR_1, half_headers),
-    HARM(NUMBER, slow),
-    HARM(NUMBER, first_ms),
-    HARM(NUMBER, cut_event),
-    HARM(NUMBER, cut_after),
-    HARM(NUMBER, error_after),
-    HARM(TEXT, cut),
-    HARM(FLAG, wrong_length),
-    HARM(FLAG, no_usage),
-    HARM(FLAG, no_finish),
-    HARM(FLAG, no_done),
-    HARM(FLAG, no_content),
-    HARM(FLAG, gzip),
-    HARM(TEXT, redirect),
-    { "name", TEXT, offsetof(struct mock_fault, name) },
-    { "fail_first", NUMBER, offsetof(struct mock_fault, fail_first) },
-    { "every", NUMBER, offsetof(struct mock_fault, every) },
-};
+} words[] = { MOCK_SHAPE_WORDS(SHAPE) MOCK_QUIRK_WORDS(SHAPE) MOCK_HARM_WORDS(HARM)
+                  MOCK_TURN_WORDS(TURN) };
 
 /* No number means more than this: neither milliseconds nor bytes. */
 #define NUMBER_MAX 1000000000
@@ -73,12 +32,21 @@ static void harmless(struct mock_harm *harm) {
 
 void mock_fault_init(struct mock_fault *f) {
     *f = (struct mock_fault){ .fail_first = -1, .every = -1 };
-    f->shape = (struct mock_shape){ .events = -1, .bytes = -1, .tokens = -1, .big = -1 };
+    f->shape =
+        (struct mock_shape){ .events = -1, .bytes = -1, .tokens = -1, .big = -1, .tools = -1 };
     harmless(&f->harm);
 }
 
 void mock_fault_heal(struct mock_fault *f) {
     harmless(&f->harm);
+}
+
+bool mock_fault_is_status(int64_t status) {
+    return status >= 200 && status <= 999;
+}
+
+bool mock_fault_is_error(const struct mock_harm *harm) {
+    return mock_fault_is_status(harm->status) || harm->html || harm->redirect.at;
 }
 
 static bool complain(struct buf *error, const char *what, struct span word, struct span value) {
@@ -129,8 +97,7 @@ static int hex(char c) {
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* "%3B" to ";". What is no such triple stays. */
-static struct span decode(struct arena *arena, struct span s) {
+struct span mock_decode(struct arena *arena, struct span s) {
     char *out = arena_alloc(arena, s.len + 1);
     size_t n = 0;
     for (size_t i = 0; i < s.len; i++) {
@@ -152,7 +119,7 @@ bool mock_fault_parse(struct mock_fault *f, struct span text, struct arena *aren
         if (part.len == 0)
             continue;
         if (equals < part.len)
-            value = decode(arena, span_trim(span_sub(part, equals + 1, SIZE_MAX)));
+            value = mock_decode(arena, span_trim(span_sub(part, equals + 1, SIZE_MAX)));
         if (!mock_fault_set(f, word, value, error))
             return false;
     }

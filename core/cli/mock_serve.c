@@ -1,6 +1,8 @@
 /* mock_serve.c - requests at the mock. */
 #include "cli/mock_serve.h"
 
+#include "cli/mock_route.h"
+
 /* ---- turns ---- */
 
 void mock_turns_init(struct mock_turns *t) {
@@ -38,24 +40,36 @@ static uint64_t next_scripted(struct mock_turns *t) {
 
 static const struct pair json_type_header = { { "content-type", 12 }, { "application/json", 16 } };
 
-static void reply_error(struct conn *c, int status, struct span message, const char *param) {
+/* In the dialect's shape; in OpenAI's where there is none. */
+static void reply_error(struct conn *c, const struct mock_dialect *dialect, int status,
+                        const struct mock_wrong *wrong) {
+    struct pair headers[2] = { json_type_header };
+    struct mock_error e = { .status = status };
     struct buf body = { 0 };
-    struct span type, code;
-    mock_error_names(status, &type, &code);
-    mock_error(&body, message, type, span_of(param), status == 404 ? SPAN_NONE : code);
-    conn_reply(c, status, &json_type_header, 1, buf_span(&body));
+    size_t n = 1;
+    dialect = dialect ? dialect : &mock_openai_chat;
+    dialect->names(&e);
+    e.message = wrong->message;
+    e.param = wrong->param;
+    e.type = wrong->type.at ? wrong->type : e.type;
+    e.code = wrong->code;
+    dialect->error(&e, &body);
+    if (dialect->error_header)
+        headers[n++] = (struct pair){ span_of(dialect->error_header), e.type };
+    conn_reply(c, status, headers, n, buf_span(&body));
     buf_deinit(&body);
 }
 
-static void reply_models(struct conn *c) {
-    static const char body[] =
-        "{\"object\":\"list\",\"data\":["
-        "{\"id\":\"mock-small\",\"object\":\"model\",\"created\":1750000000,\"owned_by\":\"mock\"},"
-        "{\"id\":\"mock-medium\",\"object\":\"model\",\"created\":1750000000,\"owned_by\":\"mock\"}"
-        ","
-        "{\"id\":\"mock-large\",\"object\":\"model\",\"created\":1750000000,\"owned_by\":\"mock\"}]"
-        "}\n";
-    conn_reply(c, 200, &json_type_header, 1, (struct span){ body, sizeof body - 1 });
+static void reply_wrong(struct conn *c, int status, const char *message) {
+    struct mock_wrong wrong = { .message = span_of(message) };
+    reply_error(c, NULL, status, &wrong);
+}
+
+static void reply_models(struct conn *c, const struct http_message *m, struct span path) {
+    struct buf body = { 0 };
+    mock_route_models(path, http_header(m, SPAN("anthropic-version")), &body);
+    conn_reply(c, 200, &json_type_header, 1, buf_span(&body));
+    buf_deinit(&body);
 }
 
 /* ---- what a request is ---- */
@@ -75,9 +89,7 @@ static struct request read_path(struct span path) {
     }
     struct span first = span_sub(r.path, 1, SIZE_MAX);
     first.len = span_find(first, '/');
-    bool own = span_eq(first, SPAN("v1")) || span_eq(first, SPAN("chat")) ||
-               span_eq(first, SPAN("models"));
-    if (first.len && !own)
+    if (first.len && !mock_route_is_api(first))
         r.provider = first;
     return r;
 }
@@ -137,30 +149,43 @@ static bool choose_fault(struct mock_serve *s, struct http_message *m, const str
 
 /* ---- serving ---- */
 
-static void serve_chat(struct mock_serve *s, struct conn *c, struct mock_received *received,
-                       struct request *r) {
-    struct http_message *m = received->message;
-    struct mock_ask ask;
-    struct mock_wrong wrong;
-    struct mock_fault fault;
+/* Reads the request, chooses what it gets, checks it unless that says otherwise. False: it was
+ * answered with what is wrong. */
+static bool read_post(struct mock_serve *s, struct conn *c, const struct mock_dialect *dialect,
+                      struct http_message *m, struct request *r, struct mock_ask *ask,
+                      struct mock_fault *fault) {
+    struct mock_post post = { .path = r->path,
+                              .query = m->query,
+                              .version = http_header(m, SPAN("anthropic-version")),
+                              .body = m->body.at ? buf_span(&m->body) : SPAN("") };
+    struct mock_wrong wrong = { 0 };
     struct buf error = { 0 };
-    if (!mock_ask_read(&ask, s->json, m->body.at ? buf_span(&m->body) : SPAN(""), &m->arena,
-                       &wrong)) {
-        reply_error(c, 400, span_of(wrong.message), wrong.param);
+    bool fine = mock_ask_read(ask, dialect, s->json, &post, &m->arena, &wrong);
+    if (fine) {
+        mock_tally_add(&s->count.by_model, ask->model);
+        fine = choose_fault(s, m, ask, r, fault, &error);
+        /* Whoever runs the mock made a mistake: as loud as can be. */
+        wrong.message = buf_span(&error);
+    }
+    if (fine && dialect->check && !fault->shape.lenient)
+        fine = dialect->check(&post, &m->arena, &wrong);
+    if (!fine)
+        reply_error(c, dialect, wrong.status ? wrong.status : 400, &wrong);
+    buf_deinit(&error);
+    return fine;
+}
+
+static void serve_post(struct mock_serve *s, struct conn *c, const struct mock_dialect *dialect,
+                       struct mock_received *received, struct request *r) {
+    struct mock_ask ask;
+    struct mock_fault fault;
+    if (!read_post(s, c, dialect, received->message, r, &ask, &fault)) {
         mock_received_release(received);
         return;
     }
-    mock_tally_add(&s->count.by_model, ask.model);
-    if (!choose_fault(s, m, &ask, r, &fault, &error)) {
-        /* Whoever runs the mock made a mistake: as loud as can be. */
-        reply_error(c, 400, buf_span(&error), NULL);
-        mock_received_release(received);
-    } else {
-        if (fault.name.at)
-            mock_tally_add(&s->count.by_name, fault.name);
-        mock_call_begin(&s->desk, c, received, &fault, &ask);
-    }
-    buf_deinit(&error);
+    if (fault.name.at)
+        mock_tally_add(&s->count.by_name, fault.name);
+    mock_call_begin(&s->desk, c, dialect, received, &fault, &ask);
 }
 
 static void serve_question(struct mock_serve *s, struct conn *c, const struct http_message *m) {
@@ -174,10 +199,9 @@ static void serve_question(struct mock_serve *s, struct conn *c, const struct ht
     else if (span_eq(m->path, SPAN("/_mock/requests")) && get)
         s->events->on_question(s->owner, c, MOCK_REQUESTS);
     else
-        reply_error(c, 404,
-                    SPAN("There are GET and DELETE /_mock/stats, GET /_mock/last and GET "
-                         "/_mock/requests."),
-                    NULL);
+        reply_wrong(c, 404,
+                    "There are GET and DELETE /_mock/stats, GET /_mock/last and GET "
+                    "/_mock/requests.");
 }
 
 static void on_message(void *owner, struct conn *c, struct http_message *m) {
@@ -191,24 +215,26 @@ static void on_message(void *owner, struct conn *c, struct http_message *m) {
     struct mock_received *received = mock_count_received(&s->count, m);
     s->count.numbers.requests++;
     mock_tally_add(&s->count.by_path, m->path);
-    bool chat = span_ends(r.path, SPAN("/chat/completions"));
-    if (chat && span_eq(m->method, SPAN("POST"))) {
-        serve_chat(s, c, received, &r);
+    const struct mock_dialect *dialect = mock_route_find(r.path);
+    if (dialect && span_eq(m->method, SPAN("POST"))) {
+        serve_post(s, c, dialect, received, &r);
         return;
     }
     if (span_ends(r.path, SPAN("/models")) && span_eq(m->method, SPAN("GET")))
-        reply_models(c);
-    else if (chat)
-        reply_error(c, 405, SPAN("Chat completions are asked for by POST."), NULL);
+        reply_models(c, m, r.path);
+    else if (dialect)
+        reply_wrong(c, 405, "This is asked for by POST.");
     else
-        reply_error(c, 404, SPAN("The mock serves POST .../chat/completions and GET .../models."),
-                    NULL);
+        reply_wrong(c, 404,
+                    "The mock serves POST .../chat/completions, .../responses, .../messages, "
+                    ".../models/MODEL:generateContent, .../model/MODEL/converse and others, and "
+                    "GET .../models.");
     mock_received_release(received);
 }
 
 static void on_bad_message(void *owner, struct conn *c, int status, const char *why) {
     (void)owner;
-    reply_error(c, status, span_of(why), NULL);
+    reply_wrong(c, status, why);
 }
 
 static void on_close(void *owner, struct conn *c) {

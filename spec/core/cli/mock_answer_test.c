@@ -30,9 +30,11 @@ static bool ask(struct desk *d, const char *body, const char *words) {
     struct buf error = { 0 };
     mock_fault_init(&d->fault);
     assert_true(mock_fault_parse(&d->fault, span_of(words), &d->arena, &error));
-    if (!mock_ask_read(&d->ask, d->parser, span_of(body), &d->arena, &d->wrong))
+    struct mock_post post = { .body = span_of(body) };
+    if (!mock_ask_read(&d->ask, &mock_openai_chat, d->parser, &post, &d->arena, &d->wrong))
         return false;
-    mock_answer_plan(&d->answer, &d->ask, &d->fault.shape, &d->fault.harm, 7, &d->arena);
+    mock_answer_plan(&d->answer, &mock_openai_chat, &d->ask, &d->fault.shape, &d->fault.harm, 7,
+                     &d->arena);
     buf_clear(&d->out);
     return true;
 }
@@ -53,7 +55,8 @@ static void test_reading(void **state) {
             ""));
     assert_span(d.ask.model, "m\xc3\xa4");
     assert_span(d.ask.text, "ab");
-    assert_span(d.ask.tool, "f");
+    assert_int_equal(d.ask.n_tools, 1);
+    assert_span(d.ask.tools[0], "f");
     assert_true(d.ask.stream && d.ask.include_usage);
     assert_int_equal(d.ask.max_tokens, 9);
     /* Ten bytes are three tokens, a message is four more. */
@@ -76,8 +79,8 @@ static void test_refusing(void **state) {
     open_desk(&d);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         assert_false(ask(&d, cases[i][0], ""));
-        assert_non_null(d.wrong.message);
-        assert_span(span_of(d.wrong.param), cases[i][1]);
+        assert_non_null(d.wrong.message.at);
+        assert_span(d.wrong.param, cases[i][1]);
     }
     /* Odd, but not refused. */
     assert_true(ask(&d,
@@ -94,7 +97,7 @@ static void test_whole(void **state) {
     int64_t n;
     open_desk(&d);
     assert_true(ask(&d, BODY(), ""));
-    mock_answer_whole(&d.answer, &d.out);
+    mock_openai_chat.whole(&d.answer, &d.out);
     assert_int_equal(json_parse(d.parser, buf_span(&d.out), &root), 0);
     struct json_iter choices = json_iter(json_get(root, "choices"));
     assert_true(json_next(&choices));
@@ -113,7 +116,7 @@ static void test_whole_with_everything(void **state) {
     struct json_value root;
     open_desk(&d);
     assert_true(ask(&d, BODY(), "tool;reasoning;extra;model=other;no_usage"));
-    mock_answer_whole(&d.answer, &d.out);
+    mock_openai_chat.whole(&d.answer, &d.out);
     assert_int_equal(json_parse(d.parser, buf_span(&d.out), &root), 0);
     assert_span(json_text(json_get(root, "model")), "other");
     assert_int_equal(json_type(json_get(root, "usage")), JSON_ABSENT);
@@ -189,7 +192,7 @@ static void test_limit(void **state) {
                     "content=\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4"));
     assert_int_equal(d.answer.content.len, 8);
     assert_int_equal(d.answer.completion_tokens, 2);
-    assert_string_equal(d.answer.finish, "length");
+    assert_int_equal(d.answer.finish, MOCK_LENGTH);
     assert_true(ask(&d, BODY(",\"max_tokens\":1"), "content=123\xc3\xa4"));
     assert_span(d.answer.content, "123");
     close_desk(&d);
@@ -212,47 +215,69 @@ static void test_events(void **state) {
     open_desk(&d);
     assert_true(ask(&d, BODY(",\"stream\":true,\"stream_options\":{\"include_usage\":true}"),
                     "content=a%0A\"b;extra"));
-    mock_answer_role(&d.answer, &d.out);
+    mock_openai_chat.begin(&d.answer, &d.out);
     expect_event(&d, "\"delta\":{\"role\":\"assistant\",\"content\":\"\"");
-    mock_answer_piece(&d.answer, 0, &d.out);
+    mock_openai_chat.piece(&d.answer, 0, &d.out);
     expect_event(&d, "\"delta\":{\"content\":\"a\\n\\\"b\"}");
-    mock_answer_finish(&d.answer, &d.out);
+    mock_openai_chat.finish(&d.answer, &d.out);
     expect_event(&d, "\"finish_reason\":\"stop\"}],\"usage\":null");
-    mock_answer_usage(&d.answer, &d.out);
+    mock_openai_chat.usage(&d.answer, &d.out);
     expect_event(&d, "\"choices\":[],\"usage\":{\"prompt_tokens\":6,");
     assert_true(ask(&d, BODY(",\"stream\":true"), "tool;bytes=8"));
-    mock_answer_piece(&d.answer, 0, &d.out);
+    mock_openai_chat.piece(&d.answer, 0, &d.out);
     expect_event(&d, "\"tool_calls\":[{\"index\":0,\"id\":\"call_mock_7\"");
-    mock_answer_piece(&d.answer, 1, &d.out);
+    mock_openai_chat.piece(&d.answer, 1, &d.out);
     expect_event(&d, "\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":");
     close_desk(&d);
 }
 
 static void test_errors(void **state) {
     struct buf out = { 0 };
-    struct span type, code;
-    mock_error_names(429, &type, &code);
-    assert_span(code, "rate_limit_exceeded");
-    mock_error_names(500, &type, &code);
-    assert_span(type, "server_error");
-    assert_span(code, NULL);
-    mock_error(&out, SPAN("a\"b"), type, SPAN_NONE, code);
+    struct mock_error e = { .status = 429 };
+    mock_openai_names(&e);
+    assert_span(e.code, "rate_limit_exceeded");
+    e = (struct mock_error){ .status = 500, .message = SPAN("a\"b") };
+    mock_openai_names(&e);
+    assert_span(e.type, "server_error");
+    assert_span(e.code, NULL);
+    mock_openai_error(&e, &out);
     assert_span(buf_span(&out), "{\"error\":{\"message\":\"a\\\"b\",\"type\":\"server_error\","
                                 "\"param\":null,\"code\":null}}");
     buf_deinit(&out);
 }
 
-static void test_gzip(void **state) {
-    static const char expected[] =
-        "\x1f\x8b\x08\0\0\0\0\0\0\xff\1\2\0\xfd\xffhi\xac\x2a\x93\xd8\2\0\0\0";
-    struct buf out = { 0 };
-    mock_gzip(&out, SPAN("hi"));
-    assert_int_equal(out.len, sizeof expected - 1);
-    assert_memory_equal(out.at, expected, out.len);
-    buf_clear(&out);
-    mock_gzip(&out, SPAN(""));
-    assert_int_equal(out.len, 10 + 5 + 8);
-    buf_deinit(&out);
+/* Kinds and texts of all pieces: "c1:abc" is of the second block. */
+static void expect_pieces(struct desk *d, const char *words, const char *expected) {
+    struct buf all = { 0 };
+    assert_true(ask(d, BODY(",\"stream\":true"), words));
+    for (size_t i = 0; i < d->answer.n_pieces; i++) {
+        const struct mock_piece *p = &d->answer.pieces[i];
+        buf_printf(&all, "%s%s%zu:%.*s", i ? " " : "", p->first ? "+" : "", p->block,
+                   SPAN_ARGS(p->text));
+    }
+    assert_span(all.at ? buf_span(&all) : SPAN(""), expected);
+    buf_deinit(&all);
+}
+
+static void test_blocks(void **state) {
+    struct desk d;
+    open_desk(&d);
+    expect_pieces(&d, "content=ab;tools=2;tool_input=12;events=2", "+0:a 0:b +1:1 1:2 +2:1 2:2");
+    expect_pieces(&d, "tools=3;tool_input=123;bytes=2;interleave", "+0:12 +1:12 +2:12 0:3 1:3 2:3");
+    expect_pieces(&d, "tools=2;tool_input=", "+0: +1:");
+    expect_pieces(&d, "tools=2;args_empty", "+0: +1:");
+    expect_pieces(&d, "tools=2;args_object;tool_input={};bytes=1", "+0:{} +1:{}");
+    expect_pieces(&d, "tools=2;no_content", "");
+    assert_true(ask(&d, BODY(), "content=ab;reasoning;tools=2"));
+    assert_int_equal(mock_answer_blocks(&d.answer), 4);
+    assert_int_equal(mock_answer_block(&d.answer, 0).kind, MOCK_REASONING);
+    assert_int_equal(mock_answer_block(&d.answer, 1).kind, MOCK_CONTENT);
+    assert_int_equal(mock_answer_block(&d.answer, 3).kind, MOCK_CALL);
+    assert_int_equal(mock_answer_block(&d.answer, 3).call, 1);
+    assert_span(d.answer.arguments[0], "{\"text\": \"hello\"}");
+    assert_span(d.answer.arguments[1], "{\"text\": \"hello\", \"call\": 1}");
+    assert_int_equal(d.answer.finish, MOCK_CALLS);
+    close_desk(&d);
 }
 
 int main(void) {
@@ -261,7 +286,7 @@ int main(void) {
         cmocka_unit_test(test_whole),   cmocka_unit_test(test_whole_with_everything),
         cmocka_unit_test(test_pieces),  cmocka_unit_test(test_pieces_are_whole_letters),
         cmocka_unit_test(test_limit),   cmocka_unit_test(test_events),
-        cmocka_unit_test(test_errors),  cmocka_unit_test(test_gzip),
+        cmocka_unit_test(test_errors),  cmocka_unit_test(test_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
