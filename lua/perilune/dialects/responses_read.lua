@@ -2,6 +2,7 @@
 ---
 --- An input is a flat list of items; turns are made of it here: what the assistant said, thought and called one after another is one
 --- message, and the outputs of its calls stand right behind it, wherever the client put them.
+local check = require "perilune.dialects.responses_fields"
 local json = require "perilune.json"
 local shape = require "perilune.shape"
 
@@ -9,64 +10,10 @@ local M = {}
 
 local NAME = "openai_responses"
 
-local kind, text_of, fields_of, items_of = json.kind, json.text, json.fields, json.items
+local kind, text_of = json.kind, json.text
 
--- Raised inside this file; M.read returns it.
-local function refuse(param, message, ...)
-  error({ problem = { message = message:format(...), param = param } }, 0)
-end
-
--- The members of a value that must be an object.
-local function object(raw, param)
-  if kind(raw) ~= "object" then
-    refuse(param, "%s must be an object", param)
-  end
-  return assert(fields_of(raw))
-end
-
-local function list(raw, param)
-  if kind(raw) ~= "array" then
-    refuse(param, "%s must be a list", param)
-  end
-  return assert(items_of(raw))
-end
-
-local function text(raw, param)
-  return text_of(raw) or refuse(param, "%s must be a string", param)
-end
-
--- Of members that may be missing or null.
-local function optional(raw, read, param)
-  if raw == nil or kind(raw) == "null" then
-    return nil
-  end
-  return read(raw, param)
-end
-
-local function whole(raw, param)
-  local n = json.number(raw)
-  if not n or n < 0 or n % 1 ~= 0 then
-    refuse(param, "%s must be a whole number", param)
-  end
-  return n
-end
-
-local function boolean(raw, param)
-  if kind(raw) ~= "boolean" then
-    refuse(param, "%s must be true or false", param)
-  end
-  return raw:find "true" ~= nil
-end
-
--- Handed on as it is, once it is of the right kind.
-local function as(wanted)
-  return function(raw, param)
-    if kind(raw) ~= wanted then
-      refuse(param, "%s must be %s %s", param, wanted == "object" and "an" or "a", wanted)
-    end
-    return raw
-  end
-end
+local refuse, optional, object, list = check.refuse, check.optional, check.object, check.list
+local text, whole, boolean, as = check.text, check.whole, check.boolean, check.as
 
 ----------------------------------------------------------------------------------------------------------------------------
 -- Parts of a content
@@ -502,13 +449,7 @@ function M.read(body)
   if not members then
     return nil, { message = "the request is not a JSON object: " .. why }
   end
-  local ok, request = pcall(read_request, members)
-  if ok then
-    return request
-  elseif type(request) == "table" and request.problem then
-    return nil, request.problem
-  end
-  return error(request, 0)
+  return check.guard(read_request, members)
 end
 
 return M
