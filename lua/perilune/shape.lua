@@ -193,7 +193,8 @@ local M = {}
 
 --- What readers call (perilune.relay is the one there is). It repairs, so readers tell what they see and no more: empty deltas, missing or
 --- repeated ids, calls without a name yet, arguments that are no JSON, a finish of "stop" after calls are all taken care of. `choice` counts
---- from 0. Anything may be said before begin() or more than once.
+--- from 0. Anything may be said before begin() or more than once. Log probabilities and annotations have Chat Completions' own form: the object
+--- with `content`, the list of nested citations.
 ---@class perilune.Sink
 ---@field begin fun(self, info: { id?: string, model?: string, created?: integer, service_tier?: string, fingerprint?: string })
 ---@field text fun(self, choice: integer, text: string, extra?: { signature?: string, logprobs?: perilune.Raw, annotations?: perilune.Raw }) a piece
