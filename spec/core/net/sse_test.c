@@ -70,7 +70,7 @@ static void expect(struct span input, size_t max, const char *expected) {
 
 #define EXPECT(literal, expected) expect(SPAN(literal), 1000, expected)
 
-static void test_line_ends(void **state) {
+static void d5_every_line_end_is_one(void **state) {
     EXPECT("data: 1\n\ndata: 2\n\n", " name=none data=\"1\" raw=\"data: 1\\n\\n\"\n"
                                      " name=none data=\"2\" raw=\"data: 2\\n\\n\"\nend");
     EXPECT("data: 1\r\n\r\ndata: 2\r\n\r\n",
@@ -101,7 +101,7 @@ static void test_fields(void **state) {
     EXPECT("Data: x\ndatax: y\n\n", " name=none data=none raw=\"Data: x\\ndatax: y\\n\\n\"\nend");
 }
 
-static void test_comments(void **state) {
+static void d6_comments_have_no_data(void **state) {
     EXPECT(": hello\n\n:\n\ndata: 1\n\n", " name=none data=none raw=\": hello\\n\\n\"\n"
                                           " name=none data=none raw=\":\\n\\n\"\n"
                                           " name=none data=\"1\" raw=\"data: 1\\n\\n\"\nend");
@@ -131,7 +131,7 @@ static void test_byte_order_mark(void **state) {
     EXPECT("\xef\xbb", "end");
 }
 
-static void test_unterminated_end(void **state) {
+static void d4_a_last_event_without_its_blank_line_counts(void **state) {
     EXPECT("data: 1\n\ndata: 2", " name=none data=\"1\" raw=\"data: 1\\n\\n\"\n"
                                  " name=none data=\"2\" raw=\"data: 2\\n\\n\"\nend");
     EXPECT("data: 2\n", " name=none data=\"2\" raw=\"data: 2\\n\\n\"\nend");
@@ -141,6 +141,28 @@ static void test_unterminated_end(void **state) {
     EXPECT("event: x\n", "end");
 }
 
+/* Events that come in several packets, as expect() cuts all of them: none is lost, none comes early. */
+static void d1_an_event_cut_anywhere_is_one_event(void **state) {
+    EXPECT("event: a\ndata: {\"text\":\"one\"}\n\nevent: b\ndata: {\"text\":\"two\"}\n\n",
+           " name=\"a\" data=\"{\\\"text\\\":\\\"one\\\"}\" raw=\"event: a\\ndata: "
+           "{\\\"text\\\":\\\"one\\\"}\\n\\n\"\n"
+           " name=\"b\" data=\"{\\\"text\\\":\\\"two\\\"}\" raw=\"event: b\\ndata: "
+           "{\\\"text\\\":\\\"two\\\"}\\n\\n\"\nend");
+}
+
+/* Letters of two, three and four bytes: what would be broken by a cut is U+FFFD in the result. */
+static void d2_a_letter_cut_in_two_stays_whole(void **state) {
+    EXPECT("data: \xc3\xa9\xe2\x82\xac\xf0\x9f\x8c\x99\n\n",
+           " name=none data=\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x8c\x99\" raw=\"data: "
+           "\xc3\xa9\xe2\x82\xac\xf0\x9f\x8c\x99\\n\\n\"\nend");
+}
+
+static void d3_a_space_behind_the_colon_may_be_missing(void **state) {
+    EXPECT("data:{}\n\nevent:a\ndata:  {}\n\n",
+           " name=none data=\"{}\" raw=\"data:{}\\n\\n\"\n"
+           " name=\"a\" data=\" {}\" raw=\"event:a\\ndata:  {}\\n\\n\"\nend");
+}
+
 static void test_other_separators_are_text(void **state) {
     EXPECT("data: a\xe2\x80\xa8"
            "b\x0b\x85\n\n",
@@ -148,7 +170,7 @@ static void test_other_separators_are_text(void **state) {
            "a\\u2028b\\u000b\xef\xbf\xbd\\n\\n\"\nend");
 }
 
-static void test_too_large(void **state) {
+static void d7_an_event_has_a_largest_size(void **state) {
     expect(SPAN("data: 1234\n\n"), 12, " name=none data=\"1234\" raw=\"data: 1234\\n\\n\"\nend");
     expect(SPAN("data: 12345\n\n"), 12, "refused");
     expect(SPAN("data: 1\n\ndata: 1234567890"), 12,
@@ -230,13 +252,22 @@ static void test_writing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_line_ends),        cmocka_unit_test(test_mixed_line_ends),
-        cmocka_unit_test(test_fields),           cmocka_unit_test(test_comments),
-        cmocka_unit_test(test_blank_lines),      cmocka_unit_test(test_byte_order_mark),
-        cmocka_unit_test(test_unterminated_end), cmocka_unit_test(test_other_separators_are_text),
-        cmocka_unit_test(test_too_large),        cmocka_unit_test(test_nothing_is_held),
-        cmocka_unit_test(test_callback_stops),   cmocka_unit_test(test_long_events),
+        cmocka_unit_test(d5_every_line_end_is_one),
+        cmocka_unit_test(test_mixed_line_ends),
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(d6_comments_have_no_data),
+        cmocka_unit_test(test_blank_lines),
+        cmocka_unit_test(test_byte_order_mark),
+        cmocka_unit_test(d4_a_last_event_without_its_blank_line_counts),
+        cmocka_unit_test(test_other_separators_are_text),
+        cmocka_unit_test(d7_an_event_has_a_largest_size),
+        cmocka_unit_test(test_nothing_is_held),
+        cmocka_unit_test(test_callback_stops),
+        cmocka_unit_test(test_long_events),
         cmocka_unit_test(test_writing),
+        cmocka_unit_test(d1_an_event_cut_anywhere_is_one_event),
+        cmocka_unit_test(d2_a_letter_cut_in_two_stays_whole),
+        cmocka_unit_test(d3_a_space_behind_the_colon_may_be_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
