@@ -95,16 +95,16 @@ static bool serves(const struct target *t, uint32_t uses) {
 
 /* --- retired models --- */
 
-/* A name that means a model its vendor took away. A provider may have it all the same where the
- * catalogue says so. */
+/* A name that means a model its vendor took away; NULL for any other. Where the catalogue lists it
+ * all the same, a provider still has it. */
 static const struct retired *retired(const struct snapshot *snap, struct span name,
                                      struct arena *arena) {
     const struct target *one;
-    if (is_auto(name) || snapshot_chain(snap, name))
+    const struct retired *gone = snapshot_retired(snap, name);
+    if (!gone || snapshot_chain(snap, name))
         return NULL;
-    if (snapshot_resolve(snap, name, arena, &one, 1) && one->index != TARGET_AD_HOC)
-        return NULL;
-    return snapshot_retired(snap, name);
+    bool listed = snapshot_resolve(snap, name, arena, &one, 1) && one->index != TARGET_AD_HOC;
+    return listed ? NULL : gone;
 }
 
 /* What is asked in the place of a retired name: at the same provider, if one was named. SPAN_NONE
@@ -259,7 +259,7 @@ static bool name_serves(const struct snapshot *snap, const struct facts *facts, 
         return false;
     }
     add_with_chain(&list, snap, name, arena);
-    if (any_serves(&list, facts->uses))
+    if (!list.n || any_serves(&list, facts->uses))
         return true;
     return embeds ? can_not(name, param, "does not embed", embedders(snap, arena), arena, error)
                   : can_not(name, param, "only embeds", SPAN(""), arena, error);

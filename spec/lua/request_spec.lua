@@ -75,6 +75,17 @@ describe("req", function()
     end)
   end)
 
+  it("is told of nothing that only the library goes by", function()
+    local fields = {}
+    for _, name in ipairs(require("perilune.request").fields()) do
+      fields[name] = true
+    end
+    assert.is_nil(fields.chat)
+    assert.is_nil(fields.last_target)
+    assert.is_true(fields.uses)
+    assert.equal("true", said("req.chat", { chat = true })) -- and still no misspelling
+  end)
+
   it("has random numbers of its own", function()
     assert.equal(said("req.random(1000000)", { seed = 5 }), said("req:random(1000000)", { seed = 5 }))
     assert.equal("3", said "req.random(3, 3)")

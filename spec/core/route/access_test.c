@@ -534,14 +534,65 @@ static void little_crosses_to_providers_and_back(void **state) {
         "OpenAI-Beta",
     };
     for (size_t i = 0; i < sizeof never / sizeof *never; i++) {
-        assert_false(access_forwards(DIALECT_OPENAI_CHAT, span_of(never[i])));
-        assert_false(access_returns(DIALECT_OPENAI_CHAT, span_of(never[i])));
+        for (enum dialect d = DIALECT_NONE; d < DIALECT_COUNT; d++) {
+            assert_false(access_forwards(d, span_of(never[i])));
+            assert_false(access_returns(d, span_of(never[i])));
+        }
     }
-    assert_true(access_forwards(DIALECT_OPENAI_CHAT, SPAN("openai-beta")));
     assert_false(access_forwards(DIALECT_NONE, SPAN("openai-beta")));
-    assert_true(access_returns(DIALECT_OPENAI_CHAT, SPAN("openai-processing-ms")));
-    assert_true(access_returns(DIALECT_OPENAI_CHAT, SPAN("openai-version")));
     assert_false(access_returns(DIALECT_NONE, SPAN("openai-version")));
+}
+
+/* What a vendor acts on goes up to it and to no other, and back comes what its clients read. */
+static void each_vendor_has_its_own_headers(void **state) {
+    static const enum dialect openai[] = { DIALECT_OPENAI_CHAT, DIALECT_OPENAI_RESPONSES,
+                                           DIALECT_OPENAI_COMPLETIONS, DIALECT_OPENAI_EMBEDDINGS };
+    static const char *const wishes[] = { "anthropic-version", "anthropic-beta",
+                                          "anthropic-new-feature" };
+    static const char *const others[] = { "anthropic-organization-id",
+                                          "anthropic-workspace-id",
+                                          "anthropic-dangerous-direct-browser-access",
+                                          "x-claude-code-session-id",
+                                          "x-app",
+                                          "originator",
+                                          "session_id",
+                                          "openai-organization",
+                                          "openai-project" };
+    const enum dialect anthropic = DIALECT_ANTHROPIC_MESSAGES;
+    for (size_t i = 0; i < sizeof openai / sizeof *openai; i++) {
+        assert_true(access_forwards(openai[i], SPAN("openai-beta")));
+        assert_true(access_returns(openai[i], SPAN("openai-processing-ms")));
+        assert_true(access_returns(openai[i], SPAN("openai-version")));
+        assert_false(access_forwards(openai[i], SPAN("anthropic-beta")));
+        assert_false(access_returns(openai[i], SPAN("anthropic-ratelimit-requests-limit")));
+    }
+    for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++) {
+        assert_true(access_forwards(anthropic, span_of(wishes[i])));
+        assert_false(access_forwards(DIALECT_BEDROCK_CONVERSE, span_of(wishes[i])));
+        assert_false(access_returns(anthropic, span_of(wishes[i])));
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        for (enum dialect d = DIALECT_NONE; d < DIALECT_COUNT; d++) {
+            assert_false(access_forwards(d, span_of(others[i])));
+            assert_false(access_returns(d, span_of(others[i])));
+        }
+    assert_false(access_forwards(anthropic, SPAN("openai-beta")));
+    assert_true(access_returns(anthropic, SPAN("anthropic-ratelimit-input-tokens-reset")));
+    assert_true(access_returns(anthropic, SPAN("anthropic-ratelimit-unified-status")));
+}
+
+static void an_agents_session_is_found_in_its_own_header(void **state) {
+    struct pair sent[] = { { SPAN("session_id"), SPAN("codex") },
+                           { SPAN("x-claude-code-session-id"), SPAN("claude") },
+                           { SPAN("x-session-id"), SPAN("other") } };
+    struct facts facts = { .headers = sent, .n_headers = 3 };
+    assert_span(access_agent_session(&facts), "claude");
+    facts.n_headers = 1;
+    assert_span(access_agent_session(&facts), "codex");
+    sent[0].value = SPAN("");
+    assert_span(access_agent_session(&facts), NULL);
+    facts.n_headers = 0;
+    assert_span(access_agent_session(&facts), NULL);
 }
 
 int main(void) {
@@ -576,6 +627,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(policies_see_no_credentials, set_up, tear_down),
         cmocka_unit_test_setup_teardown(compressed_bodies_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(little_crosses_to_providers_and_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(each_vendor_has_its_own_headers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_agents_session_is_found_in_its_own_header, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,6 +44,51 @@ static void every_route_is_found(void **state) {
     assert_int_equal(kind("/"), ENDPOINT_ROOT);
 }
 
+/* Every dialect clients speak has a route, and a provider's own path for it. */
+static void every_dialect_has_its_route(void **state) {
+    static const struct {
+        const char *path, *upstream;
+        enum endpoint_kind kind;
+        enum dialect dialect;
+    } cases[] = {
+        { "/chat/completions", "/chat/completions", ENDPOINT_GENERATE, DIALECT_OPENAI_CHAT },
+        { "/responses", "/responses", ENDPOINT_GENERATE, DIALECT_OPENAI_RESPONSES },
+        { "/messages", "/messages", ENDPOINT_GENERATE, DIALECT_ANTHROPIC_MESSAGES },
+        { "/messages/count_tokens", "/messages/count_tokens", ENDPOINT_COUNT_TOKENS,
+          DIALECT_ANTHROPIC_MESSAGES },
+        { "/completions", "/completions", ENDPOINT_GENERATE, DIALECT_OPENAI_COMPLETIONS },
+        { "/embeddings", "/embeddings", ENDPOINT_GENERATE, DIALECT_OPENAI_EMBEDDINGS },
+    };
+    static const char *const prefixes[] = { "", "/v1", "/v1/v1" };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (size_t k = 0; k < sizeof prefixes / sizeof *prefixes; k++) {
+            char path[64], canonical[64];
+            snprintf(path, sizeof path, "%s%s", prefixes[k], cases[i].path);
+            snprintf(canonical, sizeof canonical, "/v1%s", cases[i].path);
+            struct endpoint_match m = match("POST", path);
+            assert_int_equal(m.endpoint->kind, cases[i].kind);
+            assert_int_equal(m.endpoint->dialect, cases[i].dialect);
+            assert_span(m.endpoint->path, canonical);
+            assert_span(m.endpoint->upstream, cases[i].upstream);
+            assert_true(m.method_ok);
+            assert_false(m.endpoint->open);
+        }
+}
+
+/* What the vendors have beside it, we have not: what is kept there can not be fetched here. */
+static void what_is_not_served_is_unknown(void **state) {
+    static const char *const paths[] = { "/v1/responses/resp_1",
+                                         "/v1/responses/resp_1/cancel",
+                                         "/v1/files",
+                                         "/v1/messages/batches",
+                                         "/v1/images/generations",
+                                         "/v1/complete",
+                                         "/api/event_logging/batch",
+                                         "/v1/embeddings/x" };
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        assert_int_equal(match("POST", paths[i]).endpoint->kind, ENDPOINT_UNKNOWN);
+}
+
 static void v1_may_be_missing_or_there_more_than_once(void **state) {
     static const char *const prefixes[] = { "", "/v1", "/v1/v1", "/v1/v1/v1" };
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
@@ -120,6 +165,11 @@ static void methods_are_told_apart(void **state) {
     static const struct {
         const char *path, *methods;
     } cases[] = { { "/v1/chat/completions", "POST, OPTIONS" },
+                  { "/v1/responses", "POST, OPTIONS" },
+                  { "/v1/messages", "POST, OPTIONS" },
+                  { "/v1/messages/count_tokens", "POST, OPTIONS" },
+                  { "/v1/completions", "POST, OPTIONS" },
+                  { "/v1/embeddings", "POST, OPTIONS" },
                   { "/v1/models", "GET, HEAD, OPTIONS" },
                   { "/v1/models/x", "GET, HEAD, OPTIONS" },
                   { "/health", "GET, HEAD, OPTIONS" },
@@ -155,6 +205,10 @@ static void an_unknown_path_is_told_the_nearest(void **state) {
         { "/v1/chat/completion", "/v1/chat/completions" },
         { "/v1/chat/compeltions", "/v1/chat/completions" },
         { "/chat/completionz", "/v1/chat/completions" },
+        { "/v1/message", "/v1/messages" },
+        { "/v1/messages/count_token", "/v1/messages/count_tokens" },
+        { "/v1/response", "/v1/responses" },
+        { "/v1/embedding", "/v1/embeddings" },
         { "/v1/model", "/v1/models" },
         { "/modles/", "/v1/models" },
         { "/helth", "/health" },
@@ -185,6 +239,8 @@ static void a_long_path_is_near_nothing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_route_is_found),
+        cmocka_unit_test(every_dialect_has_its_route),
+        cmocka_unit_test(what_is_not_served_is_unknown),
         cmocka_unit_test(v1_may_be_missing_or_there_more_than_once),
         cmocka_unit_test(only_v1_itself_is_taken_off),
         cmocka_unit_test(slashes_at_the_end_do_not_matter),

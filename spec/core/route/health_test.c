@@ -131,6 +131,45 @@ static void what_says_nothing_about_a_target_is_not_counted(void **state) {
     assert_int_equal(atomic_load(&f->first_ms), 0);
 }
 
+/* --- tokens --- */
+
+static void an_estimate_is_right_until_it_is_known_better(void **state) {
+    struct health_figure *f = health_figure(health, SPAN("p/a"));
+    assert_true(health_token_factor(f) == 1);
+    health_tokens(f, 0, 100);
+    health_tokens(f, 100, 0);
+    assert_true(health_token_factor(f) == 1);
+    health_tokens(f, 5000, 5000);
+    assert_true(health_token_factor(f) == 1);
+}
+
+static void what_is_reported_is_averaged(void **state) {
+    struct health_figure *f = health_figure(health, SPAN("p/a"));
+    health_tokens(f, 10000, 20000);
+    assert_true(health_token_factor(f) == 1 + 1.0 / 8);
+    for (int i = 0; i < 100; i++)
+        health_tokens(f, 10000, 20000);
+    assert_true(health_token_factor(f) > 1.99 && health_token_factor(f) <= 2);
+}
+
+/* What a provider puts around a prompt is most of a short one. */
+static void a_short_prompt_says_little(void **state) {
+    struct health_figure *f = health_figure(health, SPAN("p/a"));
+    for (int i = 0; i < 10; i++)
+        health_tokens(f, 4, 40);
+    assert_true(health_token_factor(f) > 1 && health_token_factor(f) < 1.02);
+}
+
+static void an_estimate_is_off_by_four_at_most(void **state) {
+    struct health_figure *f = health_figure(health, SPAN("p/a"));
+    for (int i = 0; i < 200; i++)
+        health_tokens(f, 2000, UINT64_MAX);
+    assert_true(health_token_factor(f) > 3.9 && health_token_factor(f) <= 4);
+    for (int i = 0; i < 200; i++)
+        health_tokens(f, UINT64_MAX, 1);
+    assert_true(health_token_factor(f) >= 0.25 && health_token_factor(f) < 0.26);
+}
+
 /* --- many threads --- */
 
 enum { THREADS = 4, ROUNDS = 20000, NAMES = 16 };
@@ -190,6 +229,11 @@ int main(void) {
         cmocka_unit_test_setup_teardown(the_longest_times_do_not_wrap, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_says_nothing_about_a_target_is_not_counted, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(an_estimate_is_right_until_it_is_known_better, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_is_reported_is_averaged, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_short_prompt_says_little, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_estimate_is_off_by_four_at_most, set_up, tear_down),
         cmocka_unit_test_setup_teardown(threads_lose_nothing, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,8 +15,8 @@ static struct api_error error;
 #define USD INT64_C(1000000000)
 #define UNKNOWN PRICE_UNKNOWN
 
-/* Two providers that share a model, targets with and without prices, a chain that is no model, one
- * that follows a model, an alias. */
+/* Two providers that share a model, targets with and without prices, models that embed (of which
+ * only one provider speaks it), a chain that is no model, one that follows a model, an alias. */
 static const struct {
     int provider;
     const char *id, *model;
@@ -29,12 +29,25 @@ static const struct {
     { 1, "azure/free", "free", UNKNOWN, UNKNOWN, 0, ABILITY_TOOLS | ABILITY_IMAGES },
     { 0, "openai/half", "half", 0, UNKNOWN, 0, 0 },
     { 1, "azure/tiny", "tiny", 0, 0, 1000, 0 },
+    { 0, "openai/embed", "embed", 0, 0, 8000, ABILITY_EMBEDDINGS },
+    { 1, "azure/embed", "embed", 0, 0, 8000, ABILITY_EMBEDDINGS },
+    { 0, "openai/both", "both", 9 * USD, 9 * USD, 8000, ABILITY_EMBEDDINGS | ABILITY_CHAT },
 };
 enum { TARGETS = sizeof list / sizeof *list };
 
 static const char *const policies[] = { "auto", "cheapest", "quality", "tier" };
 static const struct span safe[] = { { "mini", 4 }, { "azure/tiny", 10 }, { "mini", 4 } };
 static const struct span after_gpt[] = { { "azure/free", 10 }, { "gpt-4o", 6 } };
+static const struct span vectors[] = { { "mini", 4 }, { "embed", 5 } };
+static const struct retired gone[] = {
+    { { "gpt-3", 5 }, { "gpt-4o", 6 }, { "2026-01-02", 10 } },
+    { { "gpt-2", 5 }, { "gpt-3", 5 }, { 0 } },
+    { { "gpt-1", 5 }, { 0 }, { "2025-01-02", 10 } },
+    { { "gpt-0", 5 }, { "gpt-9", 5 }, { 0 } },
+    { { "a", 1 }, { "b", 1 }, { 0 } },
+    { { "b", 1 }, { "a", 1 }, { 0 } },
+    { { "mini", 4 }, { "gpt-4o", 6 }, { 0 } }, /* a provider has it still */
+};
 static const struct span quick[] = { { "mini", 4 } };
 static const struct pair routes[] = { { { "/v1/messages", 12 }, { "quality", 7 } } };
 static const struct pair tiers[] = { { { "free", 4 }, { "cheapest", 8 } },
@@ -52,6 +65,7 @@ static struct target *make_targets(const struct provider *providers) {
                                       .provider = &providers[list[i].provider],
                                       .price = { list[i].input, list[i].output, UNKNOWN, UNKNOWN },
                                       .context = list[i].context,
+                                      .speaks = providers[list[i].provider].speaks,
                                       .abilities = list[i].abilities,
                                       .quality = NAN,
                                       .weight = 1 };
@@ -59,15 +73,16 @@ static struct target *make_targets(const struct provider *providers) {
 }
 
 static void make_names(void) {
-    struct named_chain *chains = arena_new_array(&snap->arena, struct named_chain, 2);
+    struct named_chain *chains = arena_new_array(&snap->arena, struct named_chain, 3);
     struct named_chain *aliases = arena_new_array(&snap->arena, struct named_chain, 1);
     struct policy_source *sources = arena_new_array(&snap->arena, struct policy_source, 4);
     chains[0] = (struct named_chain){ SPAN("safe"), safe, 3 };
     chains[1] = (struct named_chain){ SPAN("gpt-4o"), after_gpt, 2 };
+    chains[2] = (struct named_chain){ SPAN("vectors"), vectors, 2 };
     aliases[0] = (struct named_chain){ SPAN("quick"), quick, 1 };
     for (size_t i = 0; i < 4; i++)
         sources[i].name = span_of(policies[i]);
-    snap->chains = chains, snap->n_chains = 2;
+    snap->chains = chains, snap->n_chains = 3;
     snap->aliases = aliases, snap->n_aliases = 1;
     snap->policies = sources, snap->n_policies = 4;
 }
@@ -75,8 +90,12 @@ static void make_names(void) {
 static int set_up(void **state) {
     snap = snapshot_new();
     struct provider *providers = arena_new_array(&snap->arena, struct provider, 2);
-    providers[0] = (struct provider){ .index = 0, .name = SPAN("openai") };
-    providers[1] = (struct provider){ .index = 1, .name = SPAN("azure") };
+    const uint32_t chat = DIALECT_BIT(DIALECT_OPENAI_CHAT);
+    const uint32_t embeddings = DIALECT_BIT(DIALECT_OPENAI_EMBEDDINGS);
+    providers[0] =
+        (struct provider){ .index = 0, .name = SPAN("openai"), .speaks = chat | embeddings };
+    providers[1] = (struct provider){ .index = 1, .name = SPAN("azure"), .speaks = chat };
+    snap->retired = gone, snap->n_retired = sizeof gone / sizeof *gone;
     snap->providers = providers, snap->n_providers = 2;
     snap->targets = make_targets(providers), snap->n_targets = TARGETS;
     make_names();
@@ -238,6 +257,121 @@ static void every_one_of_a_list_must_be_known(void **state) {
     facts.models = good, facts.n_models = 1;
     assert_false(known("gone"));
     assert_span(error.param, "model");
+}
+
+/* --- retired models --- */
+
+static void a_retired_model_is_told_by_its_successor(void **state) {
+    static const char *const cases[][2] = {
+        { "gpt-3", "The model 'gpt-3' was retired on 2026-01-02; gpt-4o replaces it." },
+        { "openai/gpt-3",
+          "The model 'openai/gpt-3' was retired on 2026-01-02; gpt-4o replaces it." },
+        { "gpt-2", "The model 'gpt-2' was retired; gpt-3 replaces it." },
+        { "gpt-1", "The model 'gpt-1' was retired on 2025-01-02." },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_false(known(cases[i][0]));
+        assert_int_equal(error.code, ERROR_MODEL_NOT_FOUND);
+        assert_int_equal(error_status(&error), 404);
+        assert_span(error.param, "model");
+        assert_span(error.message, cases[i][1]);
+        assert_span(facts.model, cases[i][0]);
+        assert_null(facts.replaced.name.at);
+    }
+    assert_true(known("mini"));
+    assert_true(known("openai/mini"));
+}
+
+static void a_retired_model_is_replaced_where_that_is_configured(void **state) {
+    static const char *const cases[][2] = { { "gpt-3", "gpt-4o" },
+                                            { "gpt-2", "gpt-4o" },
+                                            { "azure/gpt-3", "azure/gpt-4o" } };
+    snap->config.reroute_retired = true;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        facts.replaced = (struct pair){ SPAN_NONE, SPAN_NONE };
+        assert_true(known(cases[i][0]));
+        assert_span(facts.model, cases[i][1]);
+        assert_span(facts.replaced.name, cases[i][0]);
+        assert_span(facts.replaced.value, cases[i][1]);
+    }
+    facts.replaced = (struct pair){ SPAN_NONE, SPAN_NONE };
+    assert_true(known("mini"));
+    assert_true(known("auto"));
+    assert_null(facts.replaced.name.at);
+}
+
+static void a_successor_nobody_has_replaces_nothing(void **state) {
+    static const char *const names[] = { "gpt-1", "gpt-0", "a", "b" };
+    snap->config.reroute_retired = true;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        assert_false(known(names[i]));
+        assert_int_equal(error.code, ERROR_MODEL_NOT_FOUND);
+        assert_null(facts.replaced.name.at);
+    }
+}
+
+static void each_of_a_list_is_replaced(void **state) {
+    const struct span models[] = { SPAN("tiny"), SPAN("gpt-2"), SPAN("gpt-3") };
+    facts.models = models, facts.n_models = 3;
+    assert_false(known("tiny"));
+    assert_span(error.param, "models");
+    snap->config.reroute_retired = true;
+    assert_true(known("tiny"));
+    assert_span(facts.models[0], "tiny");
+    assert_span(facts.models[1], "gpt-4o");
+    assert_span(facts.models[2], "gpt-4o");
+    assert_span(facts.replaced.name, "gpt-2");
+    assert_span(models[1], "gpt-2"); /* the client's list is its own */
+}
+
+/* --- who embeds --- */
+
+static bool embeds(const char *model) {
+    facts.uses = ABILITY_EMBEDDINGS;
+    facts.strict = true;
+    return known(model);
+}
+
+static void embeddings_need_a_model_that_embeds(void **state) {
+    static const char *const good[] = { "embed", "openai/embed", "both", "vectors", "openai/any" };
+    static const char *const bad[] = { "gpt-4o", "azure/embed", "safe", "azure/any" };
+    const char *list = "Models that embed here: openai/embed, openai/both.";
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_true(embeds(good[i]));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char wanted[128];
+        snprintf(wanted, sizeof wanted, "The model '%s' does not embed. %s", bad[i], list);
+        assert_false(embeds(bad[i]));
+        assert_int_equal(error_status(&error), 400);
+        assert_span(error.param, "model");
+        assert_span(error.message, wanted);
+    }
+    assert_false(embeds("gone"));
+    assert_int_equal(error.code, ERROR_MODEL_NOT_FOUND);
+}
+
+static void auto_can_not_choose_what_vectors_mean(void **state) {
+    assert_false(embeds("auto"));
+    assert_int_equal(error_status(&error), 400);
+    assert_span(error.message, "Embeddings need a model by name. Models that embed here: "
+                               "openai/embed, openai/both.");
+    snap->n_targets = 2;
+    assert_false(embeds("auto"));
+    assert_span(error.message, "Embeddings need a model by name. No model here does.");
+    snap->n_targets = TARGETS;
+}
+
+static void what_only_embeds_answers_nobody(void **state) {
+    facts.uses = ABILITY_CHAT;
+    assert_false(known("embed"));
+    assert_int_equal(error_status(&error), 400);
+    assert_span(error.message, "The model 'embed' only embeds.");
+    assert_true(known("both"));
+    assert_true(known("vectors")); /* its other model answers */
+    const struct span models[] = { SPAN("mini"), SPAN("embed") };
+    facts.models = models, facts.n_models = 2;
+    assert_false(known("mini"));
+    assert_span(error.param, "models");
 }
 
 /* --- chains --- */
@@ -409,6 +543,28 @@ static void a_rest_without_what_was_named_is_the_end(void **state) {
     assert_string_equal(filtered("auto", "openai/gpt-4o"), "openai/gpt-4o");
 }
 
+static void embeddings_go_to_nobody_who_does_not_embed(void **state) {
+    facts.uses = ABILITY_EMBEDDINGS;
+    facts.strict = true;
+    assert_string_equal(enforced("embed", "azure/embed openai/mini openai/embed"), "openai/embed");
+    assert_string_equal(enforced("embed", "azure/embed openai/both"), "openai/embed");
+    assert_string_equal(filtered("embed", "azure/embed"), "");
+    assert_string_equal(falls_back("embed"), "openai/embed");
+    configure_fallback();
+    assert_string_equal(falls_back("embed"), "openai/embed");
+}
+
+static void answers_come_from_nobody_who_only_embeds(void **state) {
+    facts.uses = ABILITY_CHAT;
+    assert_string_equal(enforced("mini", "openai/embed openai/both azure/tiny"),
+                        "openai/both azure/tiny");
+    assert_string_equal(enforced("mini", "openai/embed"), "");
+    assert_string_equal(filtered("mini", "openai/embed openai/mini"), "openai/mini");
+    facts.strict = true;
+    assert_string_equal(enforced("vectors", "openai/embed"), "openai/mini");
+    assert_string_equal(falls_back("vectors"), "openai/mini");
+}
+
 static void an_empty_chain_is_an_answer(void **state) {
     facts.strict = true;
     assert_string_equal(enforced("gpt-4o", ""), "");
@@ -463,6 +619,19 @@ int main(void) {
                                         tear_down),
         cmocka_unit_test_setup_teardown(an_empty_chain_is_an_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_target_without_an_entry_is_the_same_by_its_name, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_retired_model_is_told_by_its_successor, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_retired_model_is_replaced_where_that_is_configured,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_successor_nobody_has_replaces_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(each_of_a_list_is_replaced, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(embeddings_need_a_model_that_embeds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(auto_can_not_choose_what_vectors_mean, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_only_embeds_answers_nobody, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(embeddings_go_to_nobody_who_does_not_embed, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(answers_come_from_nobody_who_only_embeds, set_up,
                                         tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

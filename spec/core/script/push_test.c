@@ -64,12 +64,15 @@ static enum vm_result request(lua_State *L, void *arg) {
                            .headers = headers,
                            .n_headers = 1,
                            .text = SPAN("t"),
+                           .uses = ABILITY_TOOLS | ABILITY_CHAT,
                            .max_cost_usd = HUGE_VAL,
                            .seed = UINT64_MAX };
     push_request(L, &facts);
     assert_true(lua_holds(L, "v.model == nil and v.stream == false and v.strict == false"));
     assert_true(lua_holds(
         L, "next(v.limits) == nil and v.tokens.input == 0 and v.headers == nil and v.text == nil"));
+    /* That it has to answer at all is for able(), not for policies. */
+    assert_true(lua_holds(L, "v.uses.tools and v.uses.chat == nil and v.chat == true"));
     bool is_text = false;
     const char *late[][2] = { { "id", "v == 'id'" },
                               { "dialect", "v == 'openai_chat'" },
@@ -85,6 +88,10 @@ static enum vm_result request(lua_State *L, void *arg) {
         assert_true(lua_holds(L, late[i][1]));
         lua_pop(L, 1);
     }
+    facts.uses = ABILITY_EMBEDDINGS;
+    push_request(L, &facts);
+    assert_true(lua_holds(L, "v.uses.embeddings and v.chat == false"));
+    lua_pop(L, 1);
     push_request_field(L, &facts, SPAN("headers"), &is_text);
     assert_true(lua_holds(L, "v.a == '1'"));
     assert_false(is_text);
