@@ -197,9 +197,9 @@ static bool others_work(const struct keyring_keys *keys, size_t but, uint64_t no
 }
 
 void keyring_cool(struct keyring_keys *keys, const struct provider_key *key, uint64_t until_ms,
-                  uint64_t now_ms, bool last_too) {
+                  uint64_t now_ms) {
     size_t i = (size_t)(key - keys->provider->keys);
-    if (!last_too && !others_work(keys, i, now_ms))
+    if (!others_work(keys, i, now_ms))
         return;
     atomic_ullong *cool = &keys->entries[i]->cool_ms;
     unsigned long long known = atomic_load_explicit(cool, memory_order_relaxed);

@@ -8,7 +8,7 @@
  *
  *   struct keyring_keys *keys = keyring_keys(ring, provider);     once a snapshot and worker
  *   struct keyring_pick pick = keyring_pick(keys, tokens, &random, now_ms);
- *   if (pick.key) ... send it in pick.wait_ms ...; keyring_cool(keys, pick.key, until_ms);
+ *   if (pick.key) ... send it in pick.wait_ms ...; keyring_cool(keys, pick.key, until_ms, now_ms);
  *
  * Shared by all workers: what a key may still do is kept exactly, each change one compare and swap.
  * The pace is a virtual schedule (GCRA: ITU-T I.371): a tenth of a minute's allowance may go out at
@@ -40,11 +40,11 @@ struct keyring_pick {
 struct keyring_pick keyring_pick(struct keyring_keys *keys, uint64_t tokens, struct random *random,
                                  uint64_t now_ms);
 
-/* The key is not to be used before that moment. An earlier one does not shorten it. The last key of
- * a provider that is not cooling keeps working after an error of the key itself (`last_too` false):
- * with none at all nobody would find out when it is good again. */
+/* The key is not to be used before that moment; an earlier one does not shorten it. The last key
+ * that works is never cooled: what is wrong with it may be so for one model alone, and with no key
+ * at all nobody would find out when it is good again. */
 void keyring_cool(struct keyring_keys *keys, const struct provider_key *key, uint64_t until_ms,
-                  uint64_t now_ms, bool last_too);
+                  uint64_t now_ms);
 
 /* What is left of the paces, 0 to 1, of the key that has most; 1 without any pace. */
 double keyring_headroom(struct keyring_keys *keys, uint64_t now_ms);
