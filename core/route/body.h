@@ -32,9 +32,9 @@ struct body {
 
 /* Validates the body in the dialect `facts->dialect` and fills the facts it holds: model, models,
  * stream, tokens, uses, tools, turns, texts, user and session. What the head has already set
- * (models, session) is kept; a coding agent's session header counts where nothing better was said. A null counts as absent. Text is copied into `arena`; `text` is
- * borrowed for as long as `body` is used. False, with `*error` a 400 that names the parameter, when
- * the body is not acceptable. */
+ * (models, session) is kept; a coding agent's session header counts where nothing better was said.
+ * A null counts as absent. Text is copied into `arena`; `text` is borrowed for as long as `body` is
+ * used. False, with `*error` a 400 that names the parameter, when the body is not acceptable. */
 bool body_read(struct json_parser *p, struct span text, struct facts *facts, struct arena *arena,
                struct body *body, struct api_error *error);
 
@@ -47,11 +47,12 @@ bool body_read_counted(struct json_parser *p, struct span text, struct facts *fa
 bool body_takes_params(enum dialect d);
 
 /* Appends the body for a target to `out`: `model` set, fields that are only ours taken out,
- * `params` applied (a value of SPAN_NONE takes the field out; none where body_takes_params() says
- * no), and for a stream with `ask_usage` the usage asked for, where the dialect has a word for that.
- * All other bytes stay as they were. Params can not change model, models, route, stream and
- * stream_options; max_tokens and max_completion_tokens mean whichever of the two the client wrote. Returns 0, or a json_error when a field only a param knows stands twice in the
- * body. `p` is used for fields the dialect does not know, and forgets its document then. */
+ * `params` applied (a value of SPAN_NONE takes the field out; there may be none where
+ * body_takes_params() says no), and for a stream with `ask_usage` the usage asked for, where the
+ * dialect has a word for that. All other bytes stay as they were. Params can not change model,
+ * models, route, stream and stream_options; max_tokens and max_completion_tokens mean whichever of
+ * the two the client wrote. Returns 0, or a json_error when a field only a param knows stands twice
+ * in the body. `p` is used for fields the dialect does not know, and forgets its document then. */
 int body_build(struct json_parser *p, const struct body *body, struct span model,
                const struct pair *params, size_t n_params, bool ask_usage, struct buf *out);
 

@@ -109,8 +109,8 @@ uint64_t body_weight(struct json_value v);
 
 void body_add_text(struct body_reading *r, struct span text);
 
-/* `source`: a data URL, bare base64, or anything else (an address, nothing). `low`: the client wants
- * it looked at coarsely. */
+/* `source`: a data URL, bare base64, or anything else (an address, nothing). `low`: the client
+ * wants it looked at coarsely. */
 void body_add_picture(struct body_reading *r, struct span source, bool low);
 
 /* Base64, or nothing. */
