@@ -357,7 +357,7 @@ local function models_of(template, configured)
     if known then
       listed[known] = over(listed[known], m)
     else
-      listed[#listed + 1] = over(over(over(template.default, configured.default), by_name[m.name]), m)
+      listed[#listed + 1] = over(over(by_name[m.name] or template.default, configured.default), m)
       place[m.name] = #listed
     end
   end
@@ -691,7 +691,7 @@ function M.build(name, template, configured, host, add)
     speaks = spoken(dialect, configured.speaks or not configured.dialect and template.speaks or nil),
     auth = auth,
     region = region_of(template, configured, host.env),
-    quirks = quirks_text(template.quirks, configured.quirks),
+    quirks = quirks_text(merge(template.quirks, template.default and template.default.quirks), configured.quirks),
     keys = keys,
     headers = header_lines(template, configured, host.env),
     rules = rules_of(template, configured),
