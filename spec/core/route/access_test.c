@@ -509,6 +509,14 @@ static void compressed_bodies_are_refused(void **state) {
     assert_true(reads());
 }
 
+static void cross_neither_way(const char *const *names, size_t n) {
+    for (enum dialect d = DIALECT_NONE; d < DIALECT_COUNT; d++)
+        for (size_t i = 0; i < n; i++) {
+            assert_false(access_forwards(d, span_of(names[i])));
+            assert_false(access_returns(d, span_of(names[i])));
+        }
+}
+
 static void little_crosses_to_providers_and_back(void **state) {
     static const char *const never[] = {
         "authorization",
@@ -533,14 +541,24 @@ static void little_crosses_to_providers_and_back(void **state) {
         "",
         "OpenAI-Beta",
     };
-    for (size_t i = 0; i < sizeof never / sizeof *never; i++) {
-        for (enum dialect d = DIALECT_NONE; d < DIALECT_COUNT; d++) {
-            assert_false(access_forwards(d, span_of(never[i])));
-            assert_false(access_returns(d, span_of(never[i])));
-        }
-    }
+    cross_neither_way(never, sizeof never / sizeof *never);
     assert_false(access_forwards(DIALECT_NONE, SPAN("openai-beta")));
     assert_false(access_returns(DIALECT_NONE, SPAN("openai-version")));
+}
+
+/* A provider is not asked for a coding we can not read events in, and none of its is passed on. */
+static void d8_no_coding_crosses(void **state) {
+    static const char *const names[] = { "accept-encoding", "content-encoding" };
+    cross_neither_way(names, 2);
+}
+
+/* How long a body is, and how it is cut, each side says for itself. */
+static void d9_no_length_and_no_hop_crosses(void **state) {
+    static const char *const names[] = {
+        "content-length", "transfer-encoding", "connection",      "keep-alive", "te",
+        "trailer",        "upgrade",           "proxy-connection"
+    };
+    cross_neither_way(names, sizeof names / sizeof *names);
 }
 
 /* What a vendor acts on goes up to it and to no other, and back comes what its clients read. */
@@ -571,11 +589,7 @@ static void each_vendor_has_its_own_headers(void **state) {
         assert_false(access_forwards(DIALECT_BEDROCK_CONVERSE, span_of(wishes[i])));
         assert_false(access_returns(anthropic, span_of(wishes[i])));
     }
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        for (enum dialect d = DIALECT_NONE; d < DIALECT_COUNT; d++) {
-            assert_false(access_forwards(d, span_of(others[i])));
-            assert_false(access_returns(d, span_of(others[i])));
-        }
+    cross_neither_way(others, sizeof others / sizeof *others);
     assert_false(access_forwards(anthropic, SPAN("openai-beta")));
     assert_true(access_returns(anthropic, SPAN("anthropic-ratelimit-input-tokens-reset")));
     assert_true(access_returns(anthropic, SPAN("anthropic-ratelimit-unified-status")));
@@ -627,6 +641,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(policies_see_no_credentials, set_up, tear_down),
         cmocka_unit_test_setup_teardown(compressed_bodies_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(little_crosses_to_providers_and_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(d8_no_coding_crosses, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(d9_no_length_and_no_hop_crosses, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_vendor_has_its_own_headers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_agents_session_is_found_in_its_own_header, set_up,
                                         tear_down),

@@ -322,6 +322,25 @@ static void changes_only_the_model(void **state) {
                 ", \"y\":{\"b\":1e2}}\n");
 }
 
+/* What a vendor added to the dialect goes up as it came: a switch that is lost is a model that
+ * thinks, and a bill for it. */
+static void f12_passes_a_vendors_switches(void **state) {
+    unit_builds(WITH("\"thinking\":{\"type\":\"disabled\"},\"enable_thinking\":false,\"top_k\":3"),
+                SPAN("up"), NULL, 0, false,
+                "{\"model\":\"up\"," HI ",\"thinking\":{\"type\":\"disabled\"},"
+                "\"enable_thinking\":false,\"top_k\":3}");
+}
+
+static void f20_counts_every_message(void **state) {
+    unit_reads("{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"0123456789\"},"
+               "{\"role\":\"assistant\",\"content\":\"0123456789\"},{\"role\":\"user\","
+               "\"content\":\"01\"}]}");
+    assert_int_equal(facts.input_bytes, 22);
+    assert_int_equal(facts.input_tokens, 6 + 3 * 4);
+    assert_int_equal(facts.turns, 2);
+    assert_span(facts.text, "01");
+}
+
 static void takes_router_fields_out(void **state) {
     unit_builds("{\"models\":[\"a\",\"b\"]," HI ",\"route\":\"fallback\"}", SPAN("up"), NULL, 0,
                 false, "{" HI ",\"model\":\"up\"}");
@@ -443,6 +462,8 @@ int main(void) {
         cmocka_unit_test(refuses_every_cut),
         cmocka_unit_test(refuses_depth),
         cmocka_unit_test(changes_only_the_model),
+        cmocka_unit_test(f12_passes_a_vendors_switches),
+        cmocka_unit_test(f20_counts_every_message),
         cmocka_unit_test(takes_router_fields_out),
         cmocka_unit_test(asks_for_usage),
         cmocka_unit_test(applies_params),
