@@ -129,7 +129,6 @@ static void tells_how_it_finished(void **state) {
     assert_int_equal(s.finished, 1);
 }
 
-/* OpenRouter, Mistral, DeepSeek: a finish that is none. */
 static void tells_the_choices_apart(void **state) {
     struct wire_seen s = event(CHUNK("[{\"index\":1,\"delta\":{}},"
                                      "{\"index\":3,\"delta\":{},\"finish_reason\":\"stop\"}]"));
@@ -145,6 +144,7 @@ static void tells_the_choices_apart(void **state) {
     assert_int_equal(event(CHUNK("[]")).begun, 0);
 }
 
+/* OpenRouter, Mistral, DeepSeek: a finish that is none. */
 static void takes_a_failed_finish_for_an_error(void **state) {
     struct wire_seen s = event(
         CHUNK("[{\"index\":0,\"delta\":{},\"finish_reason\":\"insufficient_system_resource\"}]"));
@@ -208,6 +208,30 @@ static void goes_on_after_empty_choices(void **state) {
     s = event("{\"type\":\"ping\"}");
     assert_int_equal(s.kind, WIRE_OK);
     assert_int_equal(s.choices, 0);
+}
+
+static void e6_cached_tokens_are_told_in_four_places(void **state) {
+    static const char *const places[] = {
+        "\"prompt_tokens_details\":{\"cached_tokens\":6}",
+        "\"prompt_cache_hit_tokens\":6,\"prompt_cache_miss_tokens\":4", /* DeepSeek */
+        "\"cached_tokens\":6",                                          /* Moonshot */
+        "\"cache_read_input_tokens\":6",
+        "\"prompt_tokens_details\":null,\"cached_tokens\":6",
+        "\"prompt_tokens_details\":{\"cached_tokens\":6},\"cached_tokens\":9",
+    };
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        char text[256];
+        snprintf(text, sizeof text,
+                 "{\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":5,%s}}",
+                 places[i]);
+        struct wire_seen s = event(text);
+        assert_int_equal(s.usage.cached, 6);
+        assert_int_equal(s.usage.input, 10); /* it is part of the prompt, and not added to it */
+    }
+    struct wire_seen s = event("{\"choices\":[],\"usage\":{\"prompt_tokens\":10,"
+                               "\"prompt_tokens_details\":{\"cache_write_tokens\":3}}}");
+    assert_int_equal(s.usage.written, 3);
+    assert_int_equal(s.usage.cached, -1);
 }
 
 static void finds_errors_inside_streams(void **state) {
@@ -367,6 +391,7 @@ int main(void) {
         cmocka_unit_test(tells_the_choices_apart),
         cmocka_unit_test(takes_a_failed_finish_for_an_error),
         cmocka_unit_test(reads_usage_wherever_it_is_told),
+        cmocka_unit_test(e6_cached_tokens_are_told_in_four_places),
         cmocka_unit_test(goes_on_after_empty_choices),
         cmocka_unit_test(finds_errors_inside_streams),
         cmocka_unit_test(believes_the_name_of_an_event),

@@ -25,7 +25,7 @@ static struct wire_error error_of(const char *body) {
 
 /* --- errors --- */
 
-static void reads_every_shape_of_error(void **state) {
+static void c9_every_shape_of_error_is_read(void **state) {
     static const struct {
         const char *body, *message, *code, *type;
     } cases[] = {
@@ -51,6 +51,19 @@ static void reads_every_shape_of_error(void **state) {
         { "{\"error\":{\"message\":\"Provider returned "
           "error\",\"code\":400,\"metadata\":{\"raw\":\"context too long\"}}}",
           "Provider returned error: context too long", "400", NULL },
+        { "{\"__type\":\"com.amazon.coral.service#ThrottlingException\",\"message\":\"slow\"}",
+          "slow", NULL, "ThrottlingException" },
+        { "{\"__type\":\"ValidationException\",\"message\":\"no\"}", "no", NULL,
+          "ValidationException" },
+        { "{\"Message\":\"no such key\"}", "no such key", NULL, NULL },
+        { "{\"id\":\"1\",\"message\":\"invalid api token\"}", "invalid api token", NULL, NULL },
+        { "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":"
+          "\"Overloaded\"},\"request_id\":\"req_1\"}",
+          "Overloaded", "overloaded_error", "overloaded_error" },
+        { "{\"type\":\"error\",\"code\":\"server_error\",\"message\":\"boom\",\"param\":null}",
+          "boom", "server_error", NULL },
+        { "{\"type\":\"error\",\"error\":{\"type\":\"t\",\"code\":\"c\",\"message\":\"boom\"}}",
+          "boom", "c", "t" },
         { "\"just words\"", "just words", NULL, NULL },
         { "<html><head><title>502 Bad\n Gateway</title></head><body>nginx</body></html>",
           "502 Bad Gateway", NULL, NULL },
@@ -71,7 +84,7 @@ static void reads_every_shape_of_error(void **state) {
     }
 }
 
-static void cleans_and_bounds_what_it_read(void **state) {
+static void c10_what_was_read_is_cleaned_and_bounded(void **state) {
     struct wire_error e = error_of("{\"error\":{\"message\":\"a\\r\\nx-evil: "
                                    "1\\u0000\\u001b[2J\\u2028b\",\"code\":\"c\\nd\"}}");
     assert_span(e.message, "a x-evil: 1 [2J b");
@@ -86,9 +99,46 @@ static void cleans_and_bounds_what_it_read(void **state) {
     assert_int_equal(e.code.len, WIRE_CODE_MAX);
 }
 
+/* Google's way to say Retry-After. */
+static void reads_when_to_come_back(void **state) {
+    static const struct {
+        const char *details;
+        int64_t ms;
+    } cases[] = {
+        { "[{\"@type\":\"type.googleapis.com/google.rpc.QuotaFailure\",\"retryDelay\":\"9s\"},"
+          "{\"@type\":\"type.googleapis.com/google.rpc.RetryInfo\",\"retryDelay\":\"23s\"}]",
+          23000 },
+        { "[{\"@type\":\"x/google.rpc.RetryInfo\",\"retryDelay\":\"1.5s\"}]", 1500 },
+        { "[{\"@type\":\"x/google.rpc.RetryInfo\",\"retryDelay\":\"0.0004s\"}]", 0 },
+        { "[{\"@type\":\"x/google.rpc.RetryInfo\",\"retryDelay\":\"0s\"}]", 0 },
+        { "[{\"@type\":\"x/google.rpc.RetryInfo\",\"retryDelay\":\"-3s\"}]", 0 },
+        { "[{\"@type\":\"x/google.rpc.RetryInfo\",\"retryDelay\":\"1e30s\"}]", 0 },
+        { "[{\"@type\":\"x/google.rpc.RetryInfo\",\"retryDelay\":\"23\"}]", 0 },
+        { "[{\"@type\":\"x/google.rpc.RetryInfo\",\"retryDelay\":\"s\"}]", 0 },
+        { "[{\"@type\":\"x/google.rpc.RetryInfo\",\"retryDelay\":7}]", 0 },
+        { "[{\"@type\":\"x/google.rpc.RetryInfo\"}]", 0 },
+        { "[7]", 0 },
+        { "[]", 0 },
+        { "{\"retryDelay\":\"23s\"}", 0 },
+        { "null", 0 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char body[512];
+        snprintf(body, sizeof body,
+                 "{\"error\":{\"code\":429,\"message\":\"m\",\"status\":\"RESOURCE_EXHAUSTED\","
+                 "\"details\":%s}}",
+                 cases[i].details);
+        struct wire_error e = error_of(body);
+        if (e.retry_after_ms != cases[i].ms)
+            fail_msg("%lld: %s", (long long)e.retry_after_ms, cases[i].details);
+        assert_span(e.type, "RESOURCE_EXHAUSTED");
+    }
+    assert_int_equal(error_of("<html>").retry_after_ms, 0);
+}
+
 static void masks_our_own_keys(void **state) {
-    const struct provider_key keys[] = { { SPAN("sk-canary-0123456789"), 1 },
-                                         { SPAN("other-key-abcdef"), 1 } };
+    const struct provider_key keys[] = { { .secret = SPAN("sk-canary-0123456789"), .weight = 1 },
+                                         { .secret = SPAN("other-key-abcdef"), .weight = 1 } };
     const struct provider p = { .keys = keys, .n_keys = 2 };
     struct wire_error e = {
         .message = SPAN("key sk-canary-0123456789 and other-key-abcdef, sk-canary-0123456789!")
@@ -165,6 +215,59 @@ static void classifies_by_the_first_rule_that_fits(void **state) {
     assert_int_equal(wire_classify(rules, n, 200, &(struct wire_error){ 0 }), FAILURE_SERVER_ERROR);
 }
 
+/* --- usage --- */
+
+static void usage_is_merged_figure_by_figure(void **state) {
+    struct wire_usage u = WIRE_USAGE_UNKNOWN;
+    wire_usage_merge(&u, &(struct wire_usage){ 9, -1, 4, -1, -1, -1 });
+    wire_usage_merge(&u, &(struct wire_usage){ -1, 5, -1, -1, 2, -1 });
+    wire_usage_merge(&u, &(struct wire_usage){ -1, 6, 0, -1, -1, -1 });
+    assert_memory_equal(&u, (&(struct wire_usage){ 9, 6, 0, -1, 2, -1 }), sizeof u);
+    wire_usage_merge(&u, &WIRE_USAGE_UNKNOWN);
+    assert_memory_equal(&u, (&(struct wire_usage){ 9, 6, 0, -1, 2, -1 }), sizeof u);
+}
+
+static void a_sum_is_made_of_its_parts(void **state) {
+    struct wire_usage u = WIRE_USAGE_UNKNOWN;
+    wire_usage_merge(&u, &(struct wire_usage){ -1, -1, 30, 2, -1, -1 });
+    assert_int_equal(u.input, -1);
+    wire_usage_merge(&u, &(struct wire_usage){ -1, -1, -1, -1, -1, 100 });
+    assert_int_equal(u.input, 132);
+    wire_usage_merge(&u, &(struct wire_usage){ -1, 7, 50, -1, -1, 0 });
+    assert_int_equal(u.input, 52);
+    wire_usage_merge(&u, &u);
+    assert_int_equal(u.input, 52);
+}
+
+/* --- dialects --- */
+
+/* What is always translated is read here only where something else than a stream came. */
+static void of_translated_dialects_errors_are_told_from_the_rest(void **state) {
+    static const enum dialect dialects[] = { DIALECT_GEMINI, DIALECT_BEDROCK_CONVERSE };
+    static const struct {
+        const char *body;
+        enum wire_kind kind;
+    } cases[] = {
+        { "[{\"error\":{\"code\":429,\"message\":\"m\",\"status\":\"RESOURCE_EXHAUSTED\"}}]",
+          WIRE_ERROR },
+        { "{\"error\":{\"message\":\"m\"}}", WIRE_ERROR },
+        { "{\"message\":\"m\"}", WIRE_ERROR },
+        { "{\"candidates\":[]}", WIRE_MALFORMED },
+        { "{\"output\":{\"message\":{\"content\":[]}}}", WIRE_MALFORMED },
+        { "[]", WIRE_MALFORMED },
+        { "<html>", WIRE_MALFORMED },
+        { "", WIRE_MALFORMED },
+    };
+    for (size_t d = 0; d < 2; d++)
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            struct wire_seen seen;
+            wire_of(dialects[d])->read_answer(parser, span_of(cases[i].body), &arena, &seen);
+            assert_int_equal(seen.kind, cases[i].kind);
+            if (seen.kind == WIRE_ERROR)
+                assert_span(seen.error.message, "m");
+        }
+}
+
 static void has_no_readers_for_no_dialect(void **state) {
     assert_null(wire_of(DIALECT_NONE));
     assert_null(wire_of(DIALECT_COUNT));
@@ -174,12 +277,16 @@ static void has_no_readers_for_no_dialect(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_every_shape_of_error),
-        cmocka_unit_test(cleans_and_bounds_what_it_read),
+        cmocka_unit_test(c9_every_shape_of_error_is_read),
+        cmocka_unit_test(c10_what_was_read_is_cleaned_and_bounded),
         cmocka_unit_test(masks_our_own_keys),
         cmocka_unit_test(masks_what_configured_headers_say),
         cmocka_unit_test(classifies_by_status),
         cmocka_unit_test(classifies_by_the_first_rule_that_fits),
+        cmocka_unit_test(reads_when_to_come_back),
+        cmocka_unit_test(usage_is_merged_figure_by_figure),
+        cmocka_unit_test(a_sum_is_made_of_its_parts),
+        cmocka_unit_test(of_translated_dialects_errors_are_told_from_the_rest),
         cmocka_unit_test(has_no_readers_for_no_dialect),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
