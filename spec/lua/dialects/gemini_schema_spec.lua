@@ -13,8 +13,8 @@ end
 
 local KNOWN = {
   type = true, format = true, title = true, description = true, nullable = true, enum = true, items = true, maxItems = true,
-  minItems = true, properties = true, required = true, propertyOrdering = true, minProperties = true, maxProperties = true, minimum = true, maximum = true,
-  minLength = true, maxLength = true, pattern = true, example = true, default = true, anyOf = true,
+  minItems = true, properties = true, required = true, propertyOrdering = true, minProperties = true, maxProperties = true,
+  minimum = true, maximum = true, minLength = true, maxLength = true, pattern = true, example = true, default = true, anyOf = true,
 }
 
 -- Calls f with every schema in a decoded one.
