@@ -72,7 +72,7 @@ struct mock_harm {
     struct span half_headers; /* half_headers: part of the head, then closes; =hang: then hangs */
     int64_t slow;             /* slow=MS: before the answer */
     int64_t first_ms;         /* first_ms=MS: before a stream's first content */
-    int64_t cut_event;   /* cut_event=N: breaks off inside content event N (0: the role's); -1 */
+    int64_t cut_event;   /* cut_event=N: breaks off inside content event N (0: the opening); -1 */
     int64_t cut_after;   /* cut_after=N: ends well-formed behind N content events; -1 */
     int64_t error_after; /* error_after=N: an error event behind N content events; -1 */
     struct span cut;     /* cut=body: a whole answer shorter than its content-length */

@@ -69,7 +69,7 @@
     X(NUMBER, slow, "slow=MS              before the answer")                                      \
     X(NUMBER, first_ms, "first_ms=MS          before a stream's first content")                    \
     X(NUMBER, cut_event,                                                                           \
-      "cut_event=N          breaks off inside content event N (0: the first of all)")              \
+      "cut_event=N          breaks off inside content event N (0: the opening)")                   \
     X(NUMBER, cut_after, "cut_after=N          ends well-formed behind N content events")          \
     X(NUMBER, error_after, "error_after=N        an error behind N content events")                \
     X(TEXT, cut, "cut=body             a whole answer shorter than it says")                       \
