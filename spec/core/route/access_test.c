@@ -565,8 +565,8 @@ static void d9_no_length_and_no_hop_crosses(void **state) {
 static void each_vendor_has_its_own_headers(void **state) {
     static const enum dialect openai[] = { DIALECT_OPENAI_CHAT, DIALECT_OPENAI_RESPONSES,
                                            DIALECT_OPENAI_COMPLETIONS, DIALECT_OPENAI_EMBEDDINGS };
-    static const char *const wishes[] = { "anthropic-version", "anthropic-beta",
-                                          "anthropic-new-feature" };
+    static const char *const meant[] = { "anthropic-version", "anthropic-beta",
+                                         "anthropic-new-feature" };
     static const char *const others[] = { "anthropic-organization-id",
                                           "anthropic-workspace-id",
                                           "anthropic-dangerous-direct-browser-access",
@@ -584,10 +584,10 @@ static void each_vendor_has_its_own_headers(void **state) {
         assert_false(access_forwards(openai[i], SPAN("anthropic-beta")));
         assert_false(access_returns(openai[i], SPAN("anthropic-ratelimit-requests-limit")));
     }
-    for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++) {
-        assert_true(access_forwards(anthropic, span_of(wishes[i])));
-        assert_false(access_forwards(DIALECT_BEDROCK_CONVERSE, span_of(wishes[i])));
-        assert_false(access_returns(anthropic, span_of(wishes[i])));
+    for (size_t i = 0; i < sizeof meant / sizeof *meant; i++) {
+        assert_true(access_forwards(anthropic, span_of(meant[i])));
+        assert_false(access_forwards(DIALECT_BEDROCK_CONVERSE, span_of(meant[i])));
+        assert_false(access_returns(anthropic, span_of(meant[i])));
     }
     cross_neither_way(others, sizeof others / sizeof *others);
     assert_false(access_forwards(anthropic, SPAN("openai-beta")));
@@ -599,14 +599,14 @@ static void an_agents_session_is_found_in_its_own_header(void **state) {
     struct pair sent[] = { { SPAN("session_id"), SPAN("codex") },
                            { SPAN("x-claude-code-session-id"), SPAN("claude") },
                            { SPAN("x-session-id"), SPAN("other") } };
-    struct facts facts = { .headers = sent, .n_headers = 3 };
-    assert_span(access_agent_session(&facts), "claude");
-    facts.n_headers = 1;
-    assert_span(access_agent_session(&facts), "codex");
+    struct facts known = { .headers = sent, .n_headers = 3 };
+    assert_span(access_agent_session(&known), "claude");
+    known.n_headers = 1;
+    assert_span(access_agent_session(&known), "codex");
     sent[0].value = SPAN("");
-    assert_span(access_agent_session(&facts), NULL);
-    facts.n_headers = 0;
-    assert_span(access_agent_session(&facts), NULL);
+    assert_span(access_agent_session(&known), NULL);
+    known.n_headers = 0;
+    assert_span(access_agent_session(&known), NULL);
 }
 
 int main(void) {

@@ -335,12 +335,12 @@ static bool embeds(const char *model) {
 static void embeddings_need_a_model_that_embeds(void **state) {
     static const char *const good[] = { "embed", "openai/embed", "both", "vectors", "openai/any" };
     static const char *const bad[] = { "gpt-4o", "azure/embed", "safe", "azure/any" };
-    const char *list = "Models that embed here: openai/embed, openai/both.";
+    const char *named = "Models that embed here: openai/embed, openai/both.";
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         assert_true(embeds(good[i]));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char wanted[128];
-        snprintf(wanted, sizeof wanted, "The model '%s' does not embed. %s", bad[i], list);
+        snprintf(wanted, sizeof wanted, "The model '%s' does not embed. %s", bad[i], named);
         assert_false(embeds(bad[i]));
         assert_int_equal(error_status(&error), 400);
         assert_span(error.param, "model");
