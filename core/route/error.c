@@ -212,7 +212,8 @@ static void add_message(const struct api_error *e, struct buf *text) {
         add_too_long(e, text);
         return;
     }
-    if (e->param.len && !memmem(e->message.at, e->message.len, e->param.at, e->param.len)) {
+    bool said = e->message.len && memmem(e->message.at, e->message.len, e->param.at, e->param.len);
+    if (e->param.len && !said) {
         buf_add(text, e->param);
         buf_add(text, SPAN(": "));
     }

@@ -1,5 +1,8 @@
 #include "route/outcome.h"
 
+/* What a provider may mean when it speaks of the size of a prompt. */
+enum { TOKENS_MIN = 256, TOKENS_MAX = 1000000000 };
+
 static int status_of_class(enum failure class) {
     switch (class) {
     case FAILURE_RATE_LIMITED:
@@ -55,6 +58,7 @@ static struct api_error provider_said(const struct trace *t, const struct attemp
     if (f->class == FAILURE_BAD_REQUEST) {
         error.custom_code = f->code;
         error.type = f->type;
+        error.param = f->param;
     }
     error.trace = t;
     return error;
@@ -74,19 +78,33 @@ static int shared_status(const struct trace *t) {
     return status;
 }
 
-/* The next number of two digits or more in *rest, or 0 when there is none. */
-static uint64_t next_number(struct span *rest) {
-    while (rest->len) {
-        size_t len = 0;
-        uint64_t n;
-        while (len < rest->len && rest->at[len] >= '0' && rest->at[len] <= '9')
-            len++;
-        struct span digits = span_sub(*rest, 0, len);
-        *rest = span_sub(*rest, len ? len : 1, rest->len);
-        if (len > 1 && span_uint(digits, &n))
-            return n;
+/* The number a word is, between brackets or before a full stop as well: "(8,192)." is 8192; 0 for
+ * all others, among them the names and dates of models. */
+static uint64_t number_of(struct span word) {
+    uint64_t n = 0;
+    while (word.len && strchr("([\"'`", word.at[0]))
+        word = span_sub(word, 1, word.len);
+    while (word.len && strchr(".,;:!?)]\"'`", word.at[word.len - 1]))
+        word.len--;
+    for (size_t i = 0; i < word.len; i++) {
+        char c = word.at[i];
+        if ((c < '0' || c > '9') && c != ',')
+            return 0;
+        if (c != ',')
+            n = n * 10 + (uint64_t)(c - '0');
+        if (n > TOKENS_MAX)
+            return 0;
     }
-    return 0;
+    return n >= TOKENS_MIN ? n : 0;
+}
+
+/* The next number in *rest that may be a count of tokens, or 0 when there is none. */
+static uint64_t next_number(struct span *rest) {
+    struct span word;
+    uint64_t n = 0;
+    while (n == 0 && span_split(rest, ' ', &word))
+        n = number_of(word);
+    return n;
 }
 
 /* How many tokens were too many for how many: providers say both, each in its own words. The larger

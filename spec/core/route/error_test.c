@@ -199,7 +199,7 @@ static void a_very_long_message_is_whole(void **state) {
 
 /* --- inside a stream --- */
 
-static void a_stream_ends_with_one_event_and_the_mark(void **state) {
+static void c3_a_stream_ends_with_one_error_and_the_mark(void **state) {
     struct api_error e = api_error(ERROR_UPSTREAM_INTERRUPTED, SPAN("Broke off."));
     assert_span(written_event(&e),
                 "data: {\"error\":{\"message\":\"Broke off.\",\"type\":\"upstream_error\","
@@ -224,12 +224,176 @@ static void no_text_makes_an_event_of_its_own(void **state) {
     }
 }
 
-static void a_client_without_a_dialect_gets_the_same(void **state) {
-    struct api_error e = api_error(ERROR_NOT_FOUND, SPAN("m"));
-    struct buf other = { 0 };
-    error_write(DIALECT_NONE, &e, &other);
-    assert_true(span_eq(written(&e), buf_span(&other)));
-    buf_deinit(&other);
+/* --- by dialect --- */
+
+static struct span in(enum dialect dialect, const struct api_error *e) {
+    buf_clear(&out);
+    error_write(dialect, e, &out);
+    return buf_span(&out);
+}
+
+static struct span event_in(enum dialect dialect, const struct api_error *e) {
+    buf_clear(&out);
+    error_write_event(dialect, e, &out);
+    return buf_span(&out);
+}
+
+static void all_but_messages_get_openais_form(void **state) {
+    static const enum dialect dialects[] = { DIALECT_NONE, DIALECT_OPENAI_RESPONSES,
+                                             DIALECT_OPENAI_COMPLETIONS,
+                                             DIALECT_OPENAI_EMBEDDINGS };
+    struct api_error e = api_error(ERROR_OVERLOADED, SPAN("m"));
+    for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++) {
+        assert_span(in(dialects[i], &e), "{\"error\":{\"message\":\"m\",\"type\":\"server_error\","
+                                         "\"param\":null,\"code\":\"overloaded\"}}");
+        assert_int_equal(error_status_for(dialects[i], &e), 503);
+    }
+}
+
+static void messages_get_types_by_status(void **state) {
+    static const struct {
+        enum error_code code;
+        int given, status;
+        const char *type;
+    } cases[] = {
+        { ERROR_INVALID_REQUEST, 0, 400, "invalid_request_error" },
+        { ERROR_INVALID_REQUEST, 422, 422, "invalid_request_error" },
+        { ERROR_INVALID_API_KEY, 0, 401, "authentication_error" },
+        { ERROR_COST_CAP_REACHED, 0, 402, "billing_error" },
+        { ERROR_PERMISSION_DENIED, 0, 403, "permission_error" },
+        { ERROR_MODEL_NOT_FOUND, 0, 404, "not_found_error" },
+        { ERROR_METHOD_NOT_ALLOWED, 0, 405, "invalid_request_error" },
+        { ERROR_TIMEOUT, 0, 408, "timeout_error" },
+        { ERROR_INVALID_REQUEST, 409, 409, "conflict_error" },
+        { ERROR_REQUEST_TOO_LARGE, 0, 413, "request_too_large" },
+        { ERROR_HEADERS_TOO_LARGE, 0, 431, "request_too_large" },
+        { ERROR_UNSUPPORTED_ENCODING, 0, 415, "invalid_request_error" },
+        { ERROR_RATE_LIMIT_EXCEEDED, 0, 429, "rate_limit_error" },
+        { ERROR_INTERNAL, 0, 500, "api_error" },
+        { ERROR_FALLBACKS_EXHAUSTED, 502, 502, "api_error" },
+        { ERROR_FALLBACKS_EXHAUSTED, 0, 503, "overloaded_error" },
+        { ERROR_FALLBACKS_EXHAUSTED, 429, 429, "rate_limit_error" },
+        { ERROR_OVERLOADED, 0, 529, "overloaded_error" },
+        { ERROR_DEADLINE_EXCEEDED, 0, 504, "timeout_error" },
+        { ERROR_UPSTREAM_INTERRUPTED, 0, 502, "api_error" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct api_error e = api_error(cases[i].code, SPAN("Why."));
+        char wanted[256];
+        e.status = cases[i].given;
+        snprintf(wanted, sizeof wanted,
+                 "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":\"Why.\"},"
+                 "\"request_id\":null}",
+                 cases[i].type);
+        assert_int_equal(error_status_for(DIALECT_ANTHROPIC_MESSAGES, &e), cases[i].status);
+        assert_span(in(DIALECT_ANTHROPIC_MESSAGES, &e), wanted);
+    }
+}
+
+static struct span messages_text(const struct api_error *e) {
+    struct json_value root;
+    assert_int_equal(json_parse(parser, in(DIALECT_ANTHROPIC_MESSAGES, e), &root), JSON_OK);
+    return json_text(json_get(json_get(root, "error"), "message"));
+}
+
+static void messages_name_no_type_their_clients_do_not_know(void **state) {
+    struct api_error e = api_error(ERROR_INVALID_REQUEST, SPAN("m"));
+    e.type = SPAN("BadRequestError");
+    assert_non_null(
+        memmem(in(DIALECT_ANTHROPIC_MESSAGES, &e).at, out.len, "\"invalid_request_error\"", 23));
+    e.type = SPAN("permission_error");
+    assert_non_null(
+        memmem(in(DIALECT_ANTHROPIC_MESSAGES, &e).at, out.len, "\"permission_error\"", 18));
+}
+
+static void messages_say_the_parameter_in_words(void **state) {
+    struct api_error e = api_error(ERROR_INVALID_REQUEST, SPAN("Field required"));
+    e.param = SPAN("max_tokens");
+    assert_span(messages_text(&e), "max_tokens: Field required");
+    e.message = SPAN("max_tokens must be over 0.");
+    assert_span(messages_text(&e), "max_tokens must be over 0.");
+    e.message = SPAN_NONE;
+    assert_span(messages_text(&e), "max_tokens: ");
+}
+
+static void messages_say_how_much_was_too_long(void **state) {
+    struct api_error e = api_error(ERROR_CONTEXT_LENGTH_EXCEEDED, SPAN("Too much text."));
+    assert_span(messages_text(&e), "prompt is too long: Too much text.");
+    e.message = SPAN("prompt is too long for this model");
+    assert_span(messages_text(&e), "prompt is too long for this model");
+    e.tokens = 205000, e.limit = 200000;
+    assert_span(messages_text(&e), "prompt is too long: 205000 tokens > 200000 maximum");
+    assert_non_null(memmem(written(&e).at, out.len, "for this model", 14));
+}
+
+static void messages_tell_what_was_tried_beside_the_error(void **state) {
+    static const struct target a = { .id = { "p/a", 3 } };
+    struct trace trace;
+    trace_init(&trace, SPAN("01ID"), 0);
+    trace_add(&trace, &arena, &a)->failure = FAILURE_COST;
+    struct api_error e = api_error(ERROR_FALLBACKS_EXHAUSTED, SPAN("m"));
+    e.trace = &trace;
+    e.retry_after_ms = 1500;
+    assert_span(in(DIALECT_ANTHROPIC_MESSAGES, &e),
+                "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"m\"},"
+                "\"request_id\":\"01ID\",\"route\":{\"id\":\"01ID\",\"attempts\":[{\"target\":"
+                "\"p/a\",\"failure\":\"cost\",\"status\":null,\"ms\":0,\"skipped\":true}],"
+                "\"retry_after_ms\":1500}}");
+}
+
+static void messages_streams_end_with_an_error_alone(void **state) {
+    struct api_error e = api_error(ERROR_UPSTREAM_INTERRUPTED, SPAN("Broke off."));
+    assert_span(event_in(DIALECT_ANTHROPIC_MESSAGES, &e),
+                "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\","
+                "\"message\":\"Broke off.\"},\"request_id\":null}\n\n");
+}
+
+static void responses_streams_end_with_a_response_that_failed(void **state) {
+    struct api_error e = api_error(ERROR_UPSTREAM_INTERRUPTED, SPAN("Broke off."));
+    e.place = (struct error_place){ SPAN("resp_1"), SPAN("gpt"), 1790000000, 7 };
+    assert_span(event_in(DIALECT_OPENAI_RESPONSES, &e),
+                "event: response.failed\ndata: {\"type\":\"response.failed\","
+                "\"sequence_number\":7,\"response\":{\"id\":\"resp_1\",\"object\":\"response\","
+                "\"created_at\":1790000000,\"status\":\"failed\",\"error\":{\"code\":"
+                "\"upstream_stream_interrupted\",\"message\":\"Broke off.\"},"
+                "\"incomplete_details\":null,\"model\":\"gpt\",\"output\":[],"
+                "\"usage\":null}}\n\n");
+    /* Only chat's clients look for more. */
+    assert_null(memmem(out.at, out.len, "DONE", 4));
+}
+
+static void responses_that_never_began_end_with_an_error(void **state) {
+    struct api_error e = api_error(ERROR_RATE_LIMIT_EXCEEDED, SPAN("Slow."));
+    assert_span(event_in(DIALECT_OPENAI_RESPONSES, &e),
+                "event: error\ndata: {\"type\":\"error\",\"sequence_number\":0,\"code\":"
+                "\"rate_limit_exceeded\",\"message\":\"Slow.\",\"param\":null,\"error\":{"
+                "\"message\":\"Slow.\",\"type\":\"rate_limit_error\",\"param\":null,\"code\":"
+                "\"rate_limit_exceeded\"}}\n\n");
+}
+
+/* In every dialect the client is told, in one event that no text leaves, and nothing of it reads as
+ * success. */
+static void c6_every_client_is_told_how_it_ended(void **state) {
+    static const enum dialect dialects[] = { DIALECT_OPENAI_CHAT, DIALECT_OPENAI_COMPLETIONS,
+                                             DIALECT_OPENAI_RESPONSES, DIALECT_ANTHROPIC_MESSAGES };
+    static const char *const endings[] = { "message_stop", "response.completed", "finish_reason",
+                                           "end_turn", "\"stop\"" };
+    for (size_t d = 0; d < 4; d++) {
+        struct api_error e = api_error(ERROR_UPSTREAM_INTERRUPTED, SPAN("a\n\ndata: x\r\n\r\n"));
+        for (int begun = 0; begun < 2; begun++) {
+            e.place.id = begun ? SPAN("resp\n\n1") : SPAN_NONE;
+            struct span event = event_in(dialects[d], &e);
+            unsigned blank = 0;
+            for (size_t i = 0; i + 1 < event.len; i++)
+                blank += event.at[i] == '\n' && event.at[i + 1] == '\n';
+            bool marked = span_ends(event, SPAN("data: [DONE]\n\n"));
+            assert_int_equal(blank, 1 + marked);
+            assert_null(memchr(event.at, '\r', event.len));
+            assert_non_null(memmem(event.at, event.len, "\"error\":{", 9));
+            for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+                assert_null(memmem(event.at, event.len, endings[i], strlen(endings[i])));
+        }
+    }
 }
 
 /* --- messages that could not be read --- */
@@ -259,9 +423,18 @@ int main(void) {
         cmocka_unit_test(no_text_breaks_out),
         cmocka_unit_test(any_bytes_make_json),
         cmocka_unit_test(a_very_long_message_is_whole),
-        cmocka_unit_test(a_stream_ends_with_one_event_and_the_mark),
+        cmocka_unit_test(c3_a_stream_ends_with_one_error_and_the_mark),
         cmocka_unit_test(no_text_makes_an_event_of_its_own),
-        cmocka_unit_test(a_client_without_a_dialect_gets_the_same),
+        cmocka_unit_test(all_but_messages_get_openais_form),
+        cmocka_unit_test(messages_get_types_by_status),
+        cmocka_unit_test(messages_name_no_type_their_clients_do_not_know),
+        cmocka_unit_test(messages_say_the_parameter_in_words),
+        cmocka_unit_test(messages_say_how_much_was_too_long),
+        cmocka_unit_test(messages_tell_what_was_tried_beside_the_error),
+        cmocka_unit_test(messages_streams_end_with_an_error_alone),
+        cmocka_unit_test(responses_streams_end_with_a_response_that_failed),
+        cmocka_unit_test(responses_that_never_began_end_with_an_error),
+        cmocka_unit_test(c6_every_client_is_told_how_it_ended),
         cmocka_unit_test(a_status_of_the_parser_has_its_code),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -111,6 +111,42 @@ static void a_prompt_too_long_everywhere_is_said(void **state) {
     assert_true(error.message.len > 0);
 }
 
+/* The figures a client is told, as providers put them. */
+static void how_much_was_too_much_is_read_from_what_was_said(void **state) {
+    static const struct {
+        const char *message;
+        uint32_t context;
+        uint64_t tokens, limit;
+    } cases[] = {
+        { "prompt is too long: 205000 tokens > 200000 maximum", 0, 205000, 200000 },
+        { "This model's maximum context length is 8192 tokens. However, you requested 10000 tokens "
+          "(9000 in the messages, 1000 in the completion).",
+          0, 10000, 8192 },
+        { "The input token count (1200000) exceeds the maximum number of tokens allowed "
+          "(1048576).",
+          1048576, 1200000, 1048576 },
+        { "Requested 9,000 of 10,000 tokens; there are 8,192.", 8192, 10000, 8192 },
+        { "Input is too long for requested model.", 8192, 0, 0 },
+        { "gpt-4-0613 of 2024-06-13 has room for 4096 tokens.", 4096, 0, 0 },
+        { "The model claude-3-5-sonnet-20241022 is full.", 200000, 0, 0 },
+        { "8192 8192", 8192, 0, 0 },
+        { "7 is more than 5", 0, 0, 0 },
+        { "99999999999999999999999 tokens are more than 8192", 8192, 0, 0 },
+        { ",,, ( ) . 300", 0, 0, 0 },
+        { "", 8192, 0, 0 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        trace_init(&trace, SPAN("id"), 0);
+        target.context = cases[i].context;
+        tried(FAILURE_CONTEXT_LENGTH);
+        struct api_error error = ended(FAILURE_CONTEXT_LENGTH, cases[i].message, -1);
+        if (error.tokens != cases[i].tokens || error.limit != cases[i].limit)
+            fail_msg("%llu > %llu: %s", (unsigned long long)error.tokens,
+                     (unsigned long long)error.limit, cases[i].message);
+    }
+    target.context = 0;
+}
+
 static int empty_after(const char *why, unsigned count) {
     const struct cut cuts[] = {
         { .word = SPAN("able"), .why = SPAN("abilities: tools"), .count = 1 },
@@ -155,6 +191,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_wrong_request_gets_the_providers_word, set_up, tear_down),
         cmocka_unit_test_setup_teardown(content_that_was_refused_keeps_our_code, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_prompt_too_long_everywhere_is_said, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(how_much_was_too_much_is_read_from_what_was_said, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(an_empty_chain_names_what_emptied_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_stream_that_broke_off_and_a_deadline, set_up, tear_down),
     };

@@ -39,7 +39,7 @@ static const struct failure_rule rules[] = {
     { .code = { "overloaded_error", 16 }, .class = FAILURE_OVERLOADED },
 };
 static const struct provider provider = {
-    .name = { "p", 1 }, .keys = keys, .n_keys = 1, .rules = rules, .n_rules = 1
+    .name = { "p", 1 }, .keys = keys, .n_keys = 1, .rules = rules, .n_rules = 2
 };
 static const struct target target = { .id = { "p/our-name", 10 },
                                       .model = { "our-name", 8 },
@@ -342,7 +342,7 @@ static void usage_is_kept_for_a_client_that_asked(void **state) {
     assert_ends(r, ROLE TEXT("a") STOP USAGE);
 }
 
-static void usage_is_dropped_but_noted_for_one_that_did_not(void **state) {
+static void d11_usage_is_noted_but_dropped_for_one_that_did_not_ask(void **state) {
     struct result r = play_text(ROLE TEXT("a") STOP USAGE DONE);
     assert_int_equal(r.usage.input, 9);
     assert_int_equal(r.usage.output, 2);
@@ -369,7 +369,7 @@ static void usage_in_the_finish_chunk_stays_there(void **state) {
     }
 }
 
-static void azures_first_chunk_without_choices_is_no_usage_chunk(void **state) {
+static void d10_a_first_chunk_without_choices_is_no_end(void **state) {
     static const char azure[] =
         EVENT("{\"id\":\"\",\"model\":\"m-1\",\"choices\":[],\"prompt_filter_results\":[]}");
     struct buf text = { 0 };
@@ -643,7 +643,7 @@ static void malformed(void **state) {
     }
 }
 
-static void no_finish(void **state) {
+static void c2_an_end_without_a_finish_is_a_failure(void **state) {
     assert_fails(play_text(ROLE TEXT("a")), FAILURE_CUT_STREAM, ROLE TEXT("a"));
     assert_fails(play_text(ROLE TEXT("a") DONE), FAILURE_CUT_STREAM, ROLE TEXT("a"));
     assert_fails(play_text(ROLE TEXT("a") USAGE DONE), FAILURE_CUT_STREAM, ROLE TEXT("a"));
@@ -679,7 +679,7 @@ static void cut_mid_event(void **state) {
     }
 }
 
-static void nothing_at_all(void **state) {
+static void c7_an_empty_stream_is_a_failure(void **state) {
     assert_fails(play_text(""), FAILURE_BAD_RESPONSE, "");
     assert_fails(play_text(": only\n\n: comments\n\n"), FAILURE_BAD_RESPONSE, "");
     assert_fails(play_text("data:\n\n"), FAILURE_BAD_RESPONSE, "");
@@ -802,6 +802,386 @@ static void an_adapter_that_fails_ends_its_stream(void **state) {
     kept_back[0] = '\0';
 }
 
+static void a_choice_that_begins_late_opens_the_end_again(void **state) {
+    assert_fails(play_adapted("data: hello\n\ndata: over\n\ndata: again\n\n" DONE, false),
+                 FAILURE_CUT_STREAM, "data: {\"hello\":1}\n\nevent: x\ndata: {\"over\":1}\n\n");
+}
+
+/* An adapter is handed the end mark as well, and says what it means. */
+static void nothing_counts_behind_an_adapters_end(void **state) {
+    assert_ends(play_adapted("data: hello\n\ndata: over\n\n" DONE "data: sorry\n\n", false),
+                "data: {\"hello\":1}\n\nevent: x\ndata: {\"over\":1}\n\n");
+}
+
+static void what_a_model_wants_back_is_handed_on(void **state) {
+    struct result r = play_adapted("data: keep\n\ndata: hello\n\ndata: over\n\n", false);
+    assert_string_equal(r.kept, "call_1 thought;");
+    assert_ends(r,
+                "data: {\"hello\":1}\n\ndata: {\"hello\":1}\n\nevent: x\ndata: {\"over\":1}\n\n");
+}
+
+static void an_adapter_may_find_the_failure_at_the_end(void **state) {
+    strcpy(kept_back, "failed");
+    struct result r = play_adapted("data: hello\n\ndata: over\n\n", false);
+    kept_back[0] = '\0';
+    assert_string_equal(r.message, "no, said ***");
+    assert_fails(r, FAILURE_RATE_LIMITED,
+                 "data: {\"hello\":1}\n\nevent: x\ndata: {\"over\":1}\n\n");
+}
+
+/* --- Amazon's frames --- */
+
+static struct buf frames;
+
+static void frame(const char *message_type, const char *type, const char *payload) {
+    eventstream_write(&frames, span_of(message_type), span_of(type), span_of(payload));
+}
+
+static struct result play_frames(void) {
+    struct fixture f = { .text = buf_span(&frames), .adapted = true, .frames = true };
+    struct result r = play(f);
+    buf_clear(&frames);
+    return r;
+}
+
+#define HELLO "data: {\"hello\":1}\n\n"
+#define OVER_X "event: x\ndata: {\"over\":1}\n\n"
+
+static void frames_are_events_of_the_adapter(void **state) {
+    frame("event", "contentBlockDelta", "hello");
+    frame("event", "messageStop", "over");
+    assert_ends(play_frames(), HELLO OVER_X);
+}
+
+static void what_comes_after_the_stop_of_frames_still_counts(void **state) {
+    frame("event", "contentBlockDelta", "rest");
+    frame("event", "messageStop", "over");
+    frame("event", "metadata", "hello");
+    assert_ends(play_frames(), OVER_X HELLO "data: {\"rest\":1}\n\n");
+}
+
+static void exceptions_among_frames_are_failures(void **state) {
+    frame("event", "contentBlockDelta", "hello");
+    frame("exception", "throttlingException", "{\"message\":\"slow down\"}");
+    struct result r = play_frames();
+    assert_string_equal(r.message, "no, said ***");
+    assert_fails(r, FAILURE_RATE_LIMITED, HELLO);
+}
+
+/* A frame of the kind "error" says it in headers; its sums are of another implementation. */
+static void errors_among_frames_are_failures(void **state) {
+    static const char error[] = "\x00\x00\x00\x57\x00\x00\x00\x47\x07\xa9\x18\x81"
+                                "\x0d:message-type\x07\x00\x05"
+                                "error\x0b:error-code\x07\x00\x09"
+                                "slow_down\x0e:error-message\x07\x00\x07"
+                                "no more\x44\x9a\x28\x3c";
+    frame("event", "contentBlockDelta", "hello");
+    buf_append(&frames, error, sizeof error - 1);
+    struct result r = play_frames();
+    assert_string_equal(r.message, "no more");
+    assert_string_equal(r.type, "slow_down");
+    assert_fails(r, FAILURE_RATE_LIMITED, HELLO);
+}
+
+/* Ended after any number of bytes, in the middle of a call's arguments or elsewhere: what came whole
+ * goes out, and no end is made up. */
+static void c5_frames_that_are_cut_are_a_failure(void **state) {
+    frame("event", "contentBlockDelta", "hello");
+    size_t content = frames.len;
+    frame("event", "contentBlockDelta", "two");
+    size_t more = frames.len;
+    frame("event", "messageStop", "over");
+    size_t all = frames.len;
+    for (size_t len = 0; len < all; len++) {
+        struct fixture f = { .text = span_sub(buf_span(&frames), 0, len),
+                             .adapted = true,
+                             .frames = true };
+        const char *out = len >= more ? HELLO "data: {\"two\":1}\n\nevent: x\ndata: {\"two\":2}\n\n"
+                          : len >= content ? HELLO
+                                           : "";
+        assert_fails(play(f), len >= content ? FAILURE_CUT_STREAM : FAILURE_BAD_RESPONSE, out);
+    }
+    buf_clear(&frames);
+}
+
+static void damaged_frames_are_a_failure(void **state) {
+    frame("event", "contentBlockDelta", "hello");
+    frame("event", "messageStop", "over");
+    frames.at[frames.len - 6] ^= 1;
+    struct result r = play_frames();
+    assert_string_equal(r.message, "A frame was damaged or too large.");
+    assert_fails(r, FAILURE_BAD_RESPONSE, HELLO);
+    buf_add(&frames, SPAN("data: hello\n\n"));
+    assert_fails(play_frames(), FAILURE_BAD_RESPONSE, "");
+}
+
+/* --- Anthropic's Messages, passed through --- */
+
+#define NAMED(name, json) "event: " name "\ndata: {\"type\":\"" name "\"" json "}\n\n"
+#define A_START_OF(model)                                                                          \
+    NAMED("message_start", ",\"message\":{\"id\":\"msg_1\"," model "\"content\":[],\"usage\":"     \
+                           "{\"input_tokens\":10,\"cache_creation_input_tokens\":200,"             \
+                           "\"cache_read_input_tokens\":3000,\"output_tokens\":1}}")
+#define A_START A_START_OF("\"model\":\"claude-1\",")
+#define A_PING NAMED("ping", "")
+#define A_TEXT(text)                                                                               \
+    NAMED("content_block_start",                                                                   \
+          ",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}")                      \
+    NAMED("content_block_delta",                                                                   \
+          ",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"" text "\"}")                \
+    NAMED("content_block_stop", ",\"index\":0")
+#define A_CALL                                                                                     \
+    NAMED("content_block_start", ",\"index\":0,\"content_block\":{\"type\":\"tool_use\","          \
+                                 "\"id\":\"toolu_1\",\"name\":\"f\",\"input\":{}}")                \
+    NAMED("content_block_delta", ",\"index\":0,\"delta\":{\"type\":\"input_json_delta\","          \
+                                 "\"partial_json\":\"{\\\"a\"}")
+#define A_DELTA(reason)                                                                            \
+    NAMED("message_delta", ",\"delta\":{\"stop_reason\":\"" reason                                 \
+                           "\",\"stop_sequence\":null},\"usage\":{\"input_tokens\":null,"          \
+                           "\"output_tokens\":20}")
+#define A_STOP_OF(route) NAMED("message_stop", route)
+#define A_STOP A_STOP_OF("")
+#define A_ERROR                                                                                    \
+    NAMED("error", ",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}")
+
+static struct result play_as(enum dialect dialect, const char *text, bool routes) {
+    return play((struct fixture){ .text = span_of(text), .dialect = dialect, .routes = routes });
+}
+
+#define play_messages(text) play_as(DIALECT_ANTHROPIC_MESSAGES, text, false)
+
+static void messages_pass_with_their_last_event(void **state) {
+    static const char text[] = A_START A_PING A_TEXT("Hi") A_PING A_DELTA("end_turn") A_STOP;
+    struct result r = play_messages(text);
+    assert_string_equal(r.model, "claude-1");
+    assert_int_equal(r.usage.input, 3210);
+    assert_int_equal(r.usage.cached, 3000);
+    assert_int_equal(r.usage.written, 200);
+    assert_int_equal(r.usage.output, 20);
+    assert_ends(r, text);
+    struct result behind = play_messages(A_START A_TEXT("Hi") A_DELTA("end_turn") A_STOP A_ERROR);
+    assert_ends(behind, A_START A_TEXT("Hi") A_DELTA("end_turn") A_STOP);
+}
+
+static void messages_open_with_content_alone(void **state) {
+    struct fixture f = { .text = SPAN(A_START A_PING),
+                         .open = true,
+                         .dialect = DIALECT_ANTHROPIC_MESSAGES };
+    check_result(play(f), STREAM_HELD, FAILURE_NONE, A_START A_PING, __FILE__, __LINE__);
+    f.text = SPAN(A_START A_CALL);
+    check_result(play(f), STREAM_FLOWING, FAILURE_NONE, A_START A_CALL, __FILE__, __LINE__);
+}
+
+static void no_event_of_messages_waits_for_the_next(void **state) {
+    struct fixture f = { .text = SPAN(A_START A_TEXT("a") A_DELTA("end_turn")),
+                         .open = true,
+                         .routes = true,
+                         .dialect = DIALECT_ANTHROPIC_MESSAGES };
+    check_result(play(f), STREAM_FLOWING, FAILURE_NONE, A_START A_TEXT("a") A_DELTA("end_turn"),
+                 __FILE__, __LINE__);
+}
+
+static void the_route_goes_with_the_last_event_of_messages(void **state) {
+    assert_ends(
+        play_as(DIALECT_ANTHROPIC_MESSAGES, A_START A_TEXT("a") A_DELTA("end_turn") A_STOP, true),
+        A_START A_TEXT("a") A_DELTA("end_turn") A_STOP_OF(",\"route\":{\"output\":20}"));
+}
+
+static void a_message_that_names_nobody_gets_a_name(void **state) {
+    assert_ends(play_messages(A_START_OF("") A_TEXT("a") A_DELTA("end_turn") A_STOP),
+                NAMED("message_start", ",\"message\":{\"id\":\"msg_1\",\"content\":[],\"usage\":"
+                                       "{\"input_tokens\":10,\"cache_creation_input_tokens\":200,"
+                                       "\"cache_read_input_tokens\":3000,\"output_tokens\":1},"
+                                       "\"model\":\"our-name\"}") A_TEXT("a") A_DELTA("end_turn")
+                    A_STOP);
+    assert_ends(play_messages(A_START_OF("\"model\":null,") A_TEXT("a") A_DELTA("end_turn") A_STOP),
+                A_START_OF("\"model\":\"our-name\",") A_TEXT("a") A_DELTA("end_turn") A_STOP);
+    /* There is no place for it: as it came. */
+    static const char none[] = NAMED("message_start", "") NAMED("message_start", ",\"message\":7")
+        A_TEXT("a") A_DELTA("end_turn") A_STOP;
+    assert_ends(play_messages(none), none);
+}
+
+static void messages_without_their_last_event_are_cut(void **state) {
+    assert_fails(play_messages(A_START A_TEXT("a") A_DELTA("end_turn")), FAILURE_CUT_STREAM,
+                 A_START A_TEXT("a") A_DELTA("end_turn"));
+    assert_fails(play_messages(A_START A_CALL), FAILURE_CUT_STREAM, A_START A_CALL);
+    assert_fails(
+        play_messages(A_START A_TEXT("a") A_DELTA("end_turn") "event: message_stop\ndata: {"),
+        FAILURE_CUT_STREAM, A_START A_TEXT("a") A_DELTA("end_turn"));
+    /* A last event that nothing led to would be taken for success. */
+    assert_fails(play_messages(A_START A_TEXT("a") A_STOP), FAILURE_CUT_STREAM,
+                 A_START A_TEXT("a"));
+}
+
+static void c4_a_failure_within_messages_is_no_end(void **state) {
+    struct result r = play_messages(A_START A_TEXT("a") A_ERROR A_DELTA("end_turn") A_STOP);
+    assert_string_equal(r.code, "overloaded_error");
+    assert_string_equal(r.message, "Overloaded");
+    assert_fails(r, FAILURE_OVERLOADED, A_START A_TEXT("a"));
+    assert_fails(play_messages(A_START A_ERROR), FAILURE_OVERLOADED, A_START);
+}
+
+static void an_empty_message_is_a_failure_unless_it_is_excused(void **state) {
+    assert_fails(play_messages(A_START A_DELTA("end_turn") A_STOP), FAILURE_BAD_RESPONSE,
+                 A_START A_DELTA("end_turn"));
+    assert_ends(play_messages(A_START A_DELTA("max_tokens") A_STOP),
+                A_START A_DELTA("max_tokens") A_STOP);
+    assert_ends(play_messages(A_START A_DELTA("refusal") A_STOP),
+                A_START A_DELTA("refusal") A_STOP);
+}
+
+/* --- OpenAI's Responses, passed through --- */
+
+#define R_AT(name, number, response)                                                               \
+    NAMED("response." name, ",\"sequence_number\":" number ",\"response\":{\"id\":\"resp_1\","     \
+                            "\"created_at\":1790000000," response "}")
+#define R_CREATED R_AT("created", "0", "\"model\":\"gpt-1\",\"output\":[]")
+#define R_TEXT(text)                                                                               \
+    NAMED("response.output_text.delta", ",\"sequence_number\":1,\"delta\":\"" text "\"")
+#define R_OUTPUT                                                                                   \
+    "\"model\":\"gpt-1\",\"status\":\"completed\",\"output\":[{\"type\":\"message\",\"content\":"  \
+    "[{\"type\":\"output_text\",\"text\":\"Hi\"}]}],\"usage\":{\"input_tokens\":9,"                \
+    "\"output_tokens\":5}"
+#define R_DONE R_AT("completed", "2", R_OUTPUT)
+
+#define play_responses(text) play_as(DIALECT_OPENAI_RESPONSES, text, false)
+
+static void responses_pass_with_their_last_event(void **state) {
+    struct result r = play_responses(R_CREATED R_TEXT("Hi") R_DONE);
+    assert_string_equal(r.model, "gpt-1");
+    assert_int_equal(r.usage.input, 9);
+    assert_int_equal(r.usage.output, 5);
+    assert_ends(r, R_CREATED R_TEXT("Hi") R_DONE);
+    /* A mark behind it, as others have it, is not passed on. */
+    assert_ends(play_responses(R_CREATED R_TEXT("Hi") R_DONE DONE), R_CREATED R_TEXT("Hi") R_DONE);
+    assert_ends(play_responses(R_DONE), R_DONE);
+    assert_ends(play_as(DIALECT_OPENAI_RESPONSES, R_CREATED R_TEXT("Hi") R_DONE, true),
+                R_CREATED R_TEXT("Hi")
+                    NAMED("response.completed",
+                          ",\"sequence_number\":2,\"response\":{\"id\":\"resp_1\","
+                          "\"created_at\":1790000000," R_OUTPUT "},\"route\":{\"output\":5}"));
+}
+
+static void a_response_that_names_nobody_gets_a_name(void **state) {
+    assert_ends(play_responses(R_AT("created", "0", "\"output\":[]") R_TEXT("Hi") R_DONE),
+                R_AT("created", "0", "\"output\":[],\"model\":\"our-name\"") R_TEXT("Hi") R_DONE);
+}
+
+static void c4_a_failed_response_is_no_end(void **state) {
+    struct result r = play_responses(R_CREATED R_TEXT("Hi") R_AT(
+        "failed", "2",
+        "\"status\":\"failed\",\"error\":{\"code\":\"slow_down\",\"message\":\"m\"}"));
+    assert_string_equal(r.code, "slow_down");
+    assert_fails(r, FAILURE_RATE_LIMITED, R_CREATED R_TEXT("Hi"));
+    assert_fails(play_responses(R_CREATED R_TEXT("Hi")), FAILURE_CUT_STREAM,
+                 R_CREATED R_TEXT("Hi"));
+    assert_fails(play_responses(R_CREATED R_TEXT("Hi") DONE), FAILURE_CUT_STREAM,
+                 R_CREATED R_TEXT("Hi"));
+}
+
+/* What an error within the stream needs to go on from it. */
+static void a_stream_of_responses_knows_where_it_stands(void **state) {
+    struct result r = play_responses(R_CREATED R_TEXT("a") R_TEXT("b"));
+    assert_string_equal(r.id, "resp_1");
+    assert_int_equal(r.sequence, 3);
+    assert_fails(r, FAILURE_CUT_STREAM, R_CREATED R_TEXT("a") R_TEXT("b"));
+    r = play_responses(R_AT("created", "7", "\"model\":\"m\"") R_TEXT("a"));
+    assert_int_equal(r.sequence, 9);
+    assert_fails(r, FAILURE_CUT_STREAM, R_AT("created", "7", "\"model\":\"m\"") R_TEXT("a"));
+    /* What was held back nobody has seen. */
+    r = play_responses(R_CREATED);
+    assert_string_equal(r.id, "");
+    assert_int_equal(r.sequence, 0);
+    assert_fails(r, FAILURE_CUT_STREAM, R_CREATED);
+    r = play_messages(A_START A_TEXT("a"));
+    assert_string_equal(r.id, "");
+    assert_fails(r, FAILURE_CUT_STREAM, A_START A_TEXT("a"));
+}
+
+/* --- the old Completions, passed through --- */
+
+#define C_CHUNK(text, finish)                                                                      \
+    EVENT("{\"id\":\"cmpl-1\",\"model\":\"m-1\",\"choices\":[{\"text\":\"" text "\",\"index\":0,"  \
+          "\"finish_reason\":" finish "}]}")
+
+static void completions_pass(void **state) {
+    static const char text[] = C_CHUNK("Hi", "null") C_CHUNK("", "\"stop\"");
+    assert_ends(play_as(DIALECT_OPENAI_COMPLETIONS,
+                        C_CHUNK("Hi", "null") C_CHUNK("", "\"stop\"") DONE, false),
+                text);
+    assert_fails(play_as(DIALECT_OPENAI_COMPLETIONS, C_CHUNK("Hi", "null") DONE, false),
+                 FAILURE_CUT_STREAM, C_CHUNK("Hi", "null"));
+}
+
+/* --- what ends without an end --- */
+
+static unsigned count_of(struct span text, const char *needle) {
+    unsigned n = 0;
+    const char *at;
+    while ((at = memmem(text.at, text.len, needle, strlen(needle)))) {
+        n++;
+        text = span_sub(text, (size_t)(at - text.at) + 1, text.len);
+    }
+    return n;
+}
+
+/* The connection broke: nobody tells the stream that its bytes are over, and what the client got holds
+ * no finish. The error that follows holds none either. */
+static void c1_a_reset_is_no_finish(void **state) {
+    static const struct {
+        enum dialect dialect;
+        const char *text, *finish;
+    } cases[] = {
+        { DIALECT_OPENAI_CHAT, ROLE TEXT("a") TEXT("b"), "\"finish_reason\":\"" },
+        { DIALECT_OPENAI_COMPLETIONS, C_CHUNK("a", "null"), "\"finish_reason\":\"" },
+        { DIALECT_ANTHROPIC_MESSAGES, A_START A_TEXT("a"), "message_stop" },
+        { DIALECT_OPENAI_RESPONSES, R_CREATED R_TEXT("a"), "response.completed" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fixture f = { .text = span_of(cases[i].text),
+                             .open = true,
+                             .dialect = cases[i].dialect };
+        struct result r = play(f);
+        struct api_error e = api_error(ERROR_UPSTREAM_INTERRUPTED, SPAN("reset"));
+        assert_int_equal(r.state, STREAM_FLOWING);
+        assert_span(buf_span(&r.out), cases[i].text);
+        error_write_event(cases[i].dialect, &e, &r.out);
+        assert_int_equal(count_of(buf_span(&r.out), cases[i].finish), 0);
+        assert_true(count_of(buf_span(&r.out), "reset") > 0);
+        buf_deinit(&r.out);
+    }
+}
+
+/* Official clients throw at any chunk with an `error` that is true. */
+static void c11_healthy_chunks_get_no_error(void **state) {
+    static const struct {
+        enum dialect dialect;
+        const char *text;
+    } cases[] = {
+        { DIALECT_OPENAI_CHAT, NAMELESS("", SAYS) NAMELESS("", ENDS) DONE },
+        { DIALECT_ANTHROPIC_MESSAGES, A_START_OF("") A_TEXT("a") A_DELTA("end_turn") A_STOP },
+        { DIALECT_OPENAI_RESPONSES, R_AT("created", "0", "\"output\":[]") R_TEXT("a") R_DONE },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct result r = play_as(cases[i].dialect, cases[i].text, true);
+        assert_int_equal(r.state, STREAM_ENDED);
+        assert_int_equal(count_of(buf_span(&r.out), "error"), 0);
+        assert_int_equal(count_of(buf_span(&r.out), "\"route\":{\"output\":"), 1);
+        buf_deinit(&r.out);
+    }
+}
+
+/* Comments and events without a word are not parsed, and content is not what they are. */
+static void d6_comments_are_no_content(void **state) {
+    struct fixture f = { .text = SPAN(": OPENROUTER PROCESSING\n\n: keep-alive\n\n" ROLE),
+                         .open = true };
+    check_result(play(f), STREAM_HELD, FAILURE_NONE, ROLE, __FILE__, __LINE__);
+    f.dialect = DIALECT_ANTHROPIC_MESSAGES;
+    f.text = SPAN(": x\n\n" A_START);
+    check_result(play(f), STREAM_HELD, FAILURE_NONE, A_START, __FILE__, __LINE__);
+}
+
 static int set_up(void **state) {
     parser = json_parser_new();
     return 0;
@@ -810,6 +1190,7 @@ static int set_up(void **state) {
 static int tear_down(void **state) {
     json_parser_free(parser);
     buf_deinit(&memory);
+    buf_deinit(&frames);
     return 0;
 }
 
@@ -821,10 +1202,10 @@ int main(void) {
         cmocka_unit_test(every_kind_of_content_opens_the_stream),
         cmocka_unit_test(tools_parallel),
         cmocka_unit_test(usage_is_kept_for_a_client_that_asked),
-        cmocka_unit_test(usage_is_dropped_but_noted_for_one_that_did_not),
+        cmocka_unit_test(d11_usage_is_noted_but_dropped_for_one_that_did_not_ask),
         cmocka_unit_test(no_usage_is_no_fault),
         cmocka_unit_test(usage_in_the_finish_chunk_stays_there),
-        cmocka_unit_test(azures_first_chunk_without_choices_is_no_usage_chunk),
+        cmocka_unit_test(d10_a_first_chunk_without_choices_is_no_end),
         cmocka_unit_test(an_end_without_the_mark_is_an_end),
         cmocka_unit_test(a_last_event_without_its_blank_line_counts),
         cmocka_unit_test(nothing_counts_behind_the_end_mark),
@@ -856,10 +1237,10 @@ int main(void) {
         cmocka_unit_test(a_finish_that_is_a_failure),
         cmocka_unit_test(html),
         cmocka_unit_test(malformed),
-        cmocka_unit_test(no_finish),
+        cmocka_unit_test(c2_an_end_without_a_finish_is_a_failure),
         cmocka_unit_test(finish_without_content),
         cmocka_unit_test(cut_mid_event),
-        cmocka_unit_test(nothing_at_all),
+        cmocka_unit_test(c7_an_empty_stream_is_a_failure),
         cmocka_unit_test(oversize),
         cmocka_unit_test(the_largest_event_passes),
         cmocka_unit_test(what_is_held_is_bounded),
@@ -867,6 +1248,32 @@ int main(void) {
         cmocka_unit_test(what_an_adapter_kept_back_comes_at_the_end_however_that_is_told),
         cmocka_unit_test(the_route_goes_with_the_last_event_an_adapter_made),
         cmocka_unit_test(an_adapter_that_fails_ends_its_stream),
+        cmocka_unit_test(a_choice_that_begins_late_opens_the_end_again),
+        cmocka_unit_test(nothing_counts_behind_an_adapters_end),
+        cmocka_unit_test(what_a_model_wants_back_is_handed_on),
+        cmocka_unit_test(an_adapter_may_find_the_failure_at_the_end),
+        cmocka_unit_test(frames_are_events_of_the_adapter),
+        cmocka_unit_test(what_comes_after_the_stop_of_frames_still_counts),
+        cmocka_unit_test(exceptions_among_frames_are_failures),
+        cmocka_unit_test(errors_among_frames_are_failures),
+        cmocka_unit_test(c5_frames_that_are_cut_are_a_failure),
+        cmocka_unit_test(damaged_frames_are_a_failure),
+        cmocka_unit_test(messages_pass_with_their_last_event),
+        cmocka_unit_test(messages_open_with_content_alone),
+        cmocka_unit_test(no_event_of_messages_waits_for_the_next),
+        cmocka_unit_test(the_route_goes_with_the_last_event_of_messages),
+        cmocka_unit_test(a_message_that_names_nobody_gets_a_name),
+        cmocka_unit_test(messages_without_their_last_event_are_cut),
+        cmocka_unit_test(c4_a_failure_within_messages_is_no_end),
+        cmocka_unit_test(an_empty_message_is_a_failure_unless_it_is_excused),
+        cmocka_unit_test(responses_pass_with_their_last_event),
+        cmocka_unit_test(a_response_that_names_nobody_gets_a_name),
+        cmocka_unit_test(c4_a_failed_response_is_no_end),
+        cmocka_unit_test(a_stream_of_responses_knows_where_it_stands),
+        cmocka_unit_test(completions_pass),
+        cmocka_unit_test(c1_a_reset_is_no_finish),
+        cmocka_unit_test(c11_healthy_chunks_get_no_error),
+        cmocka_unit_test(d6_comments_are_no_content),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
