@@ -3,7 +3,9 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "route/access.h"
+#include "route/ratelimit.h"
 #include "route/stream.h"
+#include "upstream/sigv4.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -15,8 +17,11 @@ enum {
     LINGER_MS = 1000,             /* a released exchange may take this long to run out */
     UPSTREAM_ID_MAX = 128,        /* bytes of it that are kept */
     ARENA_BLOCK = 960,            /* with its head within what glibc's threads keep for malloc */
-    HEADERS_UP = 24,
-    HEADERS_BACK = 8
+    HEADERS_UP = 32,
+    HEADERS_BACK = 8,
+    COOL_LIMITED_MS = 1000,      /* a key that met its rate limit, where nobody said how long, */
+    COOL_LIMITED_MAX_MS = 60000, /* or somebody said very long */
+    COOL_REFUSED_MS = 60000      /* one that is wrong, or has no money left */
 };
 
 struct attempt {
@@ -31,17 +36,25 @@ struct attempt {
     struct buf answer; /* a whole answer, or a refusal, as it comes */
     struct span whole; /* the same, in the client's dialect */
     struct stream stream;
-    struct wheel_timer first;  /* until the first content; until a released one is given up */
+    struct wheel_timer first;  /* until the key's pace allows it to go; until the first content;
+                                * until a released one is given up */
     struct wheel_timer silent; /* between content */
     struct attempt_failure failure;
     struct pair headers[HEADERS_BACK];
     size_t n_headers;
     struct span model, dropped;
+    enum dialect spoken; /* what the target is spoken to in */
+    struct span url;
+    const struct span *own_headers; /* the adapter's */
+    size_t n_own_headers;
+    const struct provider_key *key; /* NULL: it goes without */
+    struct token_wait token;        /* for a service account's token */
+    double headroom;
     int handle;     /* at the adapter; 0: passes through */
+    bool frames;    /* the answer is in Amazon's event frames */
     bool streaming; /* the answer is a stream, and `stream` reads it */
     bool announced; /* on_content was called */
     bool paused;    /* the client is slow */
-    bool broken;    /* it failed before it started: on_fail comes by the timer */
 };
 
 const struct attempt_failure *attempt_failure(const struct attempt *a) {
@@ -51,6 +64,14 @@ const struct attempt_failure *attempt_failure(const struct attempt *a) {
 struct span attempt_model(const struct attempt *a) {
     struct span said = a->streaming ? a->stream.model : a->model;
     return said.len ? said : a->setup.step->target->model;
+}
+
+struct error_place attempt_place(const struct attempt *a) {
+    return a->streaming ? a->stream.place : (struct error_place){ 0 };
+}
+
+double attempt_headroom(const struct attempt *a) {
+    return a->headroom;
 }
 
 const struct pair *attempt_headers(const struct attempt *a, size_t *n) {
@@ -68,17 +89,33 @@ static const struct provider *provider_of(const struct attempt *a) {
 
 /* --- its end -------------------------------------------------------------------------------- */
 
+/* A key that met its limit, or is refused, rests while there are others. */
+static void cool_key(struct attempt *a, enum failure class) {
+    uint64_t now = clock_ms(), ms = COOL_REFUSED_MS;
+    if (!a->key)
+        return;
+    if (class == FAILURE_RATE_LIMITED) {
+        int64_t said = a->failure.retry_after_ms;
+        ms = said < 0 ? COOL_LIMITED_MS : said < COOL_LIMITED_MAX_MS ? said : COOL_LIMITED_MAX_MS;
+    } else if (class != FAILURE_AUTH && class != FAILURE_QUOTA) {
+        return;
+    }
+    keyring_cool(a->setup.keys, a->key, now + ms, now);
+}
+
 /* The last thing done with it here: the owner frees it. */
 static void fail(struct attempt *a, enum failure class, struct span message) {
     a->failure.class = class;
     if (message.at)
         a->failure.message = message;
+    cool_key(a, class);
     a->events->on_fail(a->owner, a);
 }
 
 void attempt_free(struct attempt *a) {
     wheel_disarm(a->tools->wheel, &a->first);
     wheel_disarm(a->tools->wheel, &a->silent);
+    token_leave(&a->token);
     if (a->back) {
         *a->back = a->next;
         if (a->next)
@@ -154,13 +191,18 @@ static int64_t retry_after(struct span name, struct span value) {
     return n >= 0 && n < 1e12 ? (int64_t)n : -1;
 }
 
+static bool is_request_id(struct span name) {
+    return span_eq(name, SPAN("x-request-id")) || span_eq(name, SPAN("request-id")) ||
+           span_eq(name, SPAN("x-amzn-requestid"));
+}
+
 static void read_headers(struct attempt *a, const struct transfer_head *head, struct span *type) {
     bool exact = false; /* milliseconds win over seconds */
     for (size_t i = 0; i < head->n_headers; i++) {
         struct pair h = head->headers[i];
         if (span_eq(h.name, SPAN("content-type"))) {
             *type = h.value;
-        } else if (span_eq(h.name, SPAN("x-request-id")) || span_eq(h.name, SPAN("request-id"))) {
+        } else if (is_request_id(h.name)) {
             a->setup.record->upstream_id =
                 arena_copy(a->setup.arena, wire_mask_text(provider_of(a), &a->arena,
                                                           span_sub(h.value, 0, UPSTREAM_ID_MAX)));
@@ -169,7 +211,8 @@ static void read_headers(struct attempt *a, const struct transfer_head *head, st
             exact = a->failure.retry_after_ms >= 0;
         } else if (span_eq(h.name, SPAN("retry-after")) && !exact) {
             a->failure.retry_after_ms = retry_after(h.name, h.value);
-        } else if (a->n_headers < HEADERS_BACK && access_returns(provider_of(a)->dialect, h.name)) {
+        } else if (a->n_headers < HEADERS_BACK && a->spoken == a->setup.facts->dialect &&
+                   access_returns(a->spoken, h.name)) {
             a->headers[a->n_headers++] =
                 (struct pair){ arena_copy(&a->arena, h.name),
                                arena_copy(&a->arena,
@@ -191,33 +234,49 @@ static void on_route(void *owner, struct buf *out) {
     a->events->on_route(a->owner, a, out);
 }
 
+static void keep(struct attempt *a, struct pair keep) {
+    kept_put(a->tools->kept, a->setup.facts->key, keep.name, keep.value, clock_ms());
+}
+
+static void on_keep(void *owner, struct pair kept) {
+    keep(owner, kept);
+}
+
 static void begin_stream(struct attempt *a) {
     struct stream_setup setup = {
-        .wire = wire_of(provider_of(a)->dialect),
+        .wire = wire_of(a->spoken),
         .adapter = a->handle ? a->setup.adapter : NULL,
         .handle = a->handle,
+        .frames = a->frames,
+        .client = a->setup.facts->dialect,
         .target = a->setup.step->target,
         .parser = a->tools->parser,
         .arena = &a->arena,
         .keep_usage = a->setup.keep_usage,
         .on_route = on_route,
+        .on_keep = on_keep,
         .owner = a,
     };
     stream_init(&a->stream, &setup);
     a->streaming = true;
 }
 
+static bool type_is(struct span type, struct span wanted) {
+    return span_eq_nocase(span_sub(type, 0, wanted.len), wanted);
+}
+
 static void on_head(void *owner, const struct transfer_head *head) {
     struct attempt *a = owner;
     struct span type = SPAN_NONE;
-    const struct span sse = SPAN("text/event-stream");
     if (!a->events)
         return;
     read_headers(a, head, &type);
+    a->headroom = ratelimit_left(head->headers, head->n_headers);
     a->failure.status = head->status;
     a->setup.record->status = head->status;
-    bool is_sse = !type.at || span_eq_nocase(span_sub(type, 0, sse.len), sse);
-    if (a->setup.facts->stream && head->status == 200 && is_sse)
+    a->frames = a->handle && type_is(type, SPAN("application/vnd.amazon.eventstream"));
+    bool is_stream = !type.at || a->frames || type_is(type, SPAN("text/event-stream"));
+    if (a->setup.facts->stream && head->status == 200 && is_stream)
         begin_stream(a);
 }
 
@@ -229,10 +288,20 @@ static void note_usage(struct trace_attempt *record, const struct wire_usage *u)
     record->reasoning_tokens = u->reasoning;
 }
 
+/* What the provider said of its failure, but for the message. Its words for classes of errors mean
+ * nothing to a client of another dialect. */
+static void take_error(struct attempt *a, const struct wire_error *e) {
+    if (a->spoken == a->setup.facts->dialect) {
+        a->failure.code = e->code;
+        a->failure.type = e->type;
+    }
+    if (a->failure.retry_after_ms < 0 && e->retry_after_ms > 0)
+        a->failure.retry_after_ms = e->retry_after_ms;
+}
+
 static void stream_failed(struct attempt *a) {
-    struct wire_error *e = &a->stream.error;
-    a->failure.code = e->code;
-    a->failure.type = e->type;
+    const struct wire_error *e = &a->stream.error;
+    take_error(a, e);
     fail(a, a->stream.why, e->message);
 }
 
@@ -310,8 +379,7 @@ static void refused(struct attempt *a) {
     struct wire_error error = { 0 };
     wire_read_error(a->tools->parser, buf_span(&a->answer), &a->arena, &error);
     wire_mask(p, &a->arena, &error);
-    a->failure.code = error.code;
-    a->failure.type = error.type;
+    take_error(a, &error);
     fail(a, wire_classify(p->rules, p->n_rules, a->failure.status, &error), error.message);
 }
 
@@ -326,36 +394,43 @@ static void add_model(struct attempt *a, const struct wire_seen *seen) {
     a->answer = named;
 }
 
-static void check_answer(struct attempt *a) {
+/* An error inside an answer that claims success. */
+static void answered_error(struct attempt *a, struct wire_error error) {
     const struct provider *p = provider_of(a);
-    struct wire_seen seen = { 0 };
-    wire_of(p->dialect)->read_answer(a->tools->parser, buf_span(&a->answer), &a->arena, &seen);
-    if (seen.kind == WIRE_ERROR) {
-        wire_mask(p, &a->arena, &seen.error);
-        a->failure.code = seen.error.code;
-        a->failure.type = seen.error.type;
-        fail(a, wire_classify(p->rules, p->n_rules, 200, &seen.error), seen.error.message);
-        return;
-    }
-    if (seen.kind != WIRE_OK) {
-        fail(a, FAILURE_BAD_RESPONSE, SPAN("The answer was not in the provider's dialect."));
-        return;
-    }
-    if (!seen.content && !seen.excused) {
-        fail(a, FAILURE_BAD_RESPONSE, SPAN("The answer had no content."));
-        return;
-    }
-    if (seen.has_usage)
-        note_usage(a->setup.record, &seen.usage);
-    a->model = arena_copy(&a->arena, seen.model);
-    if (!seen.model.len)
-        add_model(a, &seen);
+    wire_mask(p, &a->arena, &error);
+    take_error(a, &error);
+    fail(a, wire_classify(p->rules, p->n_rules, 200, &error), error.message);
+}
+
+/* A whole answer in the client's dialect. */
+static void answered(struct attempt *a, const struct wire_usage *usage, struct span model) {
+    note_usage(a->setup.record, usage);
+    a->model = model;
     a->whole = buf_span(&a->answer);
     a->events->on_answer(a->owner, a, a->whole);
 }
 
+static void check_answer(struct attempt *a) {
+    struct wire_seen seen = { 0 };
+    struct wire_usage usage = WIRE_USAGE_UNKNOWN;
+    wire_of(a->spoken)->read_answer(a->tools->parser, buf_span(&a->answer), &a->arena, &seen);
+    if (seen.kind == WIRE_ERROR) {
+        answered_error(a, seen.error);
+    } else if (seen.kind != WIRE_OK) {
+        fail(a, FAILURE_BAD_RESPONSE, SPAN("The answer was not in the provider's dialect."));
+    } else if (!seen.content && !seen.excused) {
+        fail(a, FAILURE_BAD_RESPONSE, SPAN("The answer had no content."));
+    } else {
+        struct span model = arena_copy(&a->arena, seen.model);
+        if (seen.has_usage)
+            wire_usage_merge(&usage, &seen.usage);
+        if (!model.len)
+            add_model(a, &seen);
+        answered(a, &usage, model);
+    }
+}
+
 static void adapt_answer(struct attempt *a) {
-    const struct provider *p = provider_of(a);
     struct adapter_seen seen = { 0 };
     struct buf out = { 0 };
     const char *why;
@@ -365,24 +440,25 @@ static void adapt_answer(struct attempt *a) {
     a->answer = out;
     if (error < 0) {
         fail(a, FAILURE_BAD_RESPONSE, arena_copy(&a->arena, span_of(why)));
-        return;
-    }
-    if (seen.error) {
-        struct wire_error said = { .message = arena_copy(&a->arena, seen.message) };
-        wire_mask(p, &a->arena, &said);
-        fail(a, wire_classify(p->rules, p->n_rules, a->failure.status, &said), said.message);
-        return;
-    }
-    if (!seen.content && !seen.excused) {
+    } else if (seen.error) {
+        answered_error(a, (struct wire_error){ .message = arena_copy(&a->arena, seen.message),
+                                               .code = arena_copy(&a->arena, seen.code),
+                                               .type = arena_copy(&a->arena, seen.type) });
+    } else if (!seen.content && !seen.excused) {
         fail(a, FAILURE_BAD_RESPONSE, SPAN("The answer had no content."));
-        return;
+    } else {
+        struct wire_usage usage = {
+            .input = seen.input_tokens,
+            .output = seen.output_tokens,
+            .cached = seen.cached_tokens,
+            .written = seen.cache_write_tokens,
+            .reasoning = seen.reasoning_tokens,
+            .fresh = -1,
+        };
+        for (size_t i = 0; i < seen.n_keeps; i++)
+            keep(a, seen.keeps[i]);
+        answered(a, &usage, arena_copy(&a->arena, seen.model));
     }
-    struct wire_usage usage = { seen.input_tokens, seen.output_tokens, seen.cached_tokens,
-                                seen.cache_write_tokens, seen.reasoning_tokens };
-    note_usage(a->setup.record, &usage);
-    a->model = arena_copy(&a->arena, seen.model);
-    a->whole = buf_span(&a->answer);
-    a->events->on_answer(a->owner, a, a->whole);
 }
 
 static void drop_transfer(struct attempt *a) {
@@ -405,8 +481,7 @@ static void on_done(void *owner, const struct transfer_times *times) {
     } else if (a->setup.facts->stream) {
         /* Not a stream although one was asked for: an error in disguise, or nonsense. */
         struct wire_seen seen = { 0 };
-        wire_of(provider_of(a)->dialect)
-            ->read_answer(a->tools->parser, buf_span(&a->answer), &a->arena, &seen);
+        wire_of(a->spoken)->read_answer(a->tools->parser, buf_span(&a->answer), &a->arena, &seen);
         if (seen.kind == WIRE_ERROR)
             refused(a);
         else
@@ -446,106 +521,240 @@ void attempt_resume(struct attempt *a) {
 /* --- what goes up --------------------------------------------------------------------------- */
 
 static void on_first_late(void *owner) {
-    struct attempt *a = owner;
-    if (a->broken)
-        fail(a, a->failure.class, SPAN_NONE);
-    else
-        fail(a, FAILURE_FIRST_TOKEN, SPAN("No content came in time."));
+    fail(owner, FAILURE_FIRST_TOKEN, SPAN("No content came in time."));
 }
 
 static void on_silent(void *owner) {
     fail(owner, FAILURE_IDLE, SPAN("The provider fell silent."));
 }
 
-static struct span pick_key(const struct attempt *a) {
-    const struct provider *p = provider_of(a);
-    uint64_t sum = 0;
-    for (size_t i = 0; i < p->n_keys; i++)
-        sum += p->keys[i].weight;
-    uint64_t at = p->n_keys > 1 ? random_below(a->tools->random, sum) : 0;
-    for (size_t i = 0; i < p->n_keys; i++) {
-        if (at < p->keys[i].weight)
-            return p->keys[i].secret;
-        at -= p->keys[i].weight;
-    }
-    return p->n_keys ? p->keys[0].secret : SPAN_NONE;
+static void on_stillborn(void *owner) {
+    struct attempt *a = owner;
+    fail(a, a->failure.class, SPAN_NONE);
 }
 
-static size_t make_headers(struct attempt *a, struct span *out) {
+/* It fails before it began: the owner hears of it when attempt_start() has returned. */
+static void stillborn(struct attempt *a, enum failure class, struct span message) {
+    a->failure.class = class;
+    a->failure.message = message;
+    a->first.fire = on_stillborn;
+    a->tools->arm(a->tools->owner, &a->first, 0);
+}
+
+/* Header lines on their way up; of one name the first that is put in stands. */
+struct lines {
+    struct span *at;
+    size_t n;
+};
+
+static void put_line(struct lines *l, struct span line) {
+    size_t name = span_find(line, ':') + 1;
+    for (size_t i = 0; i < l->n; i++)
+        if (span_eq_nocase(span_sub(l->at[i], 0, name), span_sub(line, 0, name)))
+            return;
+    if (l->n < HEADERS_UP)
+        l->at[l->n++] = line;
+}
+
+static void put_key(struct attempt *a, struct lines *l, struct span secret) {
+    static const char *const names[] = {
+        [AUTH_BEARER] = "authorization: Bearer ",     [AUTH_X_API_KEY] = "x-api-key: ",
+        [AUTH_GOOG_API_KEY] = "x-goog-api-key: ",     [AUTH_API_KEY] = "api-key: ",
+        [AUTH_GOOGLE_JWT] = "authorization: Bearer ",
+    };
+    enum auth auth = provider_of(a)->auth;
+    if (!secret.at || auth == AUTH_NONE)
+        return;
+    if (auth != AUTH_AWS_SIGV4) {
+        put_line(l, arena_printf(&a->arena, "%s%.*s", names[auth], SPAN_ARGS(secret)));
+        return;
+    }
+    struct sigv4_message m = {
+        .method = SPAN("POST"),
+        .url = a->url,
+        .body = buf_span(&a->body),
+        .credentials = secret,
+        .region = provider_of(a)->region,
+        .service = SPAN("bedrock"),
+        .now_s = clock_wall_ms() / 1000,
+    };
+    struct span signature[SIGV4_LINES];
+    size_t n = sigv4_sign(&m, &a->arena, signature);
+    for (size_t i = 0; i < n; i++)
+        put_line(l, signature[i]);
+}
+
+static struct lines make_headers(struct attempt *a, struct span secret) {
     const struct provider *p = provider_of(a);
     const struct facts *facts = a->setup.facts;
-    size_t n = 0;
-    out[n++] = SPAN("content-type: application/json");
-    out[n++] = facts->stream ? SPAN("accept: text/event-stream") : SPAN("accept: application/json");
-    struct span key = p->auth == AUTH_BEARER ? pick_key(a) : SPAN_NONE;
-    if (key.at)
-        out[n++] = arena_printf(&a->arena, "authorization: Bearer %.*s", SPAN_ARGS(key));
-    for (size_t i = 0; i < p->n_headers && n < HEADERS_UP; i++)
-        out[n++] = p->headers[i];
-    for (size_t i = 0; i < facts->n_headers && n < HEADERS_UP; i++)
-        if (access_forwards(p->dialect, facts->headers[i].name))
-            out[n++] = arena_printf(&a->arena, "%.*s: %.*s", SPAN_ARGS(facts->headers[i].name),
-                                    SPAN_ARGS(facts->headers[i].value));
-    return n;
+    struct lines l = { arena_new_array(&a->arena, struct span, HEADERS_UP), 0 };
+    put_line(&l, SPAN("content-type: application/json"));
+    if (!facts->stream)
+        put_line(&l, SPAN("accept: application/json"));
+    else if (a->spoken != DIALECT_BEDROCK_CONVERSE)
+        put_line(&l, SPAN("accept: text/event-stream"));
+    put_key(a, &l, secret);
+    for (size_t i = 0; i < a->n_own_headers; i++)
+        put_line(&l, a->own_headers[i]);
+    for (size_t i = 0; a->spoken == facts->dialect && i < facts->n_headers; i++)
+        if (access_forwards(a->spoken, facts->headers[i].name))
+            put_line(&l, arena_printf(&a->arena, "%.*s: %.*s", SPAN_ARGS(facts->headers[i].name),
+                                      SPAN_ARGS(facts->headers[i].value)));
+    for (size_t i = 0; i < p->n_headers; i++)
+        put_line(&l, p->headers[i]);
+    return l;
 }
 
-/* Builds the upstream body: by the adapter where dialects differ (or a provider asks for it), else
- * by changing the client's. Returns the path behind the base URL; SPAN_NONE with the failure
- * filled. */
-static struct span build(struct attempt *a) {
-    const struct attempt_setup *s = &a->setup;
-    const struct target *target = s->step->target;
-    if (target->provider->dialect == s->facts->dialect && !target->provider->adapt) {
-        if (body_build(a->tools->parser, s->body, target->upstream, s->step->params,
-                       s->step->n_params, s->facts->stream, &a->body) == 0)
-            return s->endpoint->upstream;
-        a->failure.message = SPAN("A parameter stands twice in the body.");
-        return SPAN_NONE;
-    }
-    const char *why = "No adapter is loaded.";
-    struct adapter_setup setup = {
-        .client = s->facts->dialect,
-        .spoken = target->dialect,
-        .target = target,
-        .body = s->body->text,
-        .stream = s->facts->stream,
-        .params = s->step->params,
-        .n_params = s->step->n_params,
-        .id = s->facts->id,
-        .created_s = s->facts->now_ms / 1000,
-        .arena = &a->arena,
-        .out = &a->body,
-    };
-    a->handle = s->adapter ? adapter_open(s->adapter, &setup, &why) : 0;
-    if (!a->handle) {
-        a->failure.message = arena_copy(&a->arena, span_of(why));
-        return SPAN_NONE;
-    }
-    a->dropped = setup.dropped;
-    return setup.path;
-}
-
-static void send_up(struct attempt *a, struct span path) {
+/* Everything is there: the request goes up. */
+static void send_up(struct attempt *a, struct span secret) {
     const struct provider *p = provider_of(a);
     const struct step *step = a->setup.step;
-    struct span *headers = arena_new_array(&a->arena, struct span, HEADERS_UP);
+    struct lines headers = make_headers(a, secret);
     struct transfer_message message = {
         .method = "POST",
-        .url = arena_printf(&a->arena, "%.*s%.*s", SPAN_ARGS(p->base_url), SPAN_ARGS(path)).at,
-        .headers = headers,
-        .n_headers = make_headers(a, headers),
+        .url = a->url.at,
+        .headers = headers.at,
+        .n_headers = headers.n,
         .body = buf_span(&a->body),
         .connect_ms = p->connect_ms,
         .total_ms = or_default(step->timeout_ms, p->timeout_ms),
     };
     a->transfer = transfer_start(a->tools->pump, &message, &transfer_handlers, a);
     uint32_t first = or_default(step->first_token_ms, p->first_token_ms);
+    a->first.fire = on_first_late;
     if (a->setup.facts->stream && first)
         a->tools->arm(a->tools->owner, &a->first, first);
 }
 
+static void on_token(void *owner, struct span token, struct span why) {
+    struct attempt *a = owner;
+    if (token.at)
+        send_up(a, token);
+    else
+        fail(a, FAILURE_AUTH, arena_copy(&a->arena, why));
+}
+
+/* The key's pace allows it to go now. */
+static void on_paced(void *owner) {
+    struct attempt *a = owner;
+    struct span secret = a->key ? a->key->secret : SPAN_NONE;
+    if (provider_of(a)->auth == AUTH_GOOGLE_JWT && secret.at) {
+        a->token.on_token = on_token;
+        a->token.owner = a;
+        secret = token_ask(a->tools->tokens, secret, clock_wall_ms() / 1000, &a->token);
+        if (!secret.at)
+            return;
+    }
+    send_up(a, secret);
+}
+
+/* Takes a key, and goes when it may. */
+static void set_out(struct attempt *a) {
+    const struct provider *p = provider_of(a);
+    struct keyring_pick pick = { 0 };
+    if (p->auth != AUTH_NONE && p->n_keys)
+        pick = keyring_pick(a->setup.keys, a->setup.input_tokens, a->tools->random, clock_ms());
+    a->key = pick.key;
+    if (p->auth != AUTH_NONE && p->n_keys && !pick.key) {
+        a->failure.retry_after_ms = (int64_t)pick.wait_ms;
+        stillborn(a, FAILURE_RATE_LIMITED,
+                  SPAN("The pace set for the provider's keys is used up."));
+    } else if (pick.wait_ms) {
+        a->first.fire = on_paced;
+        a->tools->arm(a->tools->owner, &a->first, (uint32_t)pick.wait_ms);
+    } else {
+        on_paced(a);
+    }
+}
+
+static struct span recall(void *owner, struct span call_id) {
+    struct attempt *a = owner;
+    return kept_get(a->tools->kept, a->setup.facts->key, call_id, &a->arena, clock_ms());
+}
+
+/* Builds the upstream body by the adapter. Returns the path behind the base URL; SPAN_NONE with the
+ * failure filled. */
+static struct span adapt(struct attempt *a) {
+    const struct attempt_setup *s = &a->setup;
+    const char *why = "No adapter is loaded.";
+    struct adapter_setup setup = {
+        .client = s->facts->dialect,
+        .spoken = a->spoken,
+        .target = s->step->target,
+        .body = s->body->text,
+        .stream = s->facts->stream,
+        .keep_usage = s->keep_usage,
+        .refuse = s->refuse,
+        .params = s->step->params,
+        .n_params = s->step->n_params,
+        .id = s->facts->id,
+        .created_s = s->facts->now_ms / 1000,
+        .input_tokens = s->input_tokens,
+        .recall = recall,
+        .owner = a,
+        .arena = &a->arena,
+        .out = &a->body,
+    };
+    a->handle = s->adapter ? adapter_open(s->adapter, &setup, &why) : 0;
+    if (!a->handle) {
+        a->failure.message = arena_copy(&a->arena, span_of(why));
+        a->failure.param = setup.param;
+        return SPAN_NONE;
+    }
+    a->dropped = setup.dropped;
+    a->own_headers = setup.headers;
+    a->n_own_headers = setup.n_headers;
+    return setup.path;
+}
+
+/* Changes the client's own bytes as little as can be. */
+static struct span pass(struct attempt *a) {
+    const struct attempt_setup *s = &a->setup;
+    if (body_build(a->tools->parser, s->body, s->step->target->upstream, s->step->params,
+                   s->step->n_params, s->facts->stream, &a->body) == 0)
+        return s->endpoint->upstream;
+    a->failure.message = SPAN("A parameter stands twice in the body.");
+    return SPAN_NONE;
+}
+
+/* Dialects that only ever pass through; and those whose fields a step's params name, because they
+ * are OpenAI's. */
+#define ONLY_PASS (DIALECT_BIT(DIALECT_OPENAI_COMPLETIONS) | DIALECT_BIT(DIALECT_OPENAI_EMBEDDINGS))
+#define TAKES_PARAMS (ONLY_PASS | DIALECT_BIT(DIALECT_OPENAI_CHAT))
+
+static bool passes(const struct attempt *a) {
+    const struct attempt_setup *s = &a->setup;
+    uint32_t bit = DIALECT_BIT(a->spoken);
+    if (a->spoken != s->facts->dialect)
+        return false;
+    return (bit & ONLY_PASS) ||
+           (!provider_of(a)->adapt && (!s->step->n_params || (bit & TAKES_PARAMS)));
+}
+
+/* Of the client's query only what the vendor itself documents goes up: Anthropic's switch for its
+ * beta surface. */
+static struct span query_up(const struct attempt *a) {
+    bool beta = a->spoken == DIALECT_ANTHROPIC_MESSAGES && a->setup.facts->dialect == a->spoken &&
+                span_eq(a->setup.query, SPAN("beta=true"));
+    return beta ? SPAN("?beta=true") : SPAN("");
+}
+
+/* False with the failure filled. */
+static bool build(struct attempt *a) {
+    const struct target *target = a->setup.step->target;
+    struct span path = passes(a) ? pass(a) : adapt(a);
+    if (!path.at)
+        return false;
+    if (target->path.at && a->spoken == target->dialect)
+        path = target->path;
+    a->url = arena_printf(&a->arena, "%.*s%.*s%.*s", SPAN_ARGS(target->provider->base_url),
+                          SPAN_ARGS(path), SPAN_ARGS(query_up(a)));
+    return true;
+}
+
 struct attempt *attempt_start(struct attempt_tools *tools, const struct attempt_setup *setup,
                               const struct attempt_events *events, void *owner) {
+    const struct target *target = setup->step->target;
     struct attempt *a = malloc(sizeof *a); /* not calloc: glibc keeps no cache for that */
     if (!a)
         abort();
@@ -556,16 +765,14 @@ struct attempt *attempt_start(struct attempt_tools *tools, const struct attempt_
     a->events = events;
     a->owner = owner;
     a->failure.retry_after_ms = -1;
+    a->headroom = -1;
     a->first.owner = a->silent.owner = a;
-    a->first.fire = on_first_late;
     a->silent.fire = on_silent;
-    struct span path = build(a);
-    if (path.at) {
-        send_up(a, path);
-    } else {
-        a->broken = true;
-        a->failure.class = FAILURE_BAD_REQUEST;
-        tools->arm(tools->owner, &a->first, 0);
-    }
+    a->spoken = target->speaks & DIALECT_BIT(setup->facts->dialect) ? setup->facts->dialect
+                                                                    : target->dialect;
+    if (build(a))
+        set_out(a);
+    else
+        stillborn(a, FAILURE_BAD_REQUEST, a->failure.message);
     return a;
 }

@@ -21,6 +21,9 @@
 #include "base/json.h"
 #include "route/body.h"
 #include "route/endpoint.h"
+#include "route/kept.h"
+#include "route/keyring.h"
+#include "route/token.h"
 #include "route/trace.h"
 #include "route/wheel.h"
 #include "script/adapter.h"
@@ -34,6 +37,8 @@ struct attempt_tools {
     struct wheel *wheel;
     struct json_parser *parser;
     struct random *random;
+    struct tokens *tokens; /* of service accounts */
+    struct kept *kept;     /* what models want back */
     void (*arm)(void *owner, struct wheel_timer *t, uint32_t in_ms);
     void *owner;
     struct attempt *released; /* kept by attempt: those that run out by themselves */
@@ -45,7 +50,11 @@ struct attempt_setup {
     const struct endpoint *endpoint;
     const struct facts *facts;
     const struct body *body;      /* the client's request */
+    struct span query;            /* of the client's URL; the little of it that goes up */
     struct adapter *adapter;      /* used where dialects differ or the provider wants it */
+    struct keyring_keys *keys;    /* of the target's provider */
+    uint64_t input_tokens;        /* expected at this target */
+    bool refuse;                  /* what the target can not do is an error */
     struct trace_attempt *record; /* filled in as things happen */
     struct arena *arena;          /* the request's; for the record's texts */
     bool keep_usage;              /* the client gets the usage chunk */
@@ -60,7 +69,8 @@ struct attempt_events {
     bool (*on_events)(void *owner, struct attempt *a, struct span events);
     /* The last chunk is about to go: `out` gets the JSON of its `route` member, or stays empty. */
     void (*on_route)(void *owner, struct attempt *a, struct buf *out);
-    /* The stream ended well, all its events are out; the end mark is the receiver's to write. */
+    /* The stream ended well, all its events are out; where the dialect has an end mark behind them, it
+     * is the receiver's to write. */
     void (*on_end)(void *owner, struct attempt *a);
     /* A whole valid answer, in the client's dialect, the receiver's until attempt_free() or
      * attempt_release(). */
@@ -75,7 +85,8 @@ struct attempt_failure {
     int64_t retry_after_ms; /* -1: not said */
     struct span message;    /* bounded, without control characters */
     struct span code, type; /* as the provider named it; may be SPAN_NONE */
-    int status;             /* 0: no answer came */
+    struct span param; /* the request's field it is about, by our own word; SPAN_NONE: unknown */
+    int status;        /* 0: no answer came */
 };
 
 /* Never NULL, and no event before it has returned. */
@@ -88,6 +99,12 @@ const struct attempt_failure *attempt_failure(const struct attempt *a);
 /* The model that answers, as the provider named it (the target's own name where it did not). From
  * on_content or on_answer on. */
 struct span attempt_model(const struct attempt *a);
+
+/* Where the client's stream stands, for an error inside it; texts are borrowed until it is freed. */
+struct error_place attempt_place(const struct attempt *a);
+
+/* What is left of the provider's rate limit, 0 to 1, as its answer said; -1: it did not. */
+double attempt_headroom(const struct attempt *a);
 
 /* Headers of the answer that may be passed on. */
 const struct pair *attempt_headers(const struct attempt *a, size_t *n);

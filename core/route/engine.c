@@ -3,7 +3,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { QUARANTINE_WINDOW_MS = 60000, LOGGED_A_SECOND = 5 };
+enum {
+    QUARANTINE_WINDOW_MS = 60000,
+    LOGGED_A_SECOND = 5,
+    KEPT_MAX = 64 << 20,   /* bytes of what models want back */
+    KEPT_MS = 3600 * 1000, /* longer than a turn of an agent takes */
+};
 
 int engine_init(struct engine *e, const struct pump_options *pump, void (*on_want)(void *owner),
                 void *owner) {
@@ -15,6 +20,8 @@ int engine_init(struct engine *e, const struct pump_options *pump, void (*on_wan
         return -1;
     }
     e->health = health_new();
+    e->keyring = keyring_new();
+    e->kept = kept_new(KEPT_MAX, KEPT_MS);
     e->guard = vm_guard_open(e->watchdog);
     return 0;
 }
@@ -87,6 +94,10 @@ void engine_deinit(struct engine *e) {
         vm_watchdog_free(e->watchdog);
     if (e->health)
         health_free(e->health);
+    if (e->keyring)
+        keyring_free(e->keyring);
+    if (e->kept)
+        kept_free(e->kept);
     pthread_mutex_destroy(&e->lock);
 }
 

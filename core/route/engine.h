@@ -33,6 +33,8 @@ struct engine {
     unsigned n_workers;
     struct snapshot *snap;
     struct health *health;
+    struct keyring *keyring;
+    struct kept *kept;
     struct vm_watchdog *watchdog;
     struct vm_guard *guard; /* the builder's own */
     struct request_hooks hooks;

@@ -10,6 +10,8 @@
 #include "route/outcome.h"
 #include "route/reach.h"
 #include "route/reply.h"
+#include "route/tokens.h"
+#include "route/wire.h"
 #include "route/worker.h"
 
 #include <assert.h>
@@ -48,6 +50,7 @@ struct request {
     size_t n_live;
     struct attempt *owner; /* whose content the client gets; NULL before the first content */
     struct attempt_failure failed; /* how the last attempt ended; texts in the arena */
+    struct error_place place;      /* where the client's stream stands, once it is broken */
     uint64_t reopens_ms; /* the earliest moment a provider named for asking again; 0: none did */
     uint64_t began_ms, deadline_ms;
     struct wheel_timer deadline; /* hard, over everything */
@@ -73,6 +76,21 @@ static struct arena *arena_of(struct request *r) {
 
 /* --- the end: one way out for everything ---------------------------------------------------- */
 
+/* What an attempt that is over tells of its target. */
+static void learn(struct request *r, const struct live *gone) {
+    const struct trace_attempt *record = gone->record;
+    struct health_figure *figure = r->epoch->figures[record->target->index];
+    uint64_t first_us = record->first_us ? record->first_us - record->began_us : 0;
+    health_ended(figure, record->failure, (uint32_t)(first_us / 1000),
+                 (uint32_t)((record->ended_us - record->began_us) / 1000));
+    if (record->input_tokens > 0)
+        health_tokens(figure, tokens_estimate(&r->facts, record->target),
+                      (uint64_t)record->input_tokens);
+    double headroom = attempt_headroom(gone->attempt);
+    if (headroom >= 0)
+        health_headroom(figure, headroom);
+}
+
 /* What an attempt that is over leaves: money, figures, its place among the living. */
 static void account(struct request *r, size_t at) {
     struct live gone = r->live[at];
@@ -85,10 +103,7 @@ static void account(struct request *r, size_t at) {
     if (record->cost > 0)
         r->walk.spent = trace_sum(r->walk.spent, record->cost);
     if (record->target->index != TARGET_AD_HOC)
-        health_ended(r->epoch->figures[record->target->index], record->failure,
-                     record->first_us ? (uint32_t)((record->first_us - record->began_us) / 1000)
-                                      : 0,
-                     (uint32_t)((record->ended_us - record->began_us) / 1000));
+        learn(r, &gone);
     if (hooks->settle)
         hooks->settle(hooks->owner, &r->facts, record, gone.bound);
 }
@@ -182,6 +197,12 @@ static void start_reply(struct request *r, struct reply *reply, struct span type
     reply_init(reply, arena_of(r));
     reply_add(reply, SPAN("content-type"), type);
     reply_add(reply, SPAN("x-request-id"), r->trace.id);
+    if (r->endpoint->dialect == DIALECT_ANTHROPIC_MESSAGES)
+        reply_add(reply, SPAN("request-id"), r->trace.id);
+    if (r->facts.replaced.name.at)
+        reply_add(reply, SPAN("x-route-replaced"),
+                  arena_printf(arena_of(r), "%.*s -> %.*s", SPAN_ARGS(r->facts.replaced.name),
+                               SPAN_ARGS(r->facts.replaced.value)));
     reply_add(reply, SPAN("x-route-policy"), r->trace.policy);
     reply_add(reply, SPAN("x-route-attempts"), arena_printf(arena_of(r), "%u", r->trace.tried));
     reply_add(reply, SPAN("server-timing"),
@@ -197,12 +218,24 @@ static void reply_error(struct request *r, const struct api_error *error) {
     start_reply(r, &reply, SPAN("application/json"));
     reply_error_headers(&reply, error, r->trace.tried > 0);
     error_write(r->endpoint->dialect, error, &body);
-    conn_reply(r->conn, error_status(error), reply.headers, reply.n, buf_span(&body));
+    conn_reply(r->conn, error_status_for(r->endpoint->dialect, error), reply.headers, reply.n,
+               buf_span(&body));
     buf_deinit(&body);
 }
 
+/* The attempt whose stream the client reads is about to go. */
+static void note_place(struct request *r, const struct attempt *a) {
+    r->place = attempt_place(a);
+    r->place.id = arena_copy(arena_of(r), r->place.id);
+    r->place.model = arena_copy(arena_of(r), r->place.model);
+}
+
 /* Ends the request with an error: as a reply, or inside the stream when that has begun. */
-static void fail(struct request *r, const struct api_error *error) {
+static void fail(struct request *r, const struct api_error *why) {
+    struct api_error placed = *why, *error = &placed;
+    if (r->n_live && r->owner)
+        note_place(r, r->owner);
+    placed.place = r->place;
     gate(r, r->trace.tried ? REQUEST_FAILED : REQUEST_REFUSED, error_status(error));
     if (r->conn && r->committed) {
         struct buf event = { 0 };
@@ -240,7 +273,6 @@ void request_abandon(struct request *r) {
 
 static void on_deadline(void *owner) {
     struct request *r = owner;
-    cancel_others(r, NULL);
     struct api_error error = outcome_too_late(&r->trace, r->deadline_ms - r->began_ms, arena_of(r));
     fail(r, &error);
 }
@@ -324,7 +356,9 @@ static void on_end(void *owner, struct attempt *a) {
     struct request *r = owner;
     account(r, live_at(r, a));
     gate(r, REQUEST_ANSWERED, 200);
-    conn_write(r->conn, SPAN("data: [DONE]\n\n"));
+    struct span mark = wire_of(r->facts.dialect)->end_mark;
+    if (mark.at)
+        conn_write(r->conn, mark);
     conn_finish(r->conn);
     attempt_release(a);
     dismiss(r);
@@ -391,6 +425,7 @@ static void remember(struct request *r, const struct attempt_failure *f) {
     r->failed.message = arena_copy(arena, f->message);
     r->failed.code = arena_copy(arena, f->code);
     r->failed.type = arena_copy(arena, f->type);
+    r->failed.param = arena_copy(arena, f->param);
 }
 
 /* After content there is no way back: the client is told inside the stream. */
@@ -460,6 +495,8 @@ static void on_fail(void *owner, struct attempt *a) {
     record->status = r->failed.status;
     record->message = r->failed.message;
     account(r, at);
+    if (had_stream)
+        note_place(r, a);
     attempt_free(a);
     if (had_stream) {
         interrupted(r);
@@ -486,10 +523,16 @@ static const struct attempt_events attempt_handlers = {
 
 /* --- walking the chain ---------------------------------------------------------------------- */
 
+static uint64_t input_tokens(const struct request *r, const struct target *t) {
+    return tokens_input(&r->facts, t,
+                        t->index == TARGET_AD_HOC ? NULL : r->epoch->figures[t->index]);
+}
+
 static nanousd cost_bound(void *owner, const struct step *step) {
     struct request *r = owner;
     uint64_t output = r->facts.max_tokens ? r->facts.max_tokens : r->facts.output_tokens;
-    struct trace_tokens tokens = { (int64_t)r->facts.input_tokens, (int64_t)output, -1, -1 };
+    struct trace_tokens tokens = { (int64_t)input_tokens(r, step->target), (int64_t)output, -1,
+                                   -1 };
     nanousd cost = trace_cost(step->target, tokens, clock_wall_ms() / 1000);
     return cost >= 0 ? cost : NANOUSD_UNKNOWN;
 }
@@ -536,7 +579,11 @@ static bool try_step(struct request *r, const struct step *step, bool over_thres
         .endpoint = r->endpoint,
         .facts = &r->facts,
         .body = &r->body,
+        .query = r->message->query,
         .adapter = r->epoch->adapter,
+        .keys = r->epoch->keys[step->target->provider->index],
+        .input_tokens = input_tokens(r, step->target),
+        .refuse = r->epoch->snap->config.unsupported == UNSUPPORTED_REFUSE,
         .record = record,
         .arena = arena_of(r),
         .keep_usage = r->body.asks_usage || r->wishes.trace,
@@ -737,6 +784,17 @@ static struct request *request_new(struct worker *w, struct conn *c, struct http
     return r;
 }
 
+/* What the prompt would be worth: nobody is asked. */
+static void count_tokens(struct request *r) {
+    struct reply reply;
+    start_reply(r, &reply, SPAN("application/json"));
+    uint64_t n = tokens_count(&r->facts, r->epoch->snap, r->epoch->figures, arena_of(r));
+    gate(r, REQUEST_ANSWERED, 200);
+    conn_reply(r->conn, 200, reply.headers, reply.n,
+               arena_printf(arena_of(r), "{\"input_tokens\":%llu}", (unsigned long long)n));
+    dismiss(r);
+}
+
 void request_begin(struct worker *w, struct conn *c, struct http_message *m,
                    const struct endpoint *endpoint, unsigned key) {
     struct request *r = request_new(w, c, m, endpoint, key);
@@ -744,6 +802,10 @@ void request_begin(struct worker *w, struct conn *c, struct http_message *m,
     conn_attach(c, &client_events, r);
     if (!read_request(r, &error)) {
         fail(r, &error);
+        return;
+    }
+    if (endpoint->kind == ENDPOINT_COUNT_TOKENS) {
+        count_tokens(r);
         return;
     }
     arm_deadline(r, r->epoch->snap->config.deadline_ms);

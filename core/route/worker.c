@@ -42,11 +42,16 @@ static struct epoch *epoch_new(struct worker *w, struct snapshot *snap, struct p
                                struct policy_state *spare) {
     struct epoch *e = calloc(1, sizeof *e);
     struct health_figure **figures = calloc(snap->n_targets + 1, sizeof *figures);
-    if (!e || !figures)
+    struct keyring_keys **keys = calloc(snap->n_providers + 1, sizeof *keys);
+    if (!e || !figures || !keys)
         abort();
     for (size_t i = 0; i < snap->n_targets; i++)
         figures[i] = health_figure(w->engine->health, snap->targets[i].id);
-    *e = (struct epoch){ .snap = snap, .policy = policy, .spare = spare, .figures = figures };
+    for (size_t i = 0; i < snap->n_providers; i++)
+        keys[i] = keyring_keys(w->engine->keyring, &snap->providers[i]);
+    *e = (struct epoch){
+        .snap = snap, .policy = policy, .spare = spare, .figures = figures, .keys = keys
+    };
     e->adapter = adapter_new(snap);
     return e;
 }
@@ -58,7 +63,10 @@ static void epoch_free(struct epoch *e) {
         policy_state_free(e->spare);
     if (e->adapter)
         adapter_free(e->adapter);
+    for (size_t i = 0; i < e->snap->n_providers; i++)
+        free(e->keys[i]);
     snapshot_unref(e->snap);
+    free(e->keys);
     free(e->figures);
     free(e);
 }
@@ -179,16 +187,26 @@ static void reply(struct worker *w, struct conn *c, struct http_message *m, int 
     conn_reply(c, status, headers->headers, headers->n, body);
 }
 
+/* What the sender of a message speaks: the endpoint's dialect, but where one path is for all and a
+ * header tells Anthropic's clients apart. */
+static enum dialect dialect_of_message(struct http_message *m) {
+    const struct endpoint *e = endpoint_match(m->method, m->path, &m->arena).endpoint;
+    if (e->dialect == DIALECT_ANTHROPIC_MESSAGES || !http_header(m, SPAN("anthropic-version")).at)
+        return e->dialect;
+    return DIALECT_ANTHROPIC_MESSAGES;
+}
+
 static void refuse(struct worker *w, struct conn *c, struct http_message *m, struct arena *arena,
                    const struct api_error *error, struct span allow) {
+    enum dialect dialect = m ? dialect_of_message(m) : DIALECT_NONE;
     struct reply headers;
     struct buf body = { 0 };
     reply_init(&headers, arena);
     reply_add(&headers, SPAN("content-type"), SPAN("application/json"));
     reply_add(&headers, SPAN("allow"), allow);
     reply_error_headers(&headers, error, false);
-    error_write(DIALECT_NONE, error, &body);
-    reply(w, c, m, error_status(error), &headers, buf_span(&body));
+    error_write(dialect, error, &body);
+    reply(w, c, m, error_status_for(dialect, error), &headers, buf_span(&body));
     buf_deinit(&body);
 }
 
@@ -259,9 +277,7 @@ static void answer_models(struct worker *w, struct conn *c, struct http_message 
     struct reply headers;
     struct buf body = { 0 };
     struct snapshot *snap = w->epoch->snap;
-    /* The path is the same for all; this header only Anthropic's clients send. */
-    enum dialect dialect = http_header(m, SPAN("anthropic-version")).at ? DIALECT_ANTHROPIC_MESSAGES
-                                                                        : DIALECT_OPENAI_CHAT;
+    enum dialect dialect = dialect_of_message(m);
     if (match->endpoint->kind == ENDPOINT_MODEL &&
         !models_write_one(snap, dialect, match->argument, &body)) {
         struct api_error error =
@@ -326,9 +342,9 @@ static void on_message(void *owner, struct conn *c, struct http_message *m) {
     struct worker *w = owner;
     const struct admission *a = m->user;
     struct api_error error;
-    bool generate =
-        a->match.endpoint->kind == ENDPOINT_GENERATE && !span_eq(m->method, SPAN("OPTIONS"));
-    if (!generate) {
+    bool has_body = a->match.endpoint->kind == ENDPOINT_GENERATE ||
+                    a->match.endpoint->kind == ENDPOINT_COUNT_TOKENS;
+    if (!has_body || span_eq(m->method, SPAN("OPTIONS"))) {
         answer(w, c, m, &a->match);
     } else if (is_full(w) && !has_room(w, a->match.endpoint, &error)) {
         /* Others were quicker with their bodies. */
@@ -385,6 +401,7 @@ static void finish_stop(void *owner) {
         request_abandon(w->requests);
     conn_close_all(&w->server, true);
     attempt_free_released(&w->tools);
+    token_free(w->tools.tokens);
     pump_close(w->pump, on_pump_closed, w);
     uv_timer_stop(&w->turner);
     uv_close((uv_handle_t *)&w->turner, NULL);
@@ -447,6 +464,7 @@ static void undo_start(struct worker *w) {
     if (w->listener)
         listener_close(w->listener);
     w->listener = NULL;
+    token_free(w->tools.tokens);
     pump_close(w->pump, on_pump_closed, w);
     uv_close((uv_handle_t *)&w->turner, NULL);
     uv_close((uv_handle_t *)&w->wake, NULL);
@@ -475,6 +493,8 @@ int worker_start(struct worker *w, struct engine *engine, unsigned index,
                                        .wheel = &w->wheel,
                                        .parser = w->parser,
                                        .random = &w->random,
+                                       .tokens = token_new(w->pump, w->parser),
+                                       .kept = engine->kept,
                                        .arm = arm_for_attempt,
                                        .owner = w };
     w->epoch = epoch_new(w, snapshot_ref(snap), policy, spare);

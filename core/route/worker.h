@@ -31,6 +31,7 @@ struct epoch {
     struct policy_state *policy; /* NULL after a kill, until the spare's successor comes */
     struct policy_state *spare;
     struct health_figure **figures; /* by target index */
+    struct keyring_keys **keys;     /* by provider index */
     struct adapter *adapter;
     unsigned requests;
     bool retired;
