@@ -77,17 +77,47 @@ static void set_price(lua_State *L, const char *name, int64_t nano_per_million) 
         set_number(L, name, (double)nano_per_million / 1e9);
 }
 
+static void set_prices(lua_State *L, const struct price *price) {
+    set_price(L, "input", price->input);
+    set_price(L, "output", price->output);
+    set_price(L, "cached", price->cached);
+    set_price(L, "cache_write", price->cache_write);
+}
+
+/* What a rule does not state is absent. */
+static void push_price_rule(lua_State *L, const struct price_rule *rule) {
+    lua_createtable(L, 0, 8);
+    set_prices(L, &rule->price);
+    if (rule->above_input >= 0)
+        set_number(L, "above", (double)rule->above_input);
+    set_positive(L, "until_s", (double)rule->until_s);
+    set_positive(L, "days", rule->days);
+    if (rule->from_min >= 0) {
+        set_number(L, "from_min", rule->from_min);
+        set_number(L, "to_min", rule->to_min);
+    }
+}
+
+static void push_prices(lua_State *L, const struct target *t) {
+    lua_createtable(L, 0, 5);
+    set_prices(L, &t->price);
+    if (!t->n_rules)
+        return;
+    lua_createtable(L, (int)t->n_rules, 0);
+    for (size_t i = 0; i < t->n_rules; i++) {
+        push_price_rule(L, &t->rules[i]);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    lua_setfield(L, -2, "rules");
+}
+
 static void push_target(lua_State *L, const struct target *t) {
     lua_createtable(L, 0, 12);
     set_span(L, "id", t->id);
     set_span(L, "provider", t->provider->name);
     set_span(L, "model", t->model);
     set_span(L, "upstream", t->upstream);
-    lua_createtable(L, 0, 4);
-    set_price(L, "input", t->price.input);
-    set_price(L, "output", t->price.output);
-    set_price(L, "cached", t->price.cached);
-    set_price(L, "cache_write", t->price.cache_write);
+    push_prices(L, t);
     lua_setfield(L, -2, "price");
     set_positive(L, "context", t->context);
     set_positive(L, "max_output", t->max_output);

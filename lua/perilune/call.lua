@@ -41,6 +41,9 @@ function M.begin(req)
   if catalogue.n_ad_hoc > 0 then
     catalogue.forget_ad_hoc()
   end
+  if catalogue.ruled[1] then
+    catalogue.price_for(M.t_in, req.now)
+  end
 end
 
 ----------------------------------------------------------------------------------------------------------------------------

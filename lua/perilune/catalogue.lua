@@ -9,7 +9,7 @@ local sandbox = require "perilune.sandbox"
 local M = {}
 
 local SMALL = 24 -- up to so many targets, looking at all is cheaper than walking orders
-local huge = math.huge
+local huge, floor = math.huge, math.floor
 
 ---@class perilune.Record the figures of a target, flat; unknown ones are nil
 ---@field id string
@@ -39,13 +39,17 @@ M.chains = {} -- name -> list of names
 M.known = {} -- set of names, for "did you mean"
 M.by_quality = {} -- indices, best first, equal ones by price, unknown last
 M.quality_rank = {} -- by index: its place there
-M.prices = nil -- order of the targets with known prices; nil in small catalogues
-M.unpriced = {} -- the others
+M.prices = nil -- order of the targets with known, steady prices; nil in small catalogues
+M.unpriced = {} -- those whose prices are not known
+M.ruled = {} -- those whose prices depend on the size of a prompt, the date or the hour: see price_for()
 M.n_open, M.n_measured = 0, 0 -- targets whose breaker is open; targets with a known speed
 M.ability_bit, M.ability_names = {}, {}
 M.lacks = {} -- by mask of abilities: how a reason names them
 
 M.n_ad_hoc = 0 -- targets of this request that no catalogue has
+
+-- For which requests the prices of `ruled` stand: more tokens than, at most, of the minute.
+local price_above, price_upto, price_minute = 0, -1, false
 
 local data_of = {} -- by index: what the proxy reads from
 local index_of_data = setmetatable({}, { __mode = "k" })
@@ -165,6 +169,29 @@ local function shared_set(set, what)
   return sets[key]
 end
 
+local PARTS = { "input", "output", "cached", "cache_write" }
+
+local function price_view(price)
+  local out = {}
+  for _, part in ipairs(PARTS) do
+    out[part] = price[part]
+  end
+  return sandbox.readonly(out, "the price of a target")
+end
+
+-- The base price of a target and those of its rules, each with what policies see of it.
+local function keep_rules(r, price, base_view)
+  r.base = { input = price.input, output = price.output, view = base_view }
+  r.rules = {}
+  for k, rule in ipairs(price.rules) do
+    local kept = { view = price_view(rule) }
+    for name, value in pairs(rule) do
+      kept[name] = value
+    end
+    r.rules[k] = kept
+  end
+end
+
 local function view_id(view)
   return view.id
 end
@@ -181,11 +208,14 @@ local function add(i, t)
   local data = {
     id = t.id, provider = t.provider, model = t.model, context = t.context, max_output = t.max_output, quality = t.quality,
     weight = r.weight, state = "closed",
-    price = sandbox.readonly({ input = price.input, output = price.output, cached = price.cached, cache_write = price.cache_write },
-      "the price of a target"),
+    price = price_view(price),
     abilities = shared_set(t.abilities, "the abilities of a target"),
     tags = shared_set(t.tags, "the tags of a target"),
   }
+  if price.rules and price.rules[1] and r.input and r.output then
+    keep_rules(r, price, data.price)
+    M.ruled[#M.ruled + 1] = i
+  end
   data_of[i] = setmetatable(data, view_meta)
   index_of_data[data] = i
   local view = sandbox.readonly(data, "a target", view_id)
@@ -256,7 +286,9 @@ local function keep_orders()
     M.everyone[i], M.by_quality[i] = i, i
     quality[i] = r.quality and -r.quality or huge
     blend[i] = huge
-    if r.input and r.output then
+    if r.rules then
+      blend[i] = 3 * r.input + r.output
+    elseif r.input and r.output then
       x[i], y[i] = r.input, r.output
       blend[i] = 3 * r.input + r.output
       priced[#priced + 1] = i
@@ -275,13 +307,14 @@ end
 --- Fills the catalogue. Once a state; again only in specs.
 ---@param setup { targets: table[], providers?: string[], chains?: table<string, string[]>, aliases?: table<string, string[]> }
 function M.setup(setup)
-  M.records, M.views, M.everyone, M.by_quality, M.unpriced = {}, {}, {}, {}, {}
+  M.records, M.views, M.everyone, M.by_quality, M.unpriced, M.ruled = {}, {}, {}, {}, {}, {}
   M.inputs, M.outputs, M.contexts, M.max_outputs, M.masks = {}, {}, {}, {}, {}
   M.quality_rank = {}
   M.named, M.tagged, M.known, M.chains = {}, {}, {}, setup.chains or {}
   M.ability_bit, M.ability_names, M.lacks = {}, {}, {}
   M.n, M.n_open, M.n_measured = #setup.targets, 0, 0
   data_of, providers, sets, M.n_ad_hoc = {}, {}, {}, 0
+  price_above, price_upto, price_minute = 0, -1, false
   for _, name in ipairs(setup.providers or {}) do
     providers[name] = true
   end
@@ -293,6 +326,55 @@ function M.setup(setup)
     M.known[name] = true
   end
   keep_orders()
+end
+
+----------------------------------------------------------------------------------------------------------------------------
+-- Prices that vary
+
+-- The first of a target's rules that holds, else its base price. `minute`: of Unix time; nil: what a time decides does not hold.
+local function price_of(r, tokens, minute)
+  local of_day = minute and minute % 1440
+  local weekday = minute and (floor(minute / 1440) + 3) % 7 -- 1970-01-01 was a Thursday; Monday is 0
+  for _, rule in ipairs(r.rules) do
+    local from, to = rule.from_min, rule.to_min
+    local holds = not rule.above or tokens > rule.above
+    holds = holds and (not rule.until_s or (minute and minute * 60 < rule.until_s))
+    holds = holds and (not rule.days or (minute and floor(rule.days / 2 ^ weekday) % 2 == 1))
+    if holds and from then
+      holds = minute and (from <= to and of_day >= from and of_day < to or from > to and (of_day >= from or of_day < to))
+    end
+    if holds then
+      return rule
+    end
+  end
+  return r.base
+end
+
+--- Sets the prices in `ruled` to those of a request of so many input tokens at that Unix time. They hold for a while: nothing is done
+--- when the request before was of that minute and as long, within the same bounds.
+---@param tokens number
+---@param now number|nil
+function M.price_for(tokens, now)
+  local minute = now and floor(now / 60) or nil
+  if minute == price_minute and tokens > price_above and tokens <= price_upto then
+    return
+  end
+  price_above, price_upto, price_minute = -1, huge, minute
+  for _, i in ipairs(M.ruled) do
+    local r = M.records[i]
+    for _, rule in ipairs(r.rules) do
+      local above = rule.above
+      if above and tokens > above then
+        price_above = above > price_above and above or price_above
+      elseif above then
+        price_upto = above < price_upto and above or price_upto
+      end
+    end
+    local price = price_of(r, tokens, minute)
+    r.input, r.output = price.input, price.output
+    M.inputs[i], M.outputs[i] = price.input or false, price.output or false
+    data_of[i].price = price.view
+  end
 end
 
 ----------------------------------------------------------------------------------------------------------------------------

@@ -393,16 +393,57 @@ local function walk_list(source, take)
   end
 end
 
+-- The cheapest of those not taken yet, by its place in the catalogue's `ruled`; nil when none is left.
+local function least(costs, n)
+  local at, cost
+  for k = 1, n do
+    local c = costs[k]
+    if c and (not at or c < cost) then
+      at, cost = k, c
+    end
+  end
+  return at, cost
+end
+
+-- Calls take(i) for targets whose price varies, cheapest first, as long as they cost less than another target `i` does (nil: all that
+-- have a price). They are few, and few of them are taken: no order of them is kept. Returns true when take() has enough.
+local function take_ruled(take, costs, i, limit)
+  local ruled = catalogue.ruled
+  local at, cost = least(costs, #ruled)
+  while at and (not i or cost < limit or (cost == limit and ruled[at] < i)) do
+    costs[at] = false
+    if take(ruled[at]) then
+      return true
+    end
+    at, cost = least(costs, #ruled)
+  end
+  return false
+end
+
+local function ruled_costs(a, b, costs)
+  for k, i in ipairs(catalogue.ruled) do
+    local input, output = catalogue.inputs[i], catalogue.outputs[i]
+    costs[k] = a * input + b * output -- known: rules stand beside a known price
+  end
+  return costs
+end
+
 local function walk_prices(take, scratch)
   local over = false
   local a, b = call.t_in, call.t_out
   if a + b <= 0 then
     a, b = 3, 1 -- nothing is known of this request: prompts are longer than answers
   end
-  order.walk(catalogue.prices, a, b, function(i)
-    over = take(i)
+  local costs = nil
+  if catalogue.ruled[1] then
+    scratch.ruled = scratch.ruled or {}
+    costs = ruled_costs(a, b, scratch.ruled)
+  end
+  order.walk(catalogue.prices, a, b, function(i, cost)
+    over = (costs and take_ruled(take, costs, i, cost)) or take(i)
     return over
   end, scratch)
+  over = over or (costs and take_ruled(take, costs)) or false
   if not over then
     walk_list(catalogue.unpriced, take)
   end

@@ -85,8 +85,18 @@ local function stated_rule(v, path, add)
   return rule
 end
 
+local record = S.record { input = dollars, output = dollars, cached = dollars, cache_write = dollars, rules = S.list(stated_rule) }
+
 --- The check for provider files.
-M.schema = S.record { input = dollars, output = dollars, cached = dollars, cache_write = dollars, rules = S.list(stated_rule) }
+---@type perilune.Check
+function M.schema(v, path, add)
+  local out = record(v, path, add)
+  if out and out.rules and not (out.input and out.output) then
+    add(S.join(path, "rules"), "expected a price for input and output to stand beside")
+    return nil
+  end
+  return out
+end
 
 -- Dollars to whole nano-dollars; -1 where unknown.
 local function nano(amount)

@@ -60,3 +60,84 @@ describe("call", function()
     assert.same({ true, true, true }, seen)
   end)
 end)
+
+describe("a price that varies", function()
+  local fleet = require "perilune.fleet"
+  local SUNDAY = 1795305600 -- 2026-11-22 00:00 UTC
+
+  -- Half price over night and on Sundays, twice above 1,000 tokens.
+  local function target(id, input, with_rules)
+    return kit.target(id, {
+      price = {
+        input = input, output = input,
+        rules = with_rules and {
+          { above = 1000, input = 2 * input, output = 2 * input },
+          { from_min = 990, to_min = 30, input = input / 2, output = input / 2, cached = 0 },
+          { days = 64, until_s = SUNDAY + 86400, input = input / 2, output = input / 2 },
+        } or nil,
+      },
+    })
+  end
+
+  local function begin(now, tokens)
+    return fleet.begin(kit.request { now = now, tokens = { input = tokens or 100, output = 0 } })
+  end
+
+  local function order_of(all, want)
+    local out, sorted = {}, (want and all:cheapest():take(want) or all:cheapest()):list()
+    for i = 1, #sorted do
+      out[i] = sorted[i].id:match "/(.*)"
+    end
+    return table.concat(out, " ")
+  end
+
+  it("[E7] is that of the hour, the day, the date and the size", function()
+    kit.setup { target("p/night", 10, true), target("p/steady", 7) }
+    local monday = SUNDAY + 86400
+    for _, case in ipairs {
+      { monday + 12 * 3600, 100, 10 }, { monday + 16.5 * 3600 - 1, 100, 10 }, { monday + 16.5 * 3600, 100, 5 },
+      { monday + 86400 + 1799, 100, 5 }, { monday + 86400 + 1800, 100, 10 }, { monday + 20 * 3600, 1000, 5 },
+      { monday + 20 * 3600, 1001, 20 }, { SUNDAY + 12 * 3600, 100, 5 }, { SUNDAY + 7 * 86400 + 12 * 3600, 100, 10 },
+    } do
+      local all = begin(case[1], case[2])
+      local t = all:only("p/night")[1]
+      assert.equal(case[3], t.price.input)
+      assert.is_true(math.abs(t.cost() - case[2] * case[3] / 1e6) < 1e-12)
+      assert.equal(case[3] < 7 and "night steady" or "steady night", order_of(all))
+    end
+    assert.is_nil(begin(monday + 12 * 3600):only("p/night")[1].price.cached)
+    assert.equal(0, begin(monday + 17 * 3600):only("p/night")[1].price.cached)
+  end)
+
+  it("without a time is what no time decides", function()
+    kit.setup { target("p/night", 10, true) }
+    call.begin { tokens = { input = 5000, output = 0 } }
+    assert.is_true(math.abs(call.cost(require("perilune.catalogue").records[1]) - 0.1) < 1e-12)
+    call.begin { tokens = { input = 5, output = 0 } }
+    assert.is_true(math.abs(call.cost(require("perilune.catalogue").records[1]) - 5e-5) < 1e-12)
+  end)
+
+  it("finds its place among a hundred others, whose order is kept ready", function()
+    local targets = {}
+    for i = 1, 100 do
+      targets[i] = target("p/m" .. i, (i * 37) % 101 + 1, i % 9 == 0)
+    end
+    kit.setup(targets)
+    for _, now in ipairs { SUNDAY, SUNDAY + 86400 + 12 * 3600, SUNDAY + 86400 + 20 * 3600 } do
+      for _, tokens in ipairs { 100, 2000 } do
+        local all = begin(now, tokens)
+        local whole = order_of(all)
+        local first = {}
+        for name in whole:gmatch "%S+" do
+          first[#first + 1] = #first < 4 and name or nil
+        end
+        assert.equal(table.concat(first, " "), order_of(begin(now, tokens), 4))
+        assert.equal(4, #first)
+        local sorted = begin(now, tokens):cheapest():list()
+        for i = 2, #sorted do
+          assert(sorted[i - 1].cost() <= sorted[i].cost())
+        end
+      end
+    end
+  end)
+end)

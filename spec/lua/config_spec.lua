@@ -24,7 +24,7 @@ describe("without a file", function()
   end)
 
   it("and without a mock either, the variables are named", function()
-    assert.matches("no provider is configured %[set one of OPENAI_API_KEY", kit.findings(nil, {}, { mock_url = false }))
+    assert.matches("no provider is configured %[set one of ANTHROPIC_API_KEY, .*OPENAI_API_KEY", kit.findings(nil, {}, { mock_url = false }))
   end)
 
   it("everything has its default, by the core's own names", function()

@@ -48,7 +48,7 @@ describe("prices", function()
 
   it("know the calendar", function()
     local function ends(day)
-      return prices.rules(checked { rules = { { ["until"] = day } } })[1].until_s - 86400
+      return prices.rules(checked { input = 1, output = 1, rules = { { ["until"] = day } } })[1].until_s - 86400
     end
     assert.same({ 0, 951782400, 951868800, 1709164800, 4107542400 },
       { ends "1970-01-01", ends "2000-02-29", ends "2000-03-01", ends "2024-02-29", ends "2100-03-01" })
@@ -63,9 +63,10 @@ describe("prices", function()
       ["rules%[1%].days: expected days"] = { days = {} },
       ["rules%[1%].above: expected a whole number"] = { above = -1 },
     } do
-      assert.matches(expected, wrong { rules = { rule } })
+      assert.matches(expected, wrong { input = 1, output = 1, rules = { rule } })
     end
-    assert.matches("until", wrong { rules = { { ["until"] = "2026-13-01" } } })
-    assert.matches("hours", wrong { rules = { { hours = { "10:00", "10:00" } } } })
+    assert.matches("rules: expected a price for input and output", wrong { input = 1, rules = { { above = 1, output = 1 } } })
+    assert.matches("until", wrong { input = 1, output = 1, rules = { { ["until"] = "2026-13-01" } } })
+    assert.matches("hours", wrong { input = 1, output = 1, rules = { { hours = { "10:00", "10:00" } } } })
   end)
 end)

@@ -10,8 +10,14 @@ static struct provider provider = { .name = { "p", 1 } };
 
 static enum vm_result setup(lua_State *L, void *arg) {
     struct span tags[] = { SPAN("eu") }, chained[] = { SPAN("p/m"), SPAN("p/n") };
+    struct price_rule rules[] = {
+        { 1000, 1798761600, 990, 0, 96, { 5000000000, 20, PRICE_UNKNOWN, 0 } },
+        { -1, 0, -1, -1, 0, { 1000000000, 10, PRICE_UNKNOWN, 0 } },
+    };
     struct target targets[] = {
         { .id = SPAN("p/m"),
+          .rules = rules,
+          .n_rules = 2,
           .model = SPAN("m"),
           .provider = &provider,
           .price = { 2500000000, 10, PRICE_UNKNOWN, 0 },
@@ -54,6 +60,17 @@ static enum vm_result setup(lua_State *L, void *arg) {
         L,
         "v.targets[1].quality == 12.5 and v.targets[2].quality == nil and v.targets[1].tags.eu"));
     assert_true(lua_holds(L, "next(v.targets[2].price) == nil"));
+    assert_true(lua_holds(L, "v.targets[1].price.rules[1].above == 1000 and "
+                             "v.targets[1].price.rules[1].until_s == 1798761600 and "
+                             "v.targets[1].price.rules[1].days == 96 and "
+                             "v.targets[1].price.rules[1].from_min == 990 and "
+                             "v.targets[1].price.rules[1].to_min == 0 and "
+                             "v.targets[1].price.rules[1].input == 5"));
+    assert_true(lua_holds(L, "v.targets[1].price.rules[2].above == nil and "
+                             "v.targets[1].price.rules[2].until_s == nil and "
+                             "v.targets[1].price.rules[2].days == nil and "
+                             "v.targets[1].price.rules[2].from_min == nil and "
+                             "v.targets[1].price.rules[2].input == 1"));
     return VM_OK;
 }
 
