@@ -125,7 +125,8 @@ static void load_offered(lua_State *L, const char *name) {
 }
 
 void loader_open(lua_State *L, const struct vm_library *library) {
-    static const char *const globals[] = { "string", "table", "math", "bit", "coroutine", "cjson" };
+    static const char *const globals[] = { "string", "table",           "math", "bit", "coroutine",
+                                           "cjson",  "perilune.rawjson" };
     lua_newtable(L); /* stack: loaded */
     for (size_t i = 0; i < sizeof globals / sizeof *globals; i++) {
         lua_getglobal(L, globals[i]);

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "script/heap.h"
 #include "script/loader.h"
+#include "script/rawjson.h"
 #include "script/watchdog.h"
 
 #include <lauxlib.h>
@@ -89,6 +90,9 @@ static void open_libraries(lua_State *L, enum vm_kind kind) {
         lua_pushcfunction(L, luaopen_cjson);
         lua_call(L, 0, 1);
         lua_setglobal(L, "cjson");
+        lua_pushcfunction(L, rawjson_open);
+        lua_call(L, 0, 1);
+        lua_setglobal(L, "perilune.rawjson"); /* where the loader looks */
     }
 }
 
