@@ -37,12 +37,16 @@ end
 ---@field begun boolean
 ---@field calls integer calls seen, over all candidates: the key that tells them apart
 ---@field content table<integer, boolean> candidates that said something
----@field counts table<string, number> of each count the last that was said
+---@field prompt? number of each count the last that was said
+---@field tools? number
+---@field cached? number
+---@field candidates? number
+---@field thoughts? number
 local Reader = {}
 Reader.__index = Reader
 
 local function new_reader()
-  return setmetatable({ begun = false, calls = 0, content = {}, counts = {} }, Reader)
+  return setmetatable({ begun = false, calls = 0, content = {} }, Reader)
 end
 
 local function string_or_nil(v)
@@ -165,26 +169,24 @@ local function tell_candidate(self, sink, candidate, data, i)
   end
 end
 
-local COUNTS = { "promptTokenCount", "toolUsePromptTokenCount", "cachedContentTokenCount", "candidatesTokenCount", "thoughtsTokenCount",
-  "totalTokenCount" }
+local function latest(n, known)
+  return type(n) == "number" and n >= 0 and n or known
+end
 
 -- Each event tells more, and some only a part: of each count the last one holds. Thoughts are not among the candidates' tokens.
 local function tell_usage(self, sink, said)
-  local counts = self.counts
-  for i = 1, 6 do
-    local name = COUNTS[i]
-    local n = said[name]
-    if type(n) == "number" and n >= 0 then
-      counts[name] = n
-    end
-  end
-  local prompt, candidates, thoughts = counts.promptTokenCount, counts.candidatesTokenCount, counts.thoughtsTokenCount
+  local prompt = latest(said.promptTokenCount, self.prompt)
+  local tools = latest(said.toolUsePromptTokenCount, self.tools)
+  local cached = latest(said.cachedContentTokenCount, self.cached)
+  local candidates = latest(said.candidatesTokenCount, self.candidates)
+  local thoughts = latest(said.thoughtsTokenCount, self.thoughts)
+  self.prompt, self.tools, self.cached, self.candidates, self.thoughts = prompt, tools, cached, candidates, thoughts
   sink:usage {
-    input_tokens = prompt and prompt + (counts.toolUsePromptTokenCount or 0),
+    input_tokens = prompt and prompt + (tools or 0),
     output_tokens = (candidates or thoughts) and (candidates or 0) + (thoughts or 0),
-    cached_tokens = counts.cachedContentTokenCount,
+    cached_tokens = cached,
     reasoning_tokens = thoughts,
-    total_tokens = counts.totalTokenCount,
+    total_tokens = latest(said.totalTokenCount),
   }
 end
 
