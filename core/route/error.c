@@ -212,8 +212,9 @@ static void add_message(const struct api_error *e, struct buf *text) {
         add_too_long(e, text);
         return;
     }
-    bool said = e->message.len && memmem(e->message.at, e->message.len, e->param.at, e->param.len);
-    if (e->param.len && !said) {
+    bool named = e->param.len && e->message.len &&
+                 memmem(e->message.at, e->message.len, e->param.at, e->param.len);
+    if (e->param.len && !named) {
         buf_add(text, e->param);
         buf_add(text, SPAN(": "));
     }
