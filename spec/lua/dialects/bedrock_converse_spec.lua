@@ -95,6 +95,11 @@ describe("bedrock_converse, a stream read", function()
     end
   end)
 
+  it("takes usage that comes without messageStop for no end", function()
+    local sink = told { { "metadata", '{"usage":{"inputTokens":5,"outputTokens":9}}' } }
+    assert.same({ { "usage", { input_tokens = 5, output_tokens = 9 } } }, sink.calls)
+  end)
+
   it("tells a signature also when its block never closed", function()
     local sink = told {
       { "contentBlockDelta", '{"contentBlockIndex":0,"delta":{"reasoningContent":{"signature":"c2ln"}}}' }, { "messageStop",
