@@ -1,6 +1,9 @@
 #include "route/stream.h"
 
+#include <assert.h>
+
 void stream_init(struct stream *s, const struct stream_setup *setup) {
+    assert(!setup->frames || setup->adapter);
     *s = (struct stream){ .setup = *setup, .usage = WIRE_USAGE_UNKNOWN };
     sse_init(&s->sse, STREAM_EVENT_MAX);
     eventstream_init(&s->framer, STREAM_EVENT_MAX);
