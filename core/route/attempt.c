@@ -710,17 +710,16 @@ static struct span adapt(struct attempt *a) {
 /* Changes the client's own bytes as little as can be. */
 static struct span pass(struct attempt *a) {
     const struct attempt_setup *s = &a->setup;
-    if (body_build(a->tools->parser, s->body, s->step->target->upstream, s->step->params,
-                   s->step->n_params, s->facts->stream, &a->body) == 0)
+    size_t n_params = body_takes_params(a->spoken) ? s->step->n_params : 0;
+    if (body_build(a->tools->parser, s->body, s->step->target->upstream, s->step->params, n_params,
+                   s->facts->stream, &a->body) == 0)
         return s->endpoint->upstream;
     a->failure.message = SPAN("A parameter stands twice in the body.");
     return SPAN_NONE;
 }
 
-/* Dialects that only ever pass through; and those whose fields a step's params name, because they
- * are OpenAI's. */
+/* Dialects that only ever pass through. */
 #define ONLY_PASS (DIALECT_BIT(DIALECT_OPENAI_COMPLETIONS) | DIALECT_BIT(DIALECT_OPENAI_EMBEDDINGS))
-#define TAKES_PARAMS (ONLY_PASS | DIALECT_BIT(DIALECT_OPENAI_CHAT))
 
 static bool passes(const struct attempt *a) {
     const struct attempt_setup *s = &a->setup;
@@ -728,7 +727,7 @@ static bool passes(const struct attempt *a) {
     if (a->spoken != s->facts->dialect)
         return false;
     return (bit & ONLY_PASS) ||
-           (!provider_of(a)->adapt && (!s->step->n_params || (bit & TAKES_PARAMS)));
+           (!provider_of(a)->adapt && (!s->step->n_params || body_takes_params(a->spoken)));
 }
 
 /* Of the client's query only what the vendor itself documents goes up: Anthropic's switch for its

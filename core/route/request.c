@@ -530,9 +530,8 @@ static uint64_t input_tokens(const struct request *r, const struct target *t) {
 
 static nanousd cost_bound(void *owner, const struct step *step) {
     struct request *r = owner;
-    uint64_t output = r->facts.max_tokens ? r->facts.max_tokens : r->facts.output_tokens;
-    struct trace_tokens tokens = { (int64_t)input_tokens(r, step->target), (int64_t)output, -1,
-                                   -1 };
+    struct trace_tokens tokens = { (int64_t)input_tokens(r, step->target),
+                                   (int64_t)r->facts.output_tokens, -1, -1 };
     nanousd cost = trace_cost(step->target, tokens, clock_wall_ms() / 1000);
     return cost >= 0 ? cost : NANOUSD_UNKNOWN;
 }
@@ -745,7 +744,9 @@ static bool read_request(struct request *r, struct api_error *error) {
     struct http_message *m = r->message;
     if (!access_read(m, &r->facts, &r->wishes, error))
         return false;
-    if (!body_read(r->worker->parser, buf_span(&m->body), &r->facts, &m->arena, &r->body, error))
+    bool counted = r->endpoint->kind == ENDPOINT_COUNT_TOKENS;
+    if (!(counted ? body_read_counted : body_read)(r->worker->parser, buf_span(&m->body), &r->facts,
+                                                   &m->arena, &r->body, error))
         return false;
     return reach_policy(snap, &r->facts, r->wishes.policy, &m->arena, &r->policy, error) &&
            reach_names(snap, &r->facts, &m->arena, error);

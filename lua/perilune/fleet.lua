@@ -11,7 +11,8 @@ local steps = require "perilune.steps"
 
 local M = {}
 
-local band = require("bit").band
+local bit = require "bit"
+local band, bor = bit.band, bit.bor
 local error, type, tostring, pairs, ipairs, next, rawget = error, type, tostring, pairs, ipairs, next, rawget
 local huge, log, sort = math.huge, math.log, table.sort
 
@@ -99,10 +100,15 @@ local function able_many(source, n, out)
   return m
 end
 
+local ANSWERS = { chat = true } -- what only embeds does not
+
 local function read_needs()
   local req = call.request
   local limits, budget, uses = req.limits, rawget(req, "budget"), req.uses
   need = uses and next(uses) and catalogue.mask(uses) or 0
+  if rawget(req, "chat") then
+    need = bor(need, catalogue.ability_bit.chat or catalogue.mask(ANSWERS))
+  end
   contexts, max_outputs, masks = catalogue.contexts, catalogue.max_outputs, catalogue.masks
   t_out = call.t_out
   tokens = call.t_in + t_out

@@ -16,6 +16,18 @@ describe("a fleet", function()
   end)
 
   describe("able", function()
+    it("leaves out what only embeds, where an answer is wanted", function()
+      local targets = kit.catalogue()
+      targets[#targets + 1] = kit.target("openai/text-embedding-3-small", { abilities = { embeddings = true } })
+      for i = 1, #targets - 1 do
+        targets[i].abilities = { chat = true, tools = true }
+      end
+      kit.setup(targets)
+      assert.equal(#targets - 1, #kit.eval("fleet:able()", { chat = true }))
+      assert.same({ "openai/text-embedding-3-small" }, (kit.eval("fleet:able()", { uses = { embeddings = true } })))
+      kit.setup()
+    end)
+
     it("takes out what can not do it, and says why", function()
       local ids, decision = kit.eval("fleet:able()", { uses = { images = true }, tokens = { input = 100000, output = 1000 } })
       assert.same({ GPT, MINI, SONNET, AZURE }, ids)
