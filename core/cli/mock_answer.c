@@ -3,6 +3,8 @@
 
 #include <assert.h>
 
+enum { MAX_CALLS = 1000 };
+
 /* ---- the request ---- */
 
 int64_t mock_tokens_of(size_t bytes) {
@@ -127,6 +129,8 @@ static void plan_calls(struct mock_answer *a, struct arena *arena) {
     const struct mock_shape *shape = a->shape;
     a->finish = MOCK_CALLS;
     a->n_calls = shape->tools > 0 ? (size_t)shape->tools : 1;
+    if (a->n_calls > MAX_CALLS)
+        a->n_calls = MAX_CALLS;
     a->arguments = arena_new_array(arena, struct span, a->n_calls);
     for (size_t i = 0; i < a->n_calls; i++) {
         if (shape->args_empty)

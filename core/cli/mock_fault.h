@@ -26,7 +26,7 @@ struct mock_shape {
     struct span content;    /* content=TEXT; SPAN_NONE: "You said: " and the last user message */
     bool reasoning;         /* some reasoning before the content */
     bool tool;              /* a tool call, instead of content unless that is named */
-    int64_t tools;          /* tools=N: so many at once; -1 */
+    int64_t tools;          /* tools=N: so many at once, 1000 at most; -1 */
     struct span tool_input; /* tool_input=JSON: their arguments, as they stand; SPAN_NONE: made */
     bool refusal;           /* a refusal instead of content */
     bool logprobs;          /* of the content, in Chat Completions */

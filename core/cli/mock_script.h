@@ -11,7 +11,7 @@
  *     if req.n <= 2 then return { status = 429, retry_after = 1 } end
  *   end
  *
- * The table has the words of mock_fault.h; nothing means: as the header, the path or --fault say.
+ * The table has the words of mock_words.h; nothing means: as the header, the path or --fault say.
  */
 #ifndef PERILUNE_CLI_MOCK_SCRIPT_H
 #define PERILUNE_CLI_MOCK_SCRIPT_H

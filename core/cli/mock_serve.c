@@ -162,7 +162,8 @@ static bool read_post(struct mock_serve *s, struct conn *c, const struct mock_di
     struct buf error = { 0 };
     bool fine = mock_ask_read(ask, dialect, s->json, &post, &m->arena, &wrong);
     if (fine) {
-        mock_tally_add(&s->count.by_model, ask->model);
+        if (ask->model.len)
+            mock_tally_add(&s->count.by_model, ask->model);
         fine = choose_fault(s, m, ask, r, fault, &error);
         /* Whoever runs the mock made a mistake: as loud as can be. */
         wrong.message = buf_span(&error);

@@ -23,7 +23,7 @@
     X(NUMBER, gap_ms, "gap_ms=MS            between content events")                               \
     X(FLAG, reasoning, "reasoning            reasoning first")                                     \
     X(FLAG, tool, "tool                 a tool call, instead of content unless content= is there") \
-    X(NUMBER, tools, "tools=N              so many calls at once")                                 \
+    X(NUMBER, tools, "tools=N              so many calls at once (1000 at most)")                  \
     X(TEXT, tool_input, "tool_input=JSON      the arguments of each call")                         \
     X(FLAG, refusal, "refusal              the model refuses")                                     \
     X(FLAG, logprobs, "logprobs             of each piece of content (Chat Completions)")          \

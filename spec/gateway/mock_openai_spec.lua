@@ -62,6 +62,10 @@ describe("the mock as a vendor of Chat Completions", function()
     assert.equal("ok", choice("tools=2;content=ok").message.content)
   end))
 
+  it("has an end of calls", loop.test(function()
+    assert.equal(1000, #choice("tools=1000000000").message.tool_calls)
+  end))
+
   it("streams calls one after the other, or by turns", loop.test(function()
     assert.equal("0 0 1 1", column(call_parts "tools=2;tool_input=12;events=2", "index"))
     local by_turns = call_parts "tools=2;tool_input=12;events=2;interleave"
@@ -283,12 +287,14 @@ describe("the mock's smaller endpoints", function()
         headers = { ["content-type"] = "application/x-www-form-urlencoded" },
       })
     end
+    http.exchange(up.port, { method = "DELETE", path = "/_mock/stats" })
     local form = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=aa.bb.cc"
     local answer = ask(form)
     assert.equal(200, answer.status, answer.body)
     assert.same({ 3600, "Bearer" }, { answer.json.expires_in, answer.json.token_type })
     assert.truthy(answer.json.access_token:find "^ya29%.")
     assert.equal(form, up:last().body)
+    assert.same({}, up:stats().by_model)
     assert.equal("invalid_grant", ask("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=aa").json.error)
     assert.equal("unsupported_grant_type", ask("grant_type=x").json.error)
     assert.equal(500, http.exchange(up.port, { method = "POST", path = "/~status=500/token", body = form }).status)
