@@ -259,8 +259,8 @@ M.configured_schema = S.record(CONFIGURED)
 --- The check for NAME.models.lua: models that come to those of NAME.lua, or stand over them field by field.
 M.models_schema = S.record { models = COMMON.models, retired = COMMON.retired, prices = FILE.prices }
 
---- Names of what may be said of a provider in the configuration, for documentation and its specs.
-M.provider_fields = CONFIGURED
+--- Names of what may be said in a file and in the configuration, for documentation and its specs.
+M.file_fields, M.provider_fields = FILE, CONFIGURED
 
 --- A provider's name in the configuration.
 ---@type perilune.Check

@@ -24,7 +24,7 @@ describe("without a file", function()
   end)
 
   it("and without a mock either, the variables are named", function()
-    assert.matches("no provider is configured %[set one of ANTHROPIC_API_KEY, .*OPENAI_API_KEY", kit.findings(nil, {}, { mock_url = false }))
+    assert.matches("no provider is configured %[set one of .*, OPENAI_API_KEY", kit.findings(nil, {}, { mock_url = false }))
   end)
 
   it("everything has its default, by the core's own names", function()
@@ -33,7 +33,8 @@ describe("without a file", function()
     assert.same({
       listen = "127.0.0.1:4100", admin = "127.0.0.1:4101", workers = 0, data_dir = "/state/perilune", policies_dir = "policies",
       providers_dir = "providers", lua_dir = "lua", default_policy = "auto", auto_policy = "auto", fallback = {}, routes = {}, tiers = {},
-      policy_params = {}, client_keys = { "mine" }, cors_origins = {}, unsupported = "drop", reroute_retired = false, policy_deadline_ms = 5, policy_memory = 16777216,
+      policy_params = {}, client_keys = { "mine" }, cors_origins = {}, unsupported = "drop", reroute_retired = false,
+      policy_deadline_ms = 5, policy_memory = 16777216,
       quarantine_kills = 3, quarantine_kills_one = 10, max_body = 33554432, max_bodies = 268435456, max_header_bytes = 32768,
       max_headers = 100, max_connections = 10000, max_in_flight = 4096, head_ms = 10000, body_ms = 60000, idle_ms = 75000,
       write_ms = 60000, deadline_ms = 600000, hold_ms = 10000, drain_ms = 30000,
@@ -305,5 +306,44 @@ describe("names that nothing answers to", function()
     assert.matches("policies.tiers.free: no policy", kit.findings(kit.LOCAL .. 'policies = { tiers = { free = "x" } }', {}, over))
     assert.matches("policies.params.x: no policy", kit.findings(kit.LOCAL .. "policies = { params = { x = {} } }", {}, over))
     assert.is_table((kit.read(kit.LOCAL .. 'policies = { default = "tier", auto = "cheapest" }', {}, over)))
+  end)
+end)
+
+describe("what is unsupported or retired", function()
+  it("is left out and refused, unless the configuration says otherwise", function()
+    local c = kit.read(kit.LOCAL .. 'unsupported = "refuse", retired = "reroute"').config
+    assert.same({ "refuse", true }, { c.unsupported, c.reroute_retired })
+    assert.matches('unsupported: expected one of drop, refuse, got "dropp" %[drop', kit.findings(kit.LOCAL .. 'unsupported = "dropp"'))
+    assert.matches("retired: expected one of refuse, reroute", kit.findings(kit.LOCAL .. 'retired = "serve"'))
+  end)
+end)
+
+describe("files of models", function()
+  local function read(name, text, vars)
+    local files = kit.provider_files()
+    files[#files + 1] = { name = name, path = "providers/" .. name .. ".lua", text = text }
+    return kit.read(nil, vars or { OPENAI_API_KEY = "k" }, { provider_files = files })
+  end
+
+  it("stand over the shipped list, field by field, and add to it", function()
+    local r, findings = read("openai.models", [[return {
+      models = { { name = "gpt-4o", price = { input = 1, output = 2 } }, { name = "gpt-9", context = 9 } },
+      retired = { ["gpt-3"] = { instead = "gpt-9" } } }]])
+    assert.same({}, findings)
+    local by_model = {}
+    for _, t in ipairs(r.targets) do
+      by_model[t.model] = t
+    end
+    assert.same({ 1e9, -1, 128000 }, { by_model["gpt-4o"].price.input, by_model["gpt-4o"].price.cached, by_model["gpt-4o"].context })
+    assert.same({ 9, -1 }, { by_model["gpt-9"].context, by_model["gpt-9"].price.input })
+    assert.equal("openai/gpt-4o", r.targets[1].id)
+    assert.equal("gpt-3", r.retired[1].model)
+  end)
+
+  it("hold models and nothing else, of a provider there is", function()
+    local _, findings = read("openai.models", 'return { base_url = "http://x" }')
+    assert.matches("unknown setting", findings[1].message)
+    _, findings = read("opnai.models", "return { models = {} }")
+    assert.same({ 'no provider file "opnai" to add models to', 'did you mean "openai"?' }, { findings[1].message, findings[1].hint })
   end)
 end)
