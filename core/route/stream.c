@@ -29,8 +29,6 @@ static void let_go(struct stream *s) {
 
 static bool broken(struct stream *s, enum failure why, struct span message) {
     let_go(s);
-    if (s->state == STREAM_HELD)
-        s->place = (struct error_place){ 0 }; /* nobody gets what was held */
     s->state = STREAM_FAILED;
     s->why = why;
     if (message.at)
@@ -110,7 +108,7 @@ static bool wants_route(struct stream *s) {
 /* An error within a stream of Responses continues it: it has the response's id and the next number.
  * The first event that has them tells; numbers go up by one. */
 static void note_place(struct stream *s, const struct sse_event *event) {
-    struct error_place *at = &s->place;
+    struct error_place *at = &s->counted;
     struct json_value root, response;
     int64_t number;
     if (s->setup.client != DIALECT_OPENAI_RESPONSES)
@@ -173,6 +171,8 @@ static bool weigh(struct stream *s) {
         return broken(s, FAILURE_BAD_RESPONSE, SPAN("The stream finished without any content."));
     if (s->state == STREAM_HELD && s->out.len > STREAM_HELD_MAX)
         return broken(s, FAILURE_BAD_RESPONSE, SPAN("Too much came before the first content."));
+    if (s->state == STREAM_FLOWING)
+        s->place = s->counted;
     return true;
 }
 

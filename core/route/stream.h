@@ -61,9 +61,11 @@ struct stream {
     bool closing; /* the bytes are over: what comes now was not ended by a blank line */
     unsigned events;
     struct wire_usage usage;
-    struct span model;        /* in the arena; SPAN_NONE until it is known */
-    struct error_place place; /* where the client's stream stands, for an error in it; nowhere as
-                               * long as nothing is for the client */
+    struct span model;          /* in the arena; SPAN_NONE until it is known */
+    struct error_place counted; /* where the events that were made so far lead to, */
+    struct error_place
+        place; /* and where the client's stream stands, for an error in it: nowhere as
+                                 * long as all is held */
     enum failure why;
     struct wire_error error;
 };

@@ -1094,6 +1094,12 @@ static void a_stream_of_responses_knows_where_it_stands(void **state) {
     assert_string_equal(r.id, "");
     assert_int_equal(r.sequence, 0);
     assert_fails(r, FAILURE_CUT_STREAM, R_CREATED);
+    struct fixture f = { .text = SPAN(R_CREATED),
+                         .open = true,
+                         .dialect = DIALECT_OPENAI_RESPONSES };
+    r = play(f);
+    assert_string_equal(r.id, "");
+    check_result(r, STREAM_HELD, FAILURE_NONE, R_CREATED, __FILE__, __LINE__);
     r = play_messages(A_START A_TEXT("a"));
     assert_string_equal(r.id, "");
     assert_fails(r, FAILURE_CUT_STREAM, A_START A_TEXT("a"));
