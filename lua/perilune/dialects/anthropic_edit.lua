@@ -125,9 +125,12 @@ end
 local function output_config(edit, new)
   local held = edit.request.fields.output_config
   local members = new and json.fields(new) or {}
-  local inner = { { key = "effort", raw = members.effort } }
+  local inner = {}
+  if edit.keys.thinking then
+    inner[1] = { key = "effort", raw = members.effort }
+  end
   if edit.set.response_format then
-    inner[2] = { key = "format", raw = members.format }
+    inner[#inner + 1] = { key = "format", raw = members.format }
   end
   local raw = assert(json.splice(json.kind(held) == "object" and held or "{}", inner))
   return raw:find "^{%s*}$" == nil and raw or nil

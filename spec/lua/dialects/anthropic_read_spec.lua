@@ -52,7 +52,8 @@ describe("anthropic_messages, a client's request", function()
         cache = '{"type":"ephemeral"}' },
       { name = "Glob", schema = '{"type":"object","properties":{}}' },
       { name = "web_search", hosted = {
-        dialect = "anthropic_messages", type = "web_search_20250305", raw = '{"type":"web_search_20250305","name":"web_search","max_uses":5}',
+        dialect = "anthropic_messages", type = "web_search_20250305",
+        raw = '{"type":"web_search_20250305","name":"web_search","max_uses":5}',
       } },
     }, request.tools)
   end)
@@ -88,7 +89,8 @@ end)
 
 describe("anthropic_messages, a turn read", function()
   it("may be a plain text, and one that is empty is none", function()
-    assert.same({ { role = "system", parts = { { kind = "text", text = "s" } } }, { role = "user", parts = { { kind = "text", text = "u" } } } },
+    assert.same({ { role = "system", parts = { { kind = "text", text = "s" } } },
+      { role = "user", parts = { { kind = "text", text = "u" } } } },
       messages('[{"role":"user","content":"u"},{"role":"assistant","content":""}]', '"s"'))
     assert.same({}, messages('[{"role":"user","content":[{"type":"text","text":""}]}]', '[{"type":"text","text":""}]'))
   end)
@@ -147,8 +149,8 @@ describe("anthropic_messages, a turn read", function()
     assert.same({
       { kind = "result", id = "a", parts = { { kind = "text", text = "x" } }, error = true }, { kind = "result", id = "b", parts = {} },
       { kind = "result", id = "c", parts = {} },
-    }, parts [=[[{"type":"tool_result","tool_use_id":"a","content":"x","is_error":true},{"type":"tool_result","tool_use_id":"b","content":""},
-      {"type":"tool_result","tool_use_id":"c"}]]=])
+    }, parts [=[[{"type":"tool_result","tool_use_id":"a","content":"x","is_error":true},
+      {"type":"tool_result","tool_use_id":"b","content":""},{"type":"tool_result","tool_use_id":"c"}]]=])
   end)
 
   it("[F5] takes text behind a call in the model's turn", function()
@@ -181,7 +183,8 @@ describe("anthropic_messages, thinking that comes back", function()
       { kind = "reasoning", text = "Hm.", state = { kind = "encrypted", value = "a.b", by = "openai_responses", model = "gpt-5" } },
       { kind = "reasoning", text = "So." },
     }, parts(([=[[{"type":"thinking","thinking":"Hm.","signature":"%s"},{"type":"thinking","thinking":"So.","signature":"%s"},
-      {"type":"thinking","thinking":"","signature":"%s"},{"type":"redacted_thinking","data":""}]]=]):format(sealed, none, none), "assistant"))
+      {"type":"thinking","thinking":"","signature":"%s"},{"type":"redacted_thinking","data":""}]]=]):format(
+        sealed, none, none), "assistant"))
   end)
 
   it("[F9] gives a call of Gemini's its signature back", function()

@@ -83,10 +83,12 @@ describe("anthropic_messages, a stream read", function()
   it("tells the provider's own tools as they are, their input put in, and citations as annotations", function()
     assert.same({
       { "opaque", 0, "anthropic_messages", '{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{"query":"rain"}}' },
-      { "opaque", 0, "anthropic_messages", '{"type":"web_search_tool_result","tool_use_id":"srvtoolu_1","content":[{"type":"web_search_result",'
+      { "opaque", 0, "anthropic_messages",
+        '{"type":"web_search_tool_result","tool_use_id":"srvtoolu_1","content":[{"type":"web_search_result",'
         .. '"url":"https://example.com/a","title":"A","encrypted_content":"ZW5j"}]}' },
       { "text", 0, "It " }, { "text", 0, "rains." },
-      { "text", 0, "", { annotations = '[{"type":"url_citation","url_citation":{"start_index":0,"end_index":9,"url":"https://example.com/a",'
+      { "text", 0, "",
+        { annotations = '[{"type":"url_citation","url_citation":{"start_index":0,"end_index":9,"url":"https://example.com/a",'
         .. '"title":"A \\"b\\""}}]' } },
       { "finish", 0, "stop" },
     }, told(events "server_tools_stream"):only("opaque", "text", "finish"))
@@ -107,7 +109,8 @@ describe("anthropic_messages, a stream read", function()
 
   it("tells a failure, and no end", function()
     local sink = told(events "overloaded_stream")
-    assert.same({ { "fail", { message = "Overloaded", code = "overloaded_error", type = "overloaded_error" } } }, sink:only("fail", "finish", "stop"))
+    assert.same({ { "fail", { message = "Overloaded", code = "overloaded_error", type = "overloaded_error" } } },
+      sink:only("fail", "finish", "stop"))
     assert.same({ { "fail", { message = "no" } } }, told({ { nil, '{"error":"no"}' } }).calls)
     assert.same({ { "fail", { message = "the provider reported an error" } } }, told({ { "error", "{}" } }).calls)
   end)
@@ -133,7 +136,8 @@ describe("anthropic_messages, a stream read", function()
 
   it("takes every beginning of every stream", function()
     for _, name in ipairs {
-      "good_stream", "tools_parallel_stream", "thinking_stream", "cached_stream", "server_tools_stream", "refused_stream", "overloaded_stream",
+      "good_stream", "tools_parallel_stream", "thinking_stream", "cached_stream", "server_tools_stream", "refused_stream",
+      "overloaded_stream",
       "thinking_only_stream", "unknown_stream",
     } do
       local list = events(name)
@@ -200,7 +204,8 @@ describe("anthropic_messages, a whole answer read", function()
     assert.is_true(ok)
     assert.same({
       BEGIN, { "reasoning", 0, "Hm." }, { "state", 0, signature "c2lnbmVk" }, { "state", 0, REDACTED }, { "text", 0, "Let me look." },
-      { "call", 0, 3, "toolu_1", "weather" }, { "call_done", 0, 3, json.fields(json.items(json.fields(fixture "good.json").content)[4]).input },
+      { "call", 0, 3, "toolu_1", "weather" },
+      { "call_done", 0, 3, json.fields(json.items(json.fields(fixture "good.json").content)[4]).input },
       { "call", 0, 4, "toolu_2", "clock" }, { "call_done", 0, 4, "{}" }, { "finish", 0, "tool_calls" }, { "stop" },
     }, sink:only("begin", "reasoning", "state", "text", "call", "call_done", "finish", "stop"))
   end)
@@ -229,9 +234,11 @@ describe("anthropic_messages, a whole answer read", function()
 
   it("tells server tools, and citations of the web alone, by the characters they are about", function()
     assert.same({
-      { "opaque", 0, "anthropic_messages", '{"type":"web_search_tool_result","content":[]}' }, { "text", 0, "\195\169 " }, { "text", 0, "b" },
+      { "opaque", 0, "anthropic_messages", '{"type":"web_search_tool_result","content":[]}' }, { "text", 0, "\195\169 " },
+      { "text", 0, "b" },
       { "text", 0, "", { annotations = '[{"type":"url_citation","url_citation":{"start_index":2,"end_index":3,"url":"https://x"}}]' } },
-    }, answer([[{"type":"message","stop_reason":"end_turn","content":[{"type":"web_search_tool_result","content":[]},{"type":"text","text":"é "},
+    }, answer([[{"type":"message","stop_reason":"end_turn","content":[
+      {"type":"web_search_tool_result","content":[]},{"type":"text","text":"é "},
       {"type":"text","text":"b","citations":[{"type":"web_search_result_location","url":"https://x","title":null},
         {"type":"char_location","document_index":0}]},{"type":"unheard"}]}]]):only("opaque", "text"))
   end)

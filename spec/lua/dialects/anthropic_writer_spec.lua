@@ -149,14 +149,15 @@ describe("anthropic_messages, a stream written", function()
   it("never leaves thinking without a signature, and that one is nobody's", function()
     local block = assembled(written { { "reasoning", 0, "Hm." } }).content[1]
     assert.equal("none", shape.unseal(block.signature, "anthropic_messages", "signature").by)
-    local back = assert(messages.read(('{"messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"Hm.","signature":"%s"}]}]}')
-      :format(block.signature)))
+    local body = '{"messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"Hm.","signature":"%s"}]}]}'
+    local back = assert(messages.read(body:format(block.signature)))
     assert.same({ { kind = "reasoning", text = "Hm." } }, back.messages[1].parts)
   end)
 
   it("[F9] puts the signature of a call of Gemini's before the call", function()
     local content = assembled(written({
-      { "text", 0, "a" }, { "call", 0, 0, "c1", "f", { signature = "dGg=" } }, { "arguments", 0, 0, '{"a":1}' }, { "call_done", 0, 0, '{"a":1}' },
+      { "text", 0, "a" }, { "call", 0, 0, "c1", "f", { signature = "dGg=" } }, { "arguments", 0, 0, '{"a":1}' },
+      { "call_done", 0, 0, '{"a":1}' },
     })).content
     assert.same({ "text", "redacted_thinking", "tool_use" }, { content[1].type, content[2].type, content[3].type })
     local state = shape.unseal(content[2].data, "anthropic_messages", "redacted")
@@ -217,7 +218,8 @@ describe("anthropic_messages, a stream written", function()
 
   it("puts the input of a custom tool into an object", function()
     local message = assembled(written {
-      { "call", 0, 0, "c1", "patch", { custom = true } }, { "arguments", 0, 0, "a\"" }, { "arguments", 0, 0, "b" }, { "call_done", 0, 0, 'a"b' },
+      { "call", 0, 0, "c1", "patch", { custom = true } }, { "arguments", 0, 0, "a\"" }, { "arguments", 0, 0, "b" },
+      { "call_done", 0, 0, 'a"b' },
     })
     assert.same({ input = 'a"b' }, message.content[1].input)
   end)
