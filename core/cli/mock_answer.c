@@ -33,6 +33,17 @@ void mock_ask_tool(struct mock_ask *ask, struct json_value name, struct arena *a
         ask->tools[ask->n_tools++] = arena_copy(arena, text);
 }
 
+struct span mock_post_model(const struct mock_post *post, struct arena *arena) {
+    struct span path = post->path;
+    size_t colon = path.len, slash;
+    while (colon && path.at[colon - 1] != ':')
+        colon--;
+    slash = colon;
+    while (slash && path.at[slash - 1] != '/')
+        slash--;
+    return mock_decode(arena, span_sub(path, slash, colon ? colon - 1 - slash : 0));
+}
+
 int64_t mock_limit(struct json_value v) {
     int64_t limit;
     return json_int(v, &limit) && limit > 0 ? limit : -1;

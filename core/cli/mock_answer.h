@@ -187,6 +187,9 @@ struct span mock_content_text(struct json_value content, struct arena *arena, si
 /* Adds a tool's name; what is none, or too many, is passed over. */
 void mock_ask_tool(struct mock_ask *ask, struct json_value name, struct arena *arena);
 
+/* The model in a path that ends in "/MODEL:method", decoded. */
+struct span mock_post_model(const struct mock_post *post, struct arena *arena);
+
 /* A positive whole number, or -1. */
 int64_t mock_limit(struct json_value v);
 

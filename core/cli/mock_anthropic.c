@@ -35,14 +35,21 @@ static void read_messages(struct mock_ask *ask, struct json_value root, struct a
     ask->prompt_tokens = mock_tokens_of(bytes) + (int64_t)n * 4;
 }
 
+bool mock_anthropic_on_vertex(const struct mock_post *post) {
+    return span_ends(post->path, SPAN(":rawPredict")) ||
+           span_ends(post->path, SPAN(":streamRawPredict"));
+}
+
 static bool anthropic_read(struct mock_ask *ask, const struct mock_post *post, struct arena *arena,
                            struct mock_wrong *wrong) {
     struct json_value root = post->root, messages = json_get(root, "messages");
-    if (json_type(json_get(root, "model")) != JSON_STRING)
+    bool vertex = mock_anthropic_on_vertex(post);
+    if (!vertex && json_type(json_get(root, "model")) != JSON_STRING)
         return mock_refuse(wrong, NULL, "model: there must be one, as a string");
     if (json_type(messages) != JSON_ARRAY || json_count(messages) == 0)
         return mock_refuse(wrong, NULL, "messages: there must be at least one message");
-    ask->model = arena_copy(arena, json_text(json_get(root, "model")));
+    ask->model = vertex ? mock_post_model(post, arena)
+                        : arena_copy(arena, json_text(json_get(root, "model")));
     ask->stream = json_true(json_get(root, "stream"));
     ask->max_tokens = mock_limit(json_get(root, "max_tokens"));
     struct json_value tools = json_get(root, "tools");

@@ -10,6 +10,9 @@
 
 #include "cli/mock_answer.h"
 
+/* On Vertex AI the model stands in the path and the version in the body. */
+bool mock_anthropic_on_vertex(const struct mock_post *post);
+
 bool mock_anthropic_check(const struct mock_post *post, struct arena *arena,
                           struct mock_wrong *wrong);
 

@@ -23,6 +23,7 @@ static const char *const members[] = { "model",
                                        "diagnostics",
                                        "cache_control",
                                        "mcp_servers",
+                                       "anthropic_version",
                                        "context_management",
                                        NULL };
 
@@ -76,13 +77,25 @@ static bool check_tools(struct json_value root, struct arena *arena, struct mock
     return true;
 }
 
+static bool check_version(const struct mock_post *post, struct mock_wrong *wrong) {
+    struct span in_body = json_text(json_get(post->root, "anthropic_version"));
+    bool vertex = mock_anthropic_on_vertex(post);
+    if (vertex && !span_eq(in_body, SPAN("vertex-2023-10-16")))
+        return no(wrong, "anthropic_version: the field is required");
+    if (!vertex && in_body.at)
+        return no(wrong, "anthropic_version: no such field is known");
+    if (vertex && json_type(json_get(post->root, "model")) != JSON_ABSENT)
+        return no(wrong, "model: no such field is known");
+    return vertex || post->version.at || no(wrong, "anthropic-version: the header is required");
+}
+
 static bool check_top(const struct mock_post *post, bool counts, struct arena *arena,
                       struct mock_wrong *wrong) {
     struct span unknown = mock_unknown_member(post->root, members);
     struct json_value max_tokens = json_get(post->root, "max_tokens");
     int64_t max = -1;
-    if (!post->version.at)
-        return no(wrong, "anthropic-version: the header is required");
+    if (!check_version(post, wrong))
+        return false;
     if (unknown.at)
         return mock_wrongf(wrong, arena, NULL, "%.*s: no such field is known", SPAN_ARGS(unknown));
     if (counts && json_type(max_tokens) != JSON_ABSENT)

@@ -50,17 +50,6 @@ static void read_tools(struct mock_ask *ask, struct json_value root, struct aren
     }
 }
 
-/* ".../models/gemini-2.5-flash:generateContent" names the model. */
-static struct span model_in(struct span path) {
-    size_t colon = path.len, slash;
-    while (colon && path.at[colon - 1] != ':')
-        colon--;
-    slash = colon;
-    while (slash && path.at[slash - 1] != '/')
-        slash--;
-    return span_sub(path, slash, colon ? colon - 1 - slash : 0);
-}
-
 static bool gemini_read(struct mock_ask *ask, const struct mock_post *post, struct arena *arena,
                         struct mock_wrong *wrong) {
     struct json_value contents = json_get(post->root, "contents");
@@ -71,7 +60,7 @@ static bool gemini_read(struct mock_ask *ask, const struct mock_post *post, stru
         return mock_refuse(wrong, NULL, "GenerateContentRequest.contents: contents is not set");
     while (span_split(&query, '&', &field))
         sse = sse || span_eq(field, SPAN("alt=sse"));
-    ask->model = mock_decode(arena, model_in(post->path));
+    ask->model = mock_post_model(post, arena);
     ask->stream = stream && sse;
     ask->listed = stream && !sse;
     struct json_value config = mock_gemini_get(post->root, "generationConfig", "generation_config");

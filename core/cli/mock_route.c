@@ -13,6 +13,8 @@ static const struct {
     { ":streamGenerateContent", &mock_gemini },
     { "/converse", &mock_bedrock },
     { "/converse-stream", &mock_bedrock },
+    { ":rawPredict", &mock_anthropic },
+    { ":streamRawPredict", &mock_anthropic },
     { "/completions", &mock_completions },
     { "/embeddings", &mock_embeddings },
     { "/token", &mock_token },

@@ -237,6 +237,23 @@ describe("the mock as Anthropic", function()
     assert.equal(400, plain(nil, { top_k = 1 }, newest).status)
   end))
 
+  it("is found on Vertex AI, the model in the path and the version in the body", loop.test(function()
+    local function vertex(changes)
+      changes.model = changes.model or http.null
+      local path = "/v1/projects/p/locations/eu/publishers/anthropic/models/claude-x%4020251001:rawPredict"
+      return http.post(up.port, path, body(changes))
+    end
+    local answer = vertex { anthropic_version = "vertex-2023-10-16" }
+    assert.equal(200, answer.status, answer.body)
+    assert.equal("claude-x@20251001", answer.json.model)
+    assert.equal(400, vertex({}).status)
+    assert.equal(400, vertex({ anthropic_version = "vertex-2023-10-16", model = "claude-x" }).status)
+    assert.equal(400, plain(nil, { anthropic_version = "vertex-2023-10-16" }).status)
+    local streamed = http.stream(up.port, "/v1/projects/p/models/claude-x:streamRawPredict",
+      body { model = http.null, stream = true, anthropic_version = "vertex-2023-10-16" })
+    assert.truthy(told(streamed):find "|message_stop$")
+  end))
+
   it("takes a history with calls and thoughts, and answers what the user said last", loop.test(function()
     local history = talk({ { type = "thinking", thinking = "x", signature = SIGNATURE }, TEXT, USE }, { RESULT })
     local answer = plain(nil, history)
