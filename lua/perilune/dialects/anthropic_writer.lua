@@ -190,8 +190,9 @@ Writer.refusal = first_only(function(self, text)
   return write_text(self, text)
 end)
 
+-- Lines end events: what came with some between its members loses them.
 Writer.opaque = first_only(function(self, dialect, raw)
-  return dialect == NAME and whole_block(self, raw) or ""
+  return dialect == NAME and whole_block(self, (raw:gsub("[\r\n]", " "))) or ""
 end)
 
 function Writer.audio()

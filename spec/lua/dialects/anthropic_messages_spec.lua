@@ -67,7 +67,8 @@ describe("anthropic_messages, a request built", function()
     local collector = relay.collector()
     local r = relay.new(collector, { id = "1", model = "m", request = { tools = { real } } }, { emulated = http.emulated })
     assert.is_true(messages.read_answer(('{"type":"message","stop_reason":"tool_use","content":['
-      .. '{"type":"tool_use","id":"a","name":"lookup","input":{"q":1}},{"type":"tool_use","id":"b","name":"%s","input":{"x":1.50}}]}'):format(http.emulated), r))
+      .. '{"type":"tool_use","id":"a","name":"lookup","input":{"q":1}},'
+      .. '{"type":"tool_use","id":"b","name":"%s","input":{"x":1.50}}]}'):format(http.emulated), r))
     assert.is_true(r:done())
     local parts = collector.answer.choices[1].parts
     assert.same({ "call", "lookup", '{"q":1}' }, { parts[1].kind, parts[1].name, parts[1].arguments })

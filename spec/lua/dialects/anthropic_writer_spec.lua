@@ -225,7 +225,7 @@ describe("anthropic_messages, a stream written", function()
   end)
 
   it("writes blocks of its own dialect, and nothing where it has no form", function()
-    local raw = '{"type":"web_search_tool_result","content":[]}'
+    local raw = '{"type":"web_search_tool_result",\r\n"content":[]}'
     local content = assembled(written {
       { "opaque", 0, "anthropic_messages", raw }, { "opaque", 0, "openai_responses", "{}" }, { "audio", 0, "{}" },
       { "text", 0, "", { annotations = "[]" } }, { "text", 1, "another answer" },
