@@ -96,12 +96,12 @@ static bool usage_in(const struct mock_answer *a, const char *place) {
            span_eq(a->shape->usage_place, span_of(place));
 }
 
-/* One call, or the part of one that an event brings. */
+/* One call, or the part of one that an event brings. Only in a stream it has an index. */
 static void put_call(const struct mock_answer *a, size_t call, struct span arguments, bool first,
                      struct buf *out) {
     const struct mock_shape *shape = a->shape;
     mock_put(out, "{");
-    if (!shape->no_index) {
+    if (a->ask->stream && !shape->no_index) {
         mock_put_named(out, "\"index\":", shape->zero_index ? 0 : (int64_t)call);
         mock_put(out, ",");
     }
