@@ -240,9 +240,9 @@ local function put_stop(out, stop)
   end
 end
 
--- A name for the client's own user: the newer field is short, and OpenAI's alone.
+-- A name for the client's own user: the one it used itself; else, the newer field is short, and OpenAI's alone.
 local function user_name(out, user)
-  return out.openai and #user <= 64 and "safety_identifier" or "user"
+  return out.user_name or (out.openai and #user <= 64 and "safety_identifier" or "user")
 end
 
 local TIERS = set_of { "auto", "default", "flex", "scale", "priority", "fast" }
@@ -314,6 +314,7 @@ end
 local function gather(target, drops)
   local out = {
     list = {}, names = {}, quirks = target.quirks, drops = drops, openai = messages.is_openai(target), faithful = target.faithful,
+    user_name = target.user_name,
   }
   local refused = set_of(target.quirks.unsupported)
   function out.put(name, raw, known_as)

@@ -95,6 +95,7 @@ local function aimed(request, target, overridden)
   out.quirks, out.abilities = quirks, EVERYTHING
   out.as_said = thinking_stays(request, target.quirks, overridden)
   out.unmarked = not messages.is_openai(target)
+  out.user_name = own_name(request, "safety_identifier", "user")
   return out
 end
 
@@ -103,7 +104,7 @@ local function faithful(request, body, target, actual)
   local system = actual.quirks.system and (body:find('"developer"', 1, true) and "developer" or "system")
   return {
     id = target.id, model = target.model, upstream = target.upstream, provider = target.provider, dialect = target.dialect,
-    abilities = EVERYTHING, faithful = true, as_said = true, unmarked = actual.unmarked,
+    abilities = EVERYTHING, faithful = true, as_said = true, unmarked = actual.unmarked, user_name = actual.user_name,
     quirks = {
       max_tokens = own_name(request, "max_completion_tokens", "max_tokens"), seed = own_name(request, "random_seed", "seed"),
       reasoning_back = "always", signatures = true, tool_result_name = actual.quirks.tool_result_name, system = system,

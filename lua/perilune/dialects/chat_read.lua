@@ -168,7 +168,7 @@ end
 
 local function read_thoughts(param, message, parts)
   local all = text(param .. ".reasoning_content", message.reasoning_content)
-  if not all and json.kind(message.reasoning) == "string" then
+  if (not all or all == "") and json.kind(message.reasoning) == "string" then
     all = json.text(message.reasoning)
   end
   if message.thinking_blocks then

@@ -108,10 +108,10 @@ end
 local function step(raw, key)
   if type(key) == "number" then
     local items = json.kind(raw) == "array" and json.items(raw)
-    return items and items[key]
+    return items and items[key] or nil
   end
   local fields = json.kind(raw) == "object" and json.fields(raw)
-  return fields and fields[key]
+  return fields and fields[key] or nil
 end
 
 --- The bytes of the value at a path of keys and positions.

@@ -66,7 +66,8 @@ describe("chat_fields.read", function()
     ['{"tool_choice":"any"}'] = { tool_choice = { mode = "required" } },
     ['{"tool_choice":{"type":"function","function":{"name":"f"}}}'] = { tool_choice = { mode = "named", name = "f" } },
     ['{"tool_choice":{"type":"custom","custom":{"name":"p"}}}'] = { tool_choice = { mode = "named", name = "p", custom = true } },
-    ['{"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"required","tools":[{"type":"function","function":{"name":"f"}}]}}}'] = {
+    ['{"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"required","tools":[{"type":"function",'
+      .. '"function":{"name":"f"}}]}}}'] = {
       tool_choice = { mode = "required", names = { "f" } },
     },
     ['{"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[{"type":"function","name":"f"}]}}'] = {
