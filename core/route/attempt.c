@@ -15,6 +15,7 @@ enum {
     ANSWER_MAX = 8 * 1024 * 1024, /* of a whole answer */
     REFUSAL_MAX = 64 * 1024,      /* of an error body; the rest says nothing more */
     LINGER_MS = 1000,             /* a released exchange may take this long to run out */
+    TYPE_MAX = 128,               /* bytes of an error's name in a header */
     UPSTREAM_ID_MAX = 128,        /* bytes of it that are kept */
     ARENA_BLOCK = 960,            /* with its head within what glibc's threads keep for malloc */
     HEADERS_UP = 32,
@@ -45,6 +46,7 @@ struct attempt {
     struct span model, dropped;
     enum dialect spoken; /* what the target is spoken to in */
     struct span url;
+    struct span error_type;         /* of a refusal, where a header tells it */
     const struct span *own_headers; /* the adapter's */
     size_t n_own_headers;
     const struct provider_key *key; /* NULL: it goes without */
@@ -206,6 +208,9 @@ static void read_headers(struct attempt *a, const struct transfer_head *head, st
             a->setup.record->upstream_id =
                 arena_copy(a->setup.arena, wire_mask_text(provider_of(a), &a->arena,
                                                           span_sub(h.value, 0, UPSTREAM_ID_MAX)));
+        } else if (span_eq(h.name, SPAN("x-amzn-errortype"))) {
+            a->error_type = arena_copy(
+                &a->arena, span_sub(h.value, 0, span_find(span_sub(h.value, 0, TYPE_MAX), ':')));
         } else if (span_eq(h.name, SPAN("retry-after-ms"))) {
             a->failure.retry_after_ms = retry_after(h.name, h.value);
             exact = a->failure.retry_after_ms >= 0;
@@ -378,6 +383,8 @@ static void refused(struct attempt *a) {
     const struct provider *p = provider_of(a);
     struct wire_error error = { 0 };
     wire_read_error(a->tools->parser, buf_span(&a->answer), &a->arena, &error);
+    if (!error.type.at)
+        error.type = a->error_type;
     wire_mask(p, &a->arena, &error);
     take_error(a, &error);
     fail(a, wire_classify(p->rules, p->n_rules, a->failure.status, &error), error.message);
@@ -594,12 +601,12 @@ static struct lines make_headers(struct attempt *a, struct span secret) {
     else if (a->spoken != DIALECT_BEDROCK_CONVERSE)
         put_line(&l, SPAN("accept: text/event-stream"));
     put_key(a, &l, secret);
-    for (size_t i = 0; i < a->n_own_headers; i++)
-        put_line(&l, a->own_headers[i]);
     for (size_t i = 0; a->spoken == facts->dialect && i < facts->n_headers; i++)
         if (access_forwards(a->spoken, facts->headers[i].name))
             put_line(&l, arena_printf(&a->arena, "%.*s: %.*s", SPAN_ARGS(facts->headers[i].name),
                                       SPAN_ARGS(facts->headers[i].value)));
+    for (size_t i = 0; i < a->n_own_headers; i++)
+        put_line(&l, a->own_headers[i]);
     for (size_t i = 0; i < p->n_headers; i++)
         put_line(&l, p->headers[i]);
     return l;

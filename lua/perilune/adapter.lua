@@ -152,7 +152,9 @@ function M.open(setup)
   local from, to = dialect_of(setup.client), dialect_of(setup.spoken)
   setup.target.quirks = read_quirks(setup.target.quirks)
   local request, problem = from.read(setup.body)
-  if not request then
+  if not request and from == to and to.edits_unread then
+    request = { messages = {}, fields = {}, extra = {} }
+  elseif not request then
     return nil, problem.message, problem.param
   end
   request.stream, request.wants_usage = setup.stream, setup.keep_usage
@@ -162,8 +164,8 @@ function M.open(setup)
     return nil, problem.message, problem.param
   end
   local context = {
-    id = setup.id, created = setup.created, model = setup.target.model, provider = setup.target.provider,
-    input_tokens = setup.input_tokens, request = request,
+    id = setup.id, created = setup.created, input_tokens = setup.input_tokens, request = request,
+    model = setup.target.model, upstream = setup.target.upstream, provider = setup.target.provider,
   }
   last = last + 1
   streams[last] = {

@@ -192,11 +192,17 @@ local function say(method, remember)
     put(self, self.writer[method](self.writer, c.index, a, b))
   end
   return function(self, choice, a, b)
-    if a == "" or a == nil then
+    local c
+    if a == nil then
+      return
+    elseif a ~= "" then
+      c = choice_of(self, choice)
+      self.seen.content = true
+    elseif type(b) == "table" and next(b) then -- citations, log probabilities and signatures come behind their text, too
+      c = choice_of(self, choice)
+    else
       return
     end
-    local c = choice_of(self, choice)
-    self.seen.content = true
     if remember and self.keep then
       remember(c, a, b)
     end
@@ -227,7 +233,14 @@ end
 
 Relay.text = say "text"
 Relay.reasoning = say("reasoning", remember_thought)
-Relay.state = say("state", remember_state)
+local say_state = say("state", remember_state)
+
+-- A state goes back to the model that was asked: not to the dated name it answers under.
+function Relay:state(choice, state)
+  state.model = self.context.upstream or state.model
+  say_state(self, choice, state)
+end
+
 Relay.refusal = say "refusal"
 Relay.audio = say "audio"
 Relay.opaque = say "opaque"
@@ -514,18 +527,43 @@ local function add_text(self, choice, kind, text)
   return part
 end
 
+-- Two lists, or two objects of lists under the same names, as one.
+local function joined(a, b)
+  if not a or not b then
+    return a or b
+  elseif json.kind(a) == "array" and json.kind(b) == "array" then
+    local items = json.items(a)
+    for _, item in ipairs(json.items(b)) do
+      items[#items + 1] = item
+    end
+    return "[" .. concat(items, ",") .. "]"
+  end
+  local edits = {}
+  for _, member in ipairs(json.kind(a) == "object" and json.kind(b) == "object" and json.members(b) or {}) do
+    local known = json.fields(a)[member.key]
+    if json.kind(member.raw) == "array" then
+      edits[#edits + 1] = { key = member.key, raw = json.kind(known) == "array" and joined(known, member.raw) or member.raw }
+    end
+  end
+  return json.splice(a, edits)
+end
+
 function Collector:text(choice, text, extra)
   local part = add_text(self, choice, "text", text)
   if extra then
     part.signature = extra.signature
-    part.annotations = extra.annotations or part.annotations
+    part.annotations = joined(part.annotations, extra.annotations)
     self.logprobs = self.logprobs or {}
-    self.logprobs[choice] = extra.logprobs or self.logprobs[choice]
+    self.logprobs[choice] = joined(self.logprobs[choice], extra.logprobs)
   end
   return ""
 end
 
 function Collector:reasoning(choice, text, summary)
+  local part = last(self, choice, "reasoning")
+  if part and part.text and (part.summary or false) ~= (summary or false) then
+    add(self, choice, { kind = "reasoning", text = "" })
+  end
   add_text(self, choice, "reasoning", text).summary = summary or nil
   return ""
 end

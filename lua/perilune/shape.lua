@@ -156,6 +156,8 @@ local M = {}
 ---@field read fun(body: string): perilune.Request|nil, perilune.Problem|nil the client's bytes
 ---@field build fun(request: perilune.Request, target: perilune.AimedAt, drops: perilune.Drops): perilune.Http|nil, perilune.Problem|nil
 --- The same dialect on both sides: the client's own bytes with what must change (model, params, quirks). `params`: see below.
+--- With `edits_unread`, edit() takes bodies as well that read() refuses.
+---@field edits_unread? boolean
 ---@field edit fun(request: perilune.Request, body: string, target: perilune.AimedAt, params: perilune.Param[], drops: perilune.Drops): perilune.Http|nil, perilune.Problem|nil
 ---
 --- Answers: `sink` is a perilune.Sink. False and a message: not the dialect.
@@ -173,6 +175,8 @@ local M = {}
 ---@field id string the request's own id: 26 letters and digits; dialects put their prefix in front ("chatcmpl-", "msg_", "resp_")
 ---@field created integer Unix time, seconds
 ---@field model string the name to give where the provider named none
+---@field upstream string the vendor's name of the model that was asked
+---@field provider string
 ---@field input_tokens integer estimated
 ---@field request perilune.Request
 
@@ -218,7 +222,7 @@ local M = {}
 --- set, no piece of anything comes between call() and call_done() of another call.
 ---@class perilune.Writer
 ---@field sequential? boolean
----@field begin fun(self, info: { id?: string, model: string, created?: integer, service_tier?: string, fingerprint?: string }): string
+---@field begin fun(self, info: { id?: string, model: string, created?: integer, service_tier?: string, fingerprint?: string, usage: perilune.Usage }): string `usage`: as far as it is known by then
 ---@field text fun(self, choice: integer, text: string, extra?: table): string
 ---@field reasoning fun(self, choice: integer, text: string, summary?: boolean): string
 ---@field state fun(self, choice: integer, state: perilune.State): string

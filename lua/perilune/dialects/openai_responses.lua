@@ -12,6 +12,7 @@ local M = {
   name = "openai_responses",
   read = read.read,
   build = build.build,
+  edits_unread = true, -- what refers to state a provider keeps is that provider's to take
   edit = function(_, body, target, params, drops)
     return edit.edit(body, target, params, drops)
   end,

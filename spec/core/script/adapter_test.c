@@ -4,6 +4,8 @@
 
 #include "script/adapter.h"
 
+#define CHAT "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}"
+
 struct world {
     struct snapshot *snap;
     struct provider provider;
@@ -47,9 +49,11 @@ static struct adapter_setup setup_of(struct world *w, const char *body, bool str
     buf_clear(&w->body);
     return (struct adapter_setup){
         .client = DIALECT_OPENAI_CHAT,
+        .spoken = DIALECT_OPENAI_CHAT,
         .target = &w->target,
         .body = span_of(body),
         .stream = stream,
+        .keep_usage = strstr(body, "include_usage") != NULL,
         .id = SPAN("01ARZ3NDEKTSV4RRFFQ69G5FAV"),
         .created_s = 1790000000,
         .arena = &w->arena,
@@ -75,26 +79,29 @@ static int feed(struct world *w, int handle, const char *data) {
 static void a_request_goes_up(void **state) {
     struct world *w = *state;
     struct pair params[] = { { SPAN("temperature"), SPAN("0.5") }, { SPAN("seed"), SPAN_NONE } };
-    struct adapter_setup setup = setup_of(
-        w, "{\"model\":\"m\",\"seed\":1,\"models\":[\"x\"],\"messages\":[],\"extra\":[ 1,2 ]}",
-        false);
+    struct adapter_setup setup =
+        setup_of(w,
+                 "{\"model\":\"m\",\"seed\":1,\"models\":[\"x\"],\"messages\":[{\"role\":\"user\","
+                 "\"content\":\"Hi\"}],\"extra\":[ 1,2 ]}",
+                 false);
     setup.params = params;
     setup.n_params = 2;
     int handle = adapter_open(w->a, &setup, &w->why);
     assert_true(handle > 0);
-    assert_span(buf_span(&w->body),
-                "{\"model\":\"vendor-m\",\"messages\":[],\"extra\":[ 1,2 ],\"temperature\":0.5}");
+    assert_span(buf_span(&w->body), "{\"model\":\"vendor-m\",\"messages\":[{\"role\":\"user\","
+                                    "\"content\":\"Hi\"}],\"extra\":[ 1,2 ],\"temperature\":0.5}");
     adapter_close(w->a, handle);
 }
 
 static void an_answer_comes_back(void **state) {
     struct world *w = *state;
-    int handle = open_stream(w, "{\"model\":\"m\",\"messages\":[]}", false);
-    const char *answer = "{\"model\":\"vendor-m-1\",\"choices\":[{\"message\":{\"content\":\"hi\"},"
-                         "\"finish_reason\":\"stop\"}],"
-                         "\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2}}";
-    assert_int_equal(adapter_answer(w->a, handle, 200, span_of(answer), &w->out, &w->seen, &w->why),
-                     0);
+    int handle = open_stream(w, CHAT, false);
+    const char *answer =
+        "{\"id\":\"c\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"vendor-m-1\","
+        "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"hi\"},"
+        "\"finish_reason\":\"stop\"}],"
+        "\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2}}";
+    assert_int_equal(adapter_answer(w->a, handle, span_of(answer), &w->out, &w->seen, &w->why), 0);
     assert_span(buf_span(&w->out), answer);
     assert_true(w->seen.content && w->seen.finished && !w->seen.error);
     assert_span(w->seen.model, "vendor-m-1");
@@ -107,9 +114,9 @@ static void an_answer_comes_back(void **state) {
 
 static void an_error_comes_back(void **state) {
     struct world *w = *state;
-    int handle = open_stream(w, "{\"model\":\"m\",\"messages\":[]}", false);
+    int handle = open_stream(w, CHAT, false);
     struct span answer = SPAN("{\"error\":{\"message\":\"no room\"}}");
-    assert_int_equal(adapter_answer(w->a, handle, 503, answer, &w->out, &w->seen, &w->why), 0);
+    assert_int_equal(adapter_answer(w->a, handle, answer, &w->out, &w->seen, &w->why), 0);
     assert_true(w->seen.error);
     assert_span(w->seen.message, "no room");
     adapter_close(w->a, handle);
@@ -117,25 +124,35 @@ static void an_error_comes_back(void **state) {
 
 static void streams_do_not_mix(void **state) {
     struct world *w = *state;
-    int one = open_stream(w, "{\"model\":\"m\",\"messages\":[]}", true);
-    int two = open_stream(
-        w, "{\"model\":\"m\",\"messages\":[],\"stream_options\":{\"include_usage\":true}}", true);
-    const char *role = "{\"choices\":[{\"delta\":{\"role\":\"assistant\"}}]}";
-    const char *text = "{\"model\":\"v\",\"choices\":[{\"delta\":{\"content\":\"a\"}}]}";
-    const char *usage = "{\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}}";
+    int one = open_stream(w, CHAT, true);
+    int two = open_stream(w,
+                          "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],"
+                          "\"stream_options\":{\"include_usage\":true}}",
+                          true);
+#define HEAD "{\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"v\","
+    const char *role = HEAD "\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}";
+    const char *text = HEAD "\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\","
+                            "\"content\":\"a\"}}]}";
+    const char *usage = HEAD "\"choices\":[],\"usage\":{\"prompt_tokens\":3,"
+                             "\"completion_tokens\":1}}";
+    const char *end = HEAD "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}";
     assert_int_equal(feed(w, one, role), 0);
     assert_false(w->seen.content);
     assert_int_equal(feed(w, two, text), 0);
     assert_true(w->seen.content);
     assert_span(w->seen.model, "v");
-    assert_span(buf_span(&w->out),
-                "data: {\"model\":\"v\",\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n");
+    assert_memory_equal(w->out.at, "data: ", 6);
+    assert_memory_equal(w->out.at + 6, text, strlen(text));
     /* Only the second client asked for the usage. */
     assert_int_equal(feed(w, one, usage), 0);
     assert_int_equal(w->out.len, 0);
     assert_int_equal(w->seen.input_tokens, 3);
     assert_int_equal(feed(w, two, usage), 0);
     assert_true(w->out.len > 0);
+    assert_int_equal(feed(w, two, end), 0);
+    assert_true(w->seen.finished);
+    assert_int_equal(feed(w, two, "[DONE]"), 0);
+    assert_true(w->seen.ended);
     buf_clear(&w->out);
     assert_int_equal(adapter_finish(w->a, two, &w->out, &w->seen, &w->why), 0);
     adapter_close(w->a, two);
@@ -144,15 +161,15 @@ static void streams_do_not_mix(void **state) {
 
 static void what_fails_ends_one_stream_only(void **state) {
     struct world *w = *state;
-    int one = open_stream(w, "{\"model\":\"m\",\"messages\":[]}", true);
-    int two = open_stream(w, "{\"model\":\"m\",\"messages\":[]}", true);
+    int one = open_stream(w, CHAT, true);
+    int two = open_stream(w, CHAT, true);
     assert_true(feed(w, one, "{\"choices\":[{") < 0);
     assert_true(w->why[0] != '\0');
     assert_int_equal(w->out.len, 0);
     assert_int_equal(feed(w, two, "{\"choices\":[{\"delta\":{\"content\":\"b\"}}]}"), 0);
     adapter_close(w->a, one);
     assert_true(feed(w, one, "{}") < 0);
-    assert_non_null(strstr(w->why, "no open stream"));
+    assert_non_null(strstr(w->why, "could not be translated"));
     assert_int_equal(feed(w, two, "{\"choices\":[{\"delta\":{\"content\":\"c\"}}]}"), 0);
     adapter_close(w->a, two);
 
@@ -162,11 +179,79 @@ static void what_fails_ends_one_stream_only(void **state) {
     assert_int_equal(w->body.len, 0);
 }
 
+/* Nothing of what Lua says of itself reaches a client, and nothing that is not UTF-8 gets in. */
+static void broken_bytes_are_refused(void **state) {
+    struct world *w = *state;
+    int one = open_stream(w, CHAT, true);
+    assert_true(feed(w, one, "{\"choices\":[{\"delta\":{\"content\":\"\xff\"}}]}") < 0);
+    assert_string_equal(w->why, "An event is not UTF-8.");
+    assert_true(adapter_answer(w->a, one, SPAN("\xc3("), &w->out, &w->seen, &w->why) < 0);
+    assert_string_equal(w->why, "The answer is not UTF-8.");
+    adapter_close(w->a, one);
+}
+
+static struct span recall(void *owner, struct span call_id) {
+    assert_span(call_id, "call_1");
+    return span_of(owner);
+}
+
+/* A client that has no place for a model's thoughts: they are handed over, and asked for again. */
+static void thoughts_are_kept_and_recalled(void **state) {
+    struct world *w = *state;
+    struct adapter_setup setup = setup_of(w, CHAT, false);
+    setup.spoken = DIALECT_ANTHROPIC_MESSAGES;
+    int one = adapter_open(w->a, &setup, &w->why);
+    assert_true(one > 0);
+    assert_int_equal(setup.n_headers, 1);
+    assert_span(setup.headers[0], "anthropic-version: 2023-06-01");
+    const char *answer =
+        "{\"id\":\"m\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"v\",\"content\":["
+        "{\"type\":\"thinking\",\"thinking\":\"hm\",\"signature\":\"SIG\"},"
+        "{\"type\":\"tool_use\",\"id\":\"call_1\",\"name\":\"f\",\"input\":{}}],"
+        "\"stop_reason\":\"tool_use\",\"usage\":{\"input_tokens\":1,\"output_tokens\":1}}";
+    assert_int_equal(adapter_answer(w->a, one, span_of(answer), &w->out, &w->seen, &w->why), 0);
+    assert_int_equal(w->seen.n_keeps, 1);
+    assert_span(w->seen.keeps[0].name, "call_1");
+    char *kept = strndup(w->seen.keeps[0].value.at, w->seen.keeps[0].value.len);
+    adapter_close(w->a, one);
+
+    setup =
+        setup_of(w,
+                 "{\"model\":\"m\",\"reasoning_effort\":\"low\",\"messages\":["
+                 "{\"role\":\"user\",\"content\":\"Hi\"},{\"role\":\"assistant\",\"tool_calls\":["
+                 "{\"id\":\"call_1\",\"type\":\"function\",\"function\":{\"name\":\"f\","
+                 "\"arguments\":\"{}\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"call_1\","
+                 "\"content\":\"1\"}]}",
+                 false);
+    setup.spoken = DIALECT_ANTHROPIC_MESSAGES;
+    setup.recall = recall;
+    setup.owner = kept;
+    w->target.abilities = UINT32_MAX;
+    int two = adapter_open(w->a, &setup, &w->why);
+    assert_true(two > 0);
+    struct span body = buf_span(&w->body);
+    assert_non_null(memmem(body.at, body.len, "\"signature\":\"SIG\"", 17));
+    adapter_close(w->a, two);
+    free(kept);
+}
+
+static void a_refusal_names_its_field(void **state) {
+    struct world *w = *state;
+    struct adapter_setup setup = setup_of(
+        w, "{\"model\":\"m\",\"seed\":1,\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}",
+        false);
+    setup.spoken = DIALECT_ANTHROPIC_MESSAGES;
+    setup.refuse = true;
+    assert_int_equal(adapter_open(w->a, &setup, &w->why), 0);
+    assert_string_equal(w->why, "p/m can not take: seed.");
+    assert_span(setup.param, "seed");
+}
+
 /* What one answer asks for beyond the cap is refused; the state and the other streams live on. */
 static void the_cap_holds(void **state) {
     struct world *w = *state;
-    int one = open_stream(w, "{\"model\":\"m\",\"messages\":[]}", true);
-    int two = open_stream(w, "{\"model\":\"m\",\"messages\":[]}", true);
+    int one = open_stream(w, CHAT, true);
+    int two = open_stream(w, CHAT, true);
     struct buf huge = { 0 };
     buf_add(&huge, SPAN("{\"choices\":[{\"delta\":{\"content\":\""));
     size_t len = 80 << 20;
@@ -175,7 +260,7 @@ static void the_cap_holds(void **state) {
     buf_add(&huge, SPAN("\"}}]}"));
     assert_true(adapter_feed(w->a, one, SPAN_NONE, buf_span(&huge), &w->out, &w->seen, &w->why) <
                 0);
-    assert_non_null(strstr(w->why, "memory"));
+    assert_non_null(strstr(w->why, "could not be translated"));
     buf_deinit(&huge);
     assert_int_equal(feed(w, two, "{\"choices\":[{\"delta\":{\"content\":\"b\"}}]}"), 0);
     adapter_close(w->a, one);
@@ -190,6 +275,9 @@ int main(void) {
         CASE(an_error_comes_back),
         CASE(streams_do_not_mix),
         CASE(what_fails_ends_one_stream_only),
+        CASE(broken_bytes_are_refused),
+        CASE(thoughts_are_kept_and_recalled),
+        CASE(a_refusal_names_its_field),
         CASE(the_cap_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
