@@ -21,8 +21,13 @@ local function filled(v)
 end
 
 local function event_bytes(event, data)
-  local name = event and event ~= "" and event ~= "message" and "event: " .. event .. "\n" or ""
-  return name .. "data: " .. data:gsub("\n", "\ndata: ") .. "\n\n"
+  if data:find("\n", 1, true) then
+    data = data:gsub("\n", "\ndata: ")
+  end
+  if event and event ~= "" then
+    return "event: " .. event .. "\ndata: " .. data .. "\n\n"
+  end
+  return "data: " .. data .. "\n\n"
 end
 
 local function put(edits, key, raw)

@@ -3,6 +3,7 @@ local chat = require "perilune.dialects.openai_chat"
 local relay = require "perilune.relay"
 local shape = require "perilune.shape"
 local shapes = require "support.shapes"
+local sinks = require "support.sink"
 
 local ABLE = {
   fields = {
@@ -94,5 +95,95 @@ describe("openai_chat, answers", function()
       end)
       assert.same(answer, again, "answer " .. i .. ": " .. stream)
     end
+  end)
+end)
+
+-- What services send, each in its own way.
+local function fixture(name)
+  local file = assert(io.open("spec/fixtures/openai_chat/" .. name, "rb"))
+  local text = file:read "*a"
+  file:close()
+  return text
+end
+
+local function each_event(text, f)
+  for data in text:gmatch "data: ([^\n]*)\n\n" do
+    f(data)
+  end
+end
+
+local function read_stream(text)
+  return reread(function(sink)
+    local reader = chat.reader()
+    each_event(text, function(data)
+      assert(reader:feed(sink, nil, data))
+    end)
+  end)
+end
+
+-- The same, put right for a client of the same dialect, but for the end mark.
+local function repaired(text)
+  local ctx, out = context(), {}
+  local r, sink = chat.repair(ctx), relay.new(relay.silent(), ctx)
+  each_event(text, function(data)
+    out[#out + 1] = assert(r:feed(sink, nil, data))
+  end)
+  assert(sink:done())
+  return table.concat(out)
+end
+
+local TEXT = { { kind = "text", text = "Hello there" } }
+local CALLS = {
+  { kind = "call", name = "look", arguments = '{"at":1}' }, { kind = "call", name = "find", arguments = '{"q":"x"}' },
+}
+
+describe("openai_chat, of services", function()
+  for name, expected in pairs {
+    ["good_stream.sse"] = TEXT, ["empty_first_chunk_stream.sse"] = TEXT, ["usage_with_content_stream.sse"] = TEXT,
+    ["usage_elsewhere_stream.sse"] = TEXT, ["tools_parallel_stream.sse"] = CALLS, ["tools_at_one_index_stream.sse"] = CALLS,
+    ["tools_no_ids_stream.sse"] = CALLS, ["tools_empty_ids_stream.sse"] = CALLS,
+  } do
+    it("understands " .. name .. ", repaired and as it came", function()
+      local text = fixture(name)
+      for _, stream in ipairs { text, repaired(text) } do
+        local answer = read_stream(stream)
+        local parts = answer.choices[1].parts
+        for _, part in ipairs(parts) do
+          assert.is_true(part.kind == "text" or #part.id > 0)
+          part.id = nil
+        end
+        assert.same(expected, parts)
+        assert.equal(expected == CALLS and "tool_calls" or "stop", answer.choices[1].finish)
+        assert.equal("m-1", answer.model)
+        assert.same({ 9, 4 }, { answer.usage.input_tokens, answer.usage.output_tokens })
+      end
+    end)
+  end
+
+  for _, name in ipairs { "good_stream.sse", "tools_parallel_stream.sse" } do
+    it("leaves " .. name .. " as it came", function()
+      assert.equal((fixture(name):gsub("data: %[DONE%]\n\n", "")), repaired(fixture(name)))
+    end)
+  end
+
+  it("understands a whole answer like a stream of it", function()
+    local whole = reread(function(sink)
+      assert(chat.read_answer(fixture "good.json", sink))
+    end)
+    assert.same(read_stream(fixture "good_stream.sse"), whole)
+  end)
+
+  it("hears of failures in answers and in streams", function()
+    local sink = sinks.new()
+    assert.is_true((chat.read_answer(fixture "rate_limited.json", sink)))
+    assert.same({ { "fail", { message = "Rate limit reached", code = "rate_limit_exceeded", type = "requests" } } }, sink.calls)
+    local reader = chat.reader()
+    sink = sinks.new()
+    each_event(fixture "failed_stream.sse", function(data)
+      assert(reader:feed(sink, nil, data))
+    end)
+    assert.same({ "fail", { message = "Provider disconnected", code = "502" } }, sink.calls[#sink.calls])
+    assert.same({}, sink:only "finish")
+    assert.is_false((chat.read_answer(fixture "html_error.html", sink)))
   end)
 end)
