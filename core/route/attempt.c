@@ -52,11 +52,12 @@ struct attempt {
     const struct provider_key *key; /* NULL: it goes without */
     struct token_wait token;        /* for a service account's token */
     double headroom;
-    int handle;     /* at the adapter; 0: passes through */
-    bool frames;    /* the answer is in Amazon's event frames */
-    bool streaming; /* the answer is a stream, and `stream` reads it */
-    bool announced; /* on_content was called */
-    bool paused;    /* the client is slow */
+    int handle;      /* at the adapter; 0: it has nothing to do */
+    bool translates; /* the answer goes through the adapter, too */
+    bool frames;     /* the answer is in Amazon's event frames */
+    bool streaming;  /* the answer is a stream, and `stream` reads it */
+    bool announced;  /* on_content was called */
+    bool paused;     /* the client is slow */
 };
 
 const struct attempt_failure *attempt_failure(const struct attempt *a) {
@@ -250,7 +251,7 @@ static void on_keep(void *owner, struct pair kept) {
 static void begin_stream(struct attempt *a) {
     struct stream_setup setup = {
         .wire = wire_of(a->spoken),
-        .adapter = a->handle ? a->setup.adapter : NULL,
+        .adapter = a->translates ? a->setup.adapter : NULL,
         .handle = a->handle,
         .frames = a->frames,
         .client = a->setup.facts->dialect,
@@ -279,7 +280,7 @@ static void on_head(void *owner, const struct transfer_head *head) {
     a->headroom = ratelimit_left(head->headers, head->n_headers);
     a->failure.status = head->status;
     a->setup.record->status = head->status;
-    a->frames = a->handle && type_is(type, SPAN("application/vnd.amazon.eventstream"));
+    a->frames = a->translates && type_is(type, SPAN("application/vnd.amazon.eventstream"));
     bool is_stream = !type.at || a->frames || type_is(type, SPAN("text/event-stream"));
     if (a->setup.facts->stream && head->status == 200 && is_stream)
         begin_stream(a);
@@ -493,7 +494,7 @@ static void on_done(void *owner, const struct transfer_times *times) {
             refused(a);
         else
             fail(a, FAILURE_BAD_RESPONSE, SPAN("The provider did not stream."));
-    } else if (a->handle) {
+    } else if (a->translates) {
         adapt_answer(a);
     } else {
         check_answer(a);
@@ -708,6 +709,7 @@ static struct span adapt(struct attempt *a) {
         a->failure.param = setup.param;
         return SPAN_NONE;
     }
+    a->translates = !setup.passes;
     a->dropped = setup.dropped;
     a->own_headers = setup.headers;
     a->n_own_headers = setup.n_headers;

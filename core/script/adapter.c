@@ -219,6 +219,9 @@ static enum vm_result run_open(lua_State *L, void *arg) {
     lua_getfield(L, 2, "body");
     buf_add(s->out, luaspan_at(L, -1));
     lua_pop(L, 1);
+    lua_getfield(L, 2, "passes");
+    s->passes = lua_toboolean(L, -1);
+    lua_pop(L, 1);
     s->path = luaspan_field(L, "path", s->arena);
     s->dropped = luaspan_field(L, "dropped", s->arena);
     s->headers = take_headers(L, s);

@@ -42,8 +42,9 @@ struct adapter_setup {
     void *owner;
     struct arena *arena; /* for the texts that come out */
 
-    struct buf *out;            /* out: the upstream body */
-    struct span path;           /* out: behind the base URL, "/chat/completions" */
+    bool passes;      /* out: the answer needs no adapter: it comes in the client's dialect */
+    struct buf *out;  /* out: the upstream body */
+    struct span path; /* out: behind the base URL, "/chat/completions" */
     const struct span *headers; /* out: "name: value" lines, in place of the provider's own */
     size_t n_headers;
     struct span

@@ -139,13 +139,15 @@ local function make(from, to, request, setup)
     return nil, problem
   end
   http.dropped = drops:list()
+  http.passes = from == to and not to.repair
   if setup.refuse and http.dropped then
     return nil, { message = ("%s can not take: %s."):format(setup.target.id, http.dropped), param = drops.names[1] }
   end
   return http
 end
 
---- Builds the upstream request and begins its answer.
+--- Builds the upstream request and begins its answer. With `http.passes` that comes in the client's dialect and needs nothing: the core lets
+--- it through as it is.
 ---@param setup perilune.AdapterSetup
 ---@return integer|nil handle, perilune.Http|string http_or_why, string|nil param
 function M.open(setup)

@@ -165,8 +165,8 @@ local M = {}
 ---@field reader fun(): perilune.Reader of a stream
 ---@field write_answer fun(answer: perilune.Answer, context: perilune.Context): string
 ---@field writer fun(context: perilune.Context): perilune.Writer
---- The same dialect on both sides, for providers that break it: an event or a whole answer, as it came or repaired. Without it they go
---- through reader and writer.
+--- The same dialect on both sides, for providers that break it: an event or a whole answer, as it came or repaired. Without it they pass
+--- through the core as they come.
 ---@field repair? fun(context: perilune.Context): perilune.Repair
 
 ---@alias perilune.Param { [1]: string, [2]: perilune.Raw|nil } a step's override: OpenAI's name and JSON; no JSON takes the field out

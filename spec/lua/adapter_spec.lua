@@ -177,6 +177,7 @@ describe("adapter", function()
       client = "openai_responses", spoken = "openai_responses", body = body, params = { { "temperature", "0.5" } },
     }
     assert.is_number(handle)
+    assert.is_true(http.passes)
     assert.truthy(http.body:find('"previous_response_id":"resp_1"', 1, true))
     adapter.close(handle)
     local refused, _, param = open { client = "openai_responses", spoken = "openai_chat", body = body }

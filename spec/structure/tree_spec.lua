@@ -12,6 +12,7 @@ local TESTED_IN = {
   ["core/route/attempt"] = "spec/gateway/fallback_spec.lua",
   ["core/route/engine"] = "spec/gateway/reload_spec.lua",
   ["core/route/request"] = "spec/gateway/fallback_spec.lua",
+  ["core/route/token"] = "spec/gateway/keys_spec.lua",
   ["core/route/worker"] = "spec/gateway/shutdown_spec.lua",
   ["core/admin/admin"] = "spec/gateway/reload_spec.lua",
   ["core/admin/watcher"] = "spec/gateway/reload_spec.lua",
