@@ -30,6 +30,15 @@ local function event_bytes(event, data)
   return "data: " .. data .. "\n\n"
 end
 
+local function is_object(raw)
+  return json.kind(raw) == "object"
+end
+
+-- The items of a list; none when it is something else.
+local function items_of(raw)
+  return json.kind(raw) == "array" and json.items(raw) or {}
+end
+
 local function put(edits, key, raw)
   edits[#edits + 1] = { key = key, raw = raw }
 end
@@ -114,10 +123,10 @@ end
 
 -- The list of calls of a delta or a message; nil when it may stay.
 local function repair_calls(self, index, list, raw, whole)
-  local items, changed = json.items(raw), false
+  local items, changed = items_of(raw), false
   for i, item in ipairs(list) do
     local call = (self.reader.items[index] or {})[i]
-    if call then
+    if call and is_object(items[i]) then
       local now
       items[i], now = repair_item(self, item, items[i], call, whole)
       changed = changed or now
@@ -218,9 +227,9 @@ local function as_delta(self, index, message, raw)
   if type(message.tool_calls) ~= "table" then
     return raw
   end
-  local items = json.items(json.fields(raw).tool_calls)
+  local items = items_of(json.fields(raw).tool_calls)
   for i in ipairs(items) do
-    local call = (self.reader.items[index] or {})[i]
+    local call = is_object(items[i]) and (self.reader.items[index] or {})[i]
     items[i] = call and splice(items[i], { { key = "index", raw = tostring(call.key) } }) or items[i]
   end
   return splice(raw, { { key = "tool_calls", raw = "[" .. table.concat(items, ",") .. "]" } })
@@ -235,8 +244,8 @@ local function repair_choice(self, choice, position, raw)
   local word = repair_finish(self, index, choice.finish_reason)
   local finished = reader.finish_of(choice.finish_reason) ~= nil
   local delta, delta_raw = choice.delta, fields.delta
-  if type(delta) ~= "table" then
-    local message = type(choice.message) == "table" and choice.message
+  if not is_object(delta_raw) then
+    local message = is_object(fields.message) and choice.message
     delta, delta_raw = message or {}, message and as_delta(self, index, message, fields.message) or "{}"
     put(edits, "delta", delta_raw)
     put(edits, "message")
@@ -263,9 +272,9 @@ local function repair_choices(self, chunk, data)
     end
     return nil
   end
-  local items, changed = json.items(json.fields(data).choices), false
+  local items, changed = items_of(json.fields(data).choices), false
   for position, choice in ipairs(chunk.choices) do
-    if type(choice) == "table" then
+    if is_object(items[position]) then
       local now
       items[position], now = repair_choice(self, choice, position, items[position])
       changed = changed or now
@@ -344,11 +353,11 @@ end
 
 -- Calls without arguments have none.
 local function fill_arguments(raw)
-  local items = json.items(raw)
+  local items = items_of(raw)
   for i, item in ipairs(items) do
     local inner = reader.slice(item, "function")
     local text = json.text(reader.slice(item, "function", "arguments"))
-    if text and not text:find "%S" then
+    if text and is_object(inner) and not text:find "%S" then
       items[i] = splice(item, { { key = "function", raw = splice(inner, { { key = "arguments", raw = '"{}"' } }) } })
     end
   end
@@ -381,8 +390,9 @@ local function repair_whole(self, choice, position, raw)
   if choice.index ~= index then
     put(edits, "index", tostring(index))
   end
-  if type(choice.message) == "table" then
-    local message, changed = repair_message(self, index, choice.message, json.fields(raw).message)
+  local inner = json.fields(raw).message
+  if is_object(inner) then
+    local message, changed = repair_message(self, index, choice.message, inner)
     if changed then
       put(edits, "message", message)
     end
@@ -405,11 +415,13 @@ function Repair:answer(sink, body)
   local edits = {}
   repair_head(self, answer, "chat.completion", edits)
   if type(answer.choices) == "table" then
-    local items, changed = json.items(json.fields(body).choices), false
+    local items, changed = items_of(json.fields(body).choices), false
     for position, choice in ipairs(answer.choices) do
-      local now
-      items[position], now = repair_whole(self, choice, position, items[position])
-      changed = changed or now
+      if is_object(items[position]) then
+        local now
+        items[position], now = repair_whole(self, choice, position, items[position])
+        changed = changed or now
+      end
     end
     if changed then
       put(edits, "choices", "[" .. table.concat(items, ",") .. "]")

@@ -208,6 +208,20 @@ describe("chat_repair, a stream", function()
   end)
 end)
 
+describe("chat_repair, of nonsense", function()
+  for _, choices in ipairs {
+    "null", "{}", "[null]", "[5]", "[[]]", '[{"delta":[null]}]', '[{"delta":{"tool_calls":{}}}]', '[{"delta":{"tool_calls":[[]]}}]',
+    '[{"message":[]}]', '[{"message":{"tool_calls":[{"function":[]}]}}]', '[{"message":{"tool_calls":{"a":1}}}]',
+  } do
+    it("does not raise: " .. choices, function()
+      local body = '{"id":"c","choices":' .. choices .. "}"
+      local feed, sink = repair()
+      assert(json.valid((assert(feed(body):match "^data: (.*)\n\n$"))))
+      assert(json.valid((assert(chat.repair(context()):answer(sink, body)))))
+    end)
+  end
+end)
+
 describe("chat_repair, a whole answer", function()
   local function answer(body, ctx)
     local sink = sinks.new()
