@@ -2,6 +2,7 @@
 #include "route/models.h"
 #include "base/ability.h"
 #include "cli/setup.h"
+#include "cli/update.h"
 
 #include <stdio.h>
 
@@ -44,6 +45,10 @@ static void print_table(const struct snapshot *snap) {
 }
 
 static int models_main(const struct cli_call *call) {
+    if (call->n_args && strcmp(call->args[0], "update") == 0)
+        return update_models(call);
+    if (call->n_args || cli_option(call, "from-providers"))
+        return cli_complain(call->command, "the one thing to do with models is to update them");
     struct snapshot *snap = setup_read(call, "http://127.0.0.1:1/v1");
     if (!snap)
         return CLI_BAD_CONFIG;
@@ -62,7 +67,15 @@ static int models_main(const struct cli_call *call) {
 const struct cli_command models_command = {
     .name = "models",
     .summary = "list the targets on offer, with prices and limits",
-    .options = { CLI_OPTION_CONFIG, CLI_OPTION_JSON },
-    .notes = "Prices are US dollars a million tokens; '-' is unknown.\n",
+    .arguments = "[update [FILE]]",
+    .max_args = 2,
+    .options = { CLI_OPTION_CONFIG,
+                 CLI_OPTION_JSON,
+                 { "from-providers", 0, NULL, "update: ask the configured providers" } },
+    .notes =
+        "Prices are US dollars a million tokens; '-' is unknown.\n\n"
+        "`update FILE` takes models, prices and limits from a catalogue in JSON; `update\n"
+        "--from-providers` adds what the configured providers list, without prices. Both write\n"
+        "NAME.models.lua into the providers folder, where a running perilune takes it up.\n",
     .main = models_main,
 };

@@ -269,10 +269,10 @@ local function new_state(file, own, list, name)
   return { known = by_names(file.models), models = raw.models, retired = raw.retired, added = {}, changed = {} }
 end
 
-local function take(state, entry, model)
+local function take(state, entry, model, only_new)
   local upstream = given(entry.upstream_model) or model
   local known = state.known[upstream] or state.known[model]
-  local fresh = news(entry, upstream, known)
+  local fresh = not (known and only_new) and news(entry, upstream, known)
   if fresh then
     table.insert(known and state.changed or state.added, fresh.name)
     put(state.models, fresh)
@@ -300,42 +300,7 @@ local function split(id)
   return tostring(id):match "^([^/]+)/(.+)$"
 end
 
---- Makes the files a catalogue asks for.
----@param text string JSON
----@param list perilune.ProviderFile[] all provider files and files of models there are
----@return perilune.ModelsFile[]|nil files those that are new or differ
----@return string[]|string skipped names of providers nobody has a file for; without files: why
-function M.update(text, list)
-  local catalogue, why = json.decode(text)
-  if type(catalogue) ~= "table" or type(catalogue.models) ~= "table" then
-    return nil, why or 'expected { "models": [ ... ] }'
-  end
-  local ok, files, own = pcall(read_files, list)
-  if not ok then
-    return nil, files
-  end
-  local states, order, skipped = {}, {}, {}
-  for i, entry in ipairs(catalogue.models) do
-    local name, model = split(type(entry) == "table" and entry.id)
-    if not name then
-      return nil, ('models[%d].id: expected "provider/model"'):format(i)
-    elseif not files[name] then
-      skipped[#skipped + 1] = not skipped[name] and name or nil
-      skipped[name] = true
-    else
-      if not states[name] then
-        states[name] = new_state(files[name], own[name], list, name)
-        order[#order + 1] = name
-      end
-      take(states[name], entry, model)
-    end
-  end
-  table.sort(skipped)
-  local made, wrong = finished(states, order)
-  return made, wrong or skipped
-end
-
---- The same catalogue out of what a provider answers to GET /models: OpenAI's, Anthropic's and Gemini's way of listing.
+--- A catalogue's entries out of what a provider answers to GET /models: OpenAI's, Anthropic's and Gemini's way of listing.
 ---@param name string the provider
 ---@param body string
 ---@return table[]|nil entries
@@ -357,6 +322,64 @@ function M.listed(name, body)
     end
   end
   return entries
+end
+
+-- Files out of entries; `only_new`: models that are there already stay as they are.
+local function renew(entries, list, only_new)
+  local ok, files, own = pcall(read_files, list)
+  if not ok then
+    return nil, files
+  end
+  local states, order, skipped = {}, {}, {}
+  for i, entry in ipairs(entries) do
+    local name, model = split(type(entry) == "table" and entry.id)
+    if not name then
+      return nil, ('models[%d].id: expected "provider/model"'):format(i)
+    elseif not files[name] then
+      skipped[#skipped + 1] = not skipped[name] and name or nil
+      skipped[name] = true
+    else
+      if not states[name] then
+        states[name] = new_state(files[name], own[name], list, name)
+        order[#order + 1] = name
+      end
+      take(states[name], entry, model, only_new)
+    end
+  end
+  table.sort(skipped)
+  local made, wrong = finished(states, order)
+  return made, wrong or skipped
+end
+
+--- Makes the files a catalogue asks for.
+---@param text string JSON
+---@param list perilune.ProviderFile[] all provider files and files of models there are
+---@return perilune.ModelsFile[]|nil files those that are new or differ
+---@return string[]|string skipped names of providers nobody has a file for; without files: why
+function M.update(text, list)
+  local catalogue, why = json.decode(text)
+  if type(catalogue) ~= "table" or type(catalogue.models) ~= "table" then
+    return nil, why or 'expected { "models": [ ... ] }'
+  end
+  return renew(catalogue.models, list, false)
+end
+
+--- Makes the files that what providers list asks for: models no file has, without a price.
+---@param answers { [1]: string, [2]: string }[] of each provider its name and what it answered
+---@param list perilune.ProviderFile[]
+---@return perilune.ModelsFile[]|nil, string[]|string
+function M.discover(answers, list)
+  local all = {}
+  for _, answer in ipairs(answers) do
+    local entries = M.listed(answer[1], answer[2])
+    if not entries then
+      return nil, ("what %s lists can not be read"):format(answer[1])
+    end
+    for _, entry in ipairs(entries) do
+      all[#all + 1] = entry
+    end
+  end
+  return renew(all, list, true)
 end
 
 return M

@@ -128,6 +128,13 @@ describe("what a provider lists", function()
     assert.same({ { id = "google/gemini-9", upstream_model = "gemini-9", context_window = 10, max_output_tokens = 5 } }, google)
     local router = models_file.listed("openrouter", '{"data":[{"id":"x/y","context_length":7}]}')
     assert.same({ { id = "openrouter/x/y", upstream_model = "x/y", context_window = 7 } }, router)
+    local files = models_file.discover({
+      { "openai", '{"data":[{"id":"gpt-9"},{"id":"gpt-4o"},{"id":"gpt-4o-2024-08-06"}]}' },
+      { "google", '{"models":[{"name":"models/gemini-2.5-pro","inputTokenLimit":10}]}' },
+    }, kit.provider_files())
+    assert.same({ 1, { "gpt-9" }, {} }, { #files, files[1].added, files[1].changed })
+    assert.equal(-1, targets("openai", files[1].text, { OPENAI_API_KEY = "k" })["gpt-9"].price.input)
+    assert.equal("what x lists can not be read", select(2, models_file.discover({ { "x", "<html>" } }, {})))
     for _, body in ipairs { "", "[]", "{}", '{"data":null}', '{"data":"x"}', "<html>" } do
       assert.is_nil(models_file.listed("x", body))
     end

@@ -88,6 +88,11 @@ describe("docs/providers.md", function()
     assert.same({ "openai_embeddings" }, r.targets[2].speaks)
   end)
 
+  it("shows a catalogue that can be taken", function()
+    local files = require("perilune.models_file").update(PAGE:match "```json\n(.-)```", kit.provider_files())
+    assert.same({ "openai", { "gpt-9" } }, { files[1].provider, files[1].added })
+  end)
+
   it("shows a configuration that works", function()
     local text = page.files(PAGE)["perilune.lua"]
     local vars = {
