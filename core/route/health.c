@@ -108,5 +108,5 @@ double health_token_factor(const struct health_figure *f) {
 }
 
 void health_headroom(struct health_figure *f, double left) {
-    atomic_store_explicit(&f->headroom, (unsigned)(left * 1000 + 0.5) + 1, memory_order_relaxed);
+    atomic_store_explicit(&f->headroom, (unsigned)(left * 100 + 0.5) + 1, memory_order_relaxed);
 }

@@ -53,7 +53,7 @@ uint32_t health_latency(const struct health_figure *f);
  * of a zero. */
 void health_tokens(struct health_figure *f, uint64_t estimated, uint64_t reported);
 
-/* An answer said how much of the rate limit is left, 0 to 1. */
+/* How much of the rate limit is left now, 0 to 1. */
 void health_headroom(struct health_figure *f, double left);
 
 /* What an estimate for the target is to be multiplied by: 0.25 to 4; 1 while nothing is known. */

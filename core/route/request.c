@@ -76,6 +76,21 @@ static struct arena *arena_of(struct request *r) {
 
 /* --- the end: one way out for everything ---------------------------------------------------- */
 
+/* What is left of the rate limit a provider told, or of the pace it is held to, whichever is less.
+ * `told` is -1 where it told none. */
+static void learn_headroom(struct request *r, const struct target *target, double told) {
+    const struct provider *p = target->provider;
+    double left = keyring_headroom(r->epoch->keys[p->index], clock_ms());
+    bool paced = false;
+    for (size_t i = 0; i < p->n_keys; i++)
+        paced |= p->keys[i].rpm || p->keys[i].tpm;
+    if (!paced && told < 0)
+        return;
+    left = told >= 0 && told < left ? told : left;
+    health_headroom(r->epoch->figures[target->index], left);
+    worker_headroom(r->epoch, target, left);
+}
+
 /* What an attempt that is over tells of its target. */
 static void learn(struct request *r, const struct live *gone) {
     const struct trace_attempt *record = gone->record;
@@ -86,9 +101,7 @@ static void learn(struct request *r, const struct live *gone) {
     if (record->input_tokens > 0)
         health_tokens(figure, tokens_estimate(&r->facts, record->target),
                       (uint64_t)record->input_tokens);
-    double headroom = attempt_headroom(gone->attempt);
-    if (headroom >= 0)
-        health_headroom(figure, headroom);
+    learn_headroom(r, record->target, attempt_headroom(gone->attempt));
 }
 
 /* What an attempt that is over leaves: money, figures, its place among the living. */

@@ -43,14 +43,20 @@ static struct epoch *epoch_new(struct worker *w, struct snapshot *snap, struct p
     struct epoch *e = calloc(1, sizeof *e);
     struct health_figure **figures = calloc(snap->n_targets + 1, sizeof *figures);
     struct keyring_keys **keys = calloc(snap->n_providers + 1, sizeof *keys);
-    if (!e || !figures || !keys)
+    uint8_t *told = calloc(snap->n_targets + 1, 1);
+    if (!e || !figures || !keys || !told)
         abort();
     for (size_t i = 0; i < snap->n_targets; i++)
         figures[i] = health_figure(w->engine->health, snap->targets[i].id);
     for (size_t i = 0; i < snap->n_providers; i++)
         keys[i] = keyring_keys(w->engine->keyring, &snap->providers[i]);
     *e = (struct epoch){
-        .snap = snap, .policy = policy, .spare = spare, .figures = figures, .keys = keys
+        .snap = snap,
+        .policy = policy,
+        .spare = spare,
+        .figures = figures,
+        .keys = keys,
+        .told = told,
     };
     e->adapter = adapter_new(snap);
     return e;
@@ -67,6 +73,7 @@ static void epoch_free(struct epoch *e) {
         free(e->keys[i]);
     snapshot_unref(e->snap);
     free(e->keys);
+    free(e->told);
     free(e->figures);
     free(e);
 }
@@ -84,7 +91,26 @@ void worker_release(struct worker *w, struct epoch *e) {
 }
 
 struct policy_state *worker_policy(struct worker *w, struct epoch *e) {
+    if (e->policy && e->n_changed)
+        policy_update(e->policy, e->changed, e->n_changed);
+    if (e->policy)
+        e->n_changed = 0;
     return e->policy;
+}
+
+/* Of a target the newest figure; without room for it the next one will do. */
+void worker_headroom(struct epoch *e, const struct target *target, double left) {
+    uint8_t percent = (uint8_t)(left * 100 + 0.5) + 1;
+    size_t i = 0;
+    if (e->told[target->index] == percent)
+        return;
+    while (i < e->n_changed && e->changed[i].target != target->index)
+        i++;
+    if (i == EPOCH_CHANGED)
+        return;
+    e->told[target->index] = percent;
+    e->changed[i] = (struct policy_figure){ target->index, left };
+    e->n_changed += i == e->n_changed;
 }
 
 void worker_policy_died(struct worker *w, struct epoch *e) {
@@ -92,6 +118,7 @@ void worker_policy_died(struct worker *w, struct epoch *e) {
     policy_state_free(e->policy);
     e->policy = e->spare;
     e->spare = NULL;
+    memset(e->told, 0, e->snap->n_targets); /* the other one knows nothing yet */
     if (e->retired)
         return;
     atomic_fetch_add(&w->wants, 1);

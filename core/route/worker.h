@@ -24,6 +24,8 @@
 
 struct engine;
 
+enum { EPOCH_CHANGED = 64 };
+
 /* What a worker serves between two swaps: a snapshot, and what belongs to it here. Requests count
  * on it; the last one frees it once it is not the newest. */
 struct epoch {
@@ -33,6 +35,9 @@ struct epoch {
     struct health_figure **figures; /* by target index */
     struct keyring_keys **keys;     /* by provider index */
     struct adapter *adapter;
+    struct policy_figure changed[EPOCH_CHANGED]; /* what the policy state has not been told yet */
+    size_t n_changed;
+    uint8_t *told; /* by target index: the percentage it knows, and one; 0: none */
     unsigned requests;
     bool retired;
 };
@@ -103,6 +108,10 @@ void worker_arm(struct worker *w, struct wheel_timer *t, uint64_t due_ms);
 
 /* The state to decide with, or NULL: the caller waits in `awaiting`. */
 struct policy_state *worker_policy(struct worker *w, struct epoch *e);
+
+/* How much is left of a target's rate limit, 0 to 1; the policies hear of it before they decide
+ * next. */
+void worker_headroom(struct epoch *e, const struct target *target, double left);
 
 /* The state died while it decided: it is thrown away, the spare takes over, another is asked
  * for. */

@@ -1,5 +1,7 @@
 #include "script/policy.h"
 
+#include "base/log.h"
+
 #include "script/answer.h"
 #include "script/loader.h"
 #include "script/luaspan.h"
@@ -16,7 +18,7 @@ enum { LOAD_US = 200 * 1000, ERROR_MAX = 1024 };
 
 /* Where the functions of perilune.host lie in the registry, and what else is kept there. */
 struct refs {
-    int load, prepare, info, decide, on_failure;
+    int load, prepare, info, decide, on_failure, update;
     int request_meta;    /* metatable of `req` */
     int present_request; /* the `req` of the call under way */
 };
@@ -84,6 +86,7 @@ static enum vm_result run_setup(lua_State *L, void *arg) {
     p->refs.info = keep_field(L, "info");
     p->refs.decide = keep_field(L, "decide");
     p->refs.on_failure = keep_field(L, "on_failure");
+    p->refs.update = keep_field(L, "update");
     keep_request_meta(L, p);
     lua_getfield(L, -1, "setup");
     push_setup(L, p->snap);
@@ -381,6 +384,35 @@ static enum vm_result ask(struct asking *a, struct vm_guard *guard, const struct
 static enum vm_result no_such_policy(struct policy_state *p, struct span policy) {
     snprintf(p->error, sizeof p->error, "policy %.*s did not load", SPAN_ARGS(policy));
     return VM_RAISED;
+}
+
+struct updating {
+    struct policy_state *p;
+    const struct policy_figure *figures;
+    size_t n;
+};
+
+/* host.update({ { index =, headroom = }, ... }) */
+static enum vm_result run_update(lua_State *L, void *arg) {
+    const struct updating *u = arg;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, u->p->refs.update);
+    lua_createtable(L, (int)u->n, 0);
+    for (size_t i = 0; i < u->n; i++) {
+        lua_createtable(L, 0, 2);
+        lua_pushinteger(L, (lua_Integer)u->figures[i].target + 1);
+        lua_setfield(L, -2, "index");
+        lua_pushnumber(L, u->figures[i].headroom);
+        lua_setfield(L, -2, "headroom");
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    lua_call(L, 1, 0);
+    return VM_OK;
+}
+
+void policy_update(struct policy_state *p, const struct policy_figure *figures, size_t n) {
+    struct updating u = { p, figures, n };
+    if (vm_call(p->vm, NULL, 0, run_update, &u) != VM_OK)
+        log_warn("live figures did not reach the policies: %s", vm_error(p->vm));
 }
 
 enum vm_result policy_decide(struct policy_state *p, struct vm_guard *guard, struct span policy,

@@ -39,6 +39,15 @@ void policy_state_free(struct policy_state *p);
 bool policy_state_dead(const struct policy_state *p);
 const struct snapshot *policy_state_snapshot(const struct policy_state *p);
 
+/* What changed of a target since the last decision. */
+struct policy_figure {
+    unsigned target; /* its index */
+    double headroom; /* 0 to 1 */
+};
+
+/* Tells the policies; trusted code alone runs. */
+void policy_update(struct policy_state *p, const struct policy_figure *figures, size_t n);
+
 /* Asks one policy. On VM_OK `*out` is filled, in `arena`. Otherwise policy_error() says what
  * happened, with file and line where known. */
 enum vm_result policy_decide(struct policy_state *p, struct vm_guard *guard, struct span policy,

@@ -230,3 +230,47 @@ describe("several keys", function()
     assert.equal(70, #up.seen)
   end))
 end)
+
+describe("headroom", function()
+  local house, up
+
+  setup(loop.test(function()
+    up = mock.start()
+    house = gateway.start {
+      providers = {
+        busy = up:provider "ratelimit=10%2F100", idle = up:provider "ratelimit=90%2F100",
+        paced = up:provider(nil, { api_keys = { { key = "e", rpm = 60 } } }),
+      },
+      policies = {
+        room = [[
+          return function(req, fleet)
+            for _, id in ipairs { "busy/m", "idle/m", "paced/m" } do
+              note(id, tostring(fleet:only(id)[1].headroom))
+            end
+            return fleet:by(function(t) return -(t.headroom or 0) end):take(1)
+          end]],
+      },
+      config = { workers = 1 },
+    }
+  end))
+
+  teardown(loop.test(function()
+    house:stop()
+    up:stop()
+  end))
+
+  it("is what the provider's headers and our own pace leave, and policies read it", loop.test(function()
+    local before = house:chat { policy = "room", model = "auto", headers = { ["x-route-trace"] = "1" } }
+    assert.equal("nil", before.json.route.notes["idle/m"])
+    for _, provider in ipairs { "busy", "idle", "paced" } do
+      assert.equal(200, house:chat({ model = provider .. "/m", headers = STRICT }).status)
+    end
+    local answer = house:chat { policy = "room", model = "auto", headers = { ["x-route-trace"] = "1" } }
+    local notes = answer.json.route.notes
+    assert.equal(0.1, tonumber(notes["busy/m"]))
+    assert.equal(0.9, tonumber(notes["idle/m"]))
+    local paced = tonumber(notes["paced/m"])
+    assert.is_true(paced > 0.5 and paced < 0.9, tostring(paced)) -- one of six that may go at once
+    assert.equal("idle", answer.headers["x-routed-provider"])
+  end))
+end)
