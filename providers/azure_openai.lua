@@ -6,6 +6,7 @@
 return {
   like = "openai_compatible",
   title = "Azure OpenAI",
+  native = true,
   docs = "https://learn.microsoft.com/en-us/azure/ai-foundry/openai/latest",
   base_url = { "{AZURE_OPENAI_ENDPOINT}/openai/v1", "https://{AZURE_OPENAI_RESOURCE}.openai.azure.com/openai/v1" },
   speaks = { "openai_chat", "openai_responses", "openai_embeddings" },

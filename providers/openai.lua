@@ -6,6 +6,7 @@
 return {
   like = "openai_compatible",
   title = "OpenAI",
+  native = true,
   docs = "https://platform.openai.com/docs/api-reference/chat",
   base_url = "https://api.openai.com/v1",
   speaks = { "openai_chat", "openai_responses", "openai_embeddings" },

@@ -84,6 +84,7 @@ struct provider {
     bool
         adapt; /* goes through the Lua adapter even where dialects agree: its requests have quirks, its
                  * answers are repaired */
+    bool native;           /* OpenAI's own service: adapters need not hold anything back from it */
     uint32_t pace_wait_ms; /* how long a request may wait for the pace of its keys; beyond it the
                             * chain goes on */
 };

@@ -709,7 +709,7 @@ static struct span adapt(struct attempt *a) {
         a->failure.param = setup.param;
         return SPAN_NONE;
     }
-    a->translates = !setup.passes;
+    a->translates = !setup.passes && (a->spoken != s->facts->dialect || provider_of(a)->adapt);
     a->dropped = setup.dropped;
     a->own_headers = setup.headers;
     a->n_own_headers = setup.n_headers;
@@ -730,13 +730,17 @@ static struct span pass(struct attempt *a) {
 /* Dialects that only ever pass through. */
 #define ONLY_PASS (DIALECT_BIT(DIALECT_OPENAI_COMPLETIONS) | DIALECT_BIT(DIALECT_OPENAI_EMBEDDINGS))
 
+/* Whether the client's own request may go up. Chat Completions means so many things that a target's
+ * quirks count there; in the vendors' own dialects client and vendor are among themselves. */
 static bool passes(const struct attempt *a) {
     const struct attempt_setup *s = &a->setup;
     uint32_t bit = DIALECT_BIT(a->spoken);
     if (a->spoken != s->facts->dialect)
         return false;
-    return (bit & ONLY_PASS) ||
-           (!provider_of(a)->adapt && (!s->step->n_params || body_takes_params(a->spoken)));
+    if (bit & ONLY_PASS)
+        return true;
+    bool odd = a->spoken == DIALECT_OPENAI_CHAT && s->step->target->quirks.at;
+    return !provider_of(a)->adapt && !odd && (!s->step->n_params || body_takes_params(a->spoken));
 }
 
 /* Of the client's query only what the vendor itself documents goes up: Anthropic's switch for its

@@ -229,8 +229,8 @@ static void write_anthropic(const struct api_error *e, struct buf *out) {
     buf_add(out, SPAN(",\"message\":"));
     buf_add_json(out, buf_span(&text));
     buf_add(out, SPAN("},\"request_id\":"));
-    if (e->trace)
-        buf_add_json(out, e->trace->id);
+    if (e->id.at)
+        buf_add_json(out, e->id);
     else
         buf_add(out, SPAN("null"));
     write_route(e, out);

@@ -53,6 +53,7 @@ struct api_error {
     uint64_t tokens, limit; /* of ERROR_CONTEXT_LENGTH_EXCEEDED: what was asked for and what there
                                 * is; 0: not known */
     int64_t retry_after_ms; /* -1: none */
+    struct span id;         /* of the request; SPAN_NONE: it has none yet */
     const struct trace *trace; /* NULL: nothing was tried */
     struct error_place place;  /* for error_write_event() */
 };

@@ -52,6 +52,7 @@ struct request {
     struct attempt_failure failed; /* how the last attempt ended; texts in the arena */
     struct error_place place;      /* where the client's stream stands, once it is broken */
     uint64_t reopens_ms; /* the earliest moment a provider named for asking again; 0: none did */
+    const struct target *reopens; /* which target that is */
     uint64_t began_ms, deadline_ms;
     struct wheel_timer deadline; /* hard, over everything */
     struct wheel_timer wait;     /* for a policy state, a retry, a place in the queue */
@@ -249,6 +250,7 @@ static void fail(struct request *r, const struct api_error *why) {
     if (r->n_live && r->owner)
         note_place(r, r->owner);
     placed.place = r->place;
+    placed.id = r->trace.id;
     gate(r, r->trace.tried ? REQUEST_FAILED : REQUEST_REFUSED, error_status(error));
     if (r->conn && r->committed) {
         struct buf event = { 0 };
@@ -426,15 +428,23 @@ static uint32_t left_ms(const struct request *r) {
     return now < r->deadline_ms ? (uint32_t)(r->deadline_ms - now) : 1;
 }
 
+/* A target that was asked again has said something new, or nothing: what it said before is over. */
+static void note_reopening(struct request *r, const struct target *target, int64_t in_ms) {
+    if (r->reopens == target)
+        r->reopens_ms = 0;
+    uint64_t at = worker_now(r->worker) + (uint64_t)in_ms;
+    if (in_ms < 0 || (r->reopens_ms && r->reopens_ms <= at))
+        return;
+    r->reopens_ms = at;
+    r->reopens = target;
+}
+
 /* Remembers how an attempt failed; the attempt itself is about to go. */
-static void remember(struct request *r, const struct attempt_failure *f) {
+static void remember(struct request *r, const struct target *target,
+                     const struct attempt_failure *f) {
     struct arena *arena = arena_of(r);
     r->failed = *f;
-    if (f->retry_after_ms >= 0) {
-        uint64_t reopens = worker_now(r->worker) + (uint64_t)f->retry_after_ms;
-        if (!r->reopens_ms || reopens < r->reopens_ms)
-            r->reopens_ms = reopens;
-    }
+    note_reopening(r, target, f->retry_after_ms);
     r->failed.message = arena_copy(arena, f->message);
     r->failed.code = arena_copy(arena, f->code);
     r->failed.type = arena_copy(arena, f->type);
@@ -503,7 +513,7 @@ static void on_fail(void *owner, struct attempt *a) {
     size_t at = live_at(r, a);
     struct trace_attempt *record = r->live[at].record;
     bool had_stream = r->owner == a;
-    remember(r, attempt_failure(a));
+    remember(r, record->target, attempt_failure(a));
     record->failure = r->failed.class;
     record->status = r->failed.status;
     record->message = r->failed.message;

@@ -204,11 +204,18 @@ void worker_refill(struct worker *w, struct policy_state *state) {
 
 /* --- requests ------------------------------------------------------------------------------- */
 
-static void reply(struct worker *w, struct conn *c, struct http_message *m, int status,
-                  struct reply *headers, struct span body) {
+/* Begins an answer of our own; returns its request's id. */
+static struct span begin_reply(struct worker *w, struct reply *headers, struct arena *arena) {
     char id[IDENT_SIZE];
     ident_make(&w->ids, clock_wall_ms(), id);
-    reply_add(headers, SPAN("x-request-id"), arena_copy(headers->arena, span_of(id)));
+    reply_init(headers, arena);
+    struct span kept = arena_copy(arena, span_of(id));
+    reply_add(headers, SPAN("x-request-id"), kept);
+    return kept;
+}
+
+static void reply(struct worker *w, struct conn *c, struct http_message *m, int status,
+                  struct reply *headers, struct span body) {
     if (m)
         reply_cors(headers, &w->epoch->snap->config, m);
     conn_reply(c, status, headers->headers, headers->n, body);
@@ -224,11 +231,14 @@ static enum dialect dialect_of_message(struct http_message *m) {
 }
 
 static void refuse(struct worker *w, struct conn *c, struct http_message *m, struct arena *arena,
-                   const struct api_error *error, struct span allow) {
+                   const struct api_error *why, struct span allow) {
     enum dialect dialect = m ? dialect_of_message(m) : DIALECT_NONE;
+    struct api_error named = *why, *error = &named;
     struct reply headers;
     struct buf body = { 0 };
-    reply_init(&headers, arena);
+    named.id = begin_reply(w, &headers, arena);
+    if (dialect == DIALECT_ANTHROPIC_MESSAGES)
+        reply_add(&headers, SPAN("request-id"), named.id);
     reply_add(&headers, SPAN("content-type"), SPAN("application/json"));
     reply_add(&headers, SPAN("allow"), allow);
     reply_error_headers(&headers, error, false);
@@ -315,7 +325,7 @@ static void answer_models(struct worker *w, struct conn *c, struct http_message 
     }
     if (match->endpoint->kind == ENDPOINT_MODELS)
         models_write_list(snap, dialect, &body);
-    reply_init(&headers, &m->arena);
+    begin_reply(w, &headers, &m->arena);
     reply_add(&headers, SPAN("content-type"), SPAN("application/json"));
     reply(w, c, m, 200, &headers, buf_span(&body));
     buf_deinit(&body);
@@ -324,7 +334,7 @@ static void answer_models(struct worker *w, struct conn *c, struct http_message 
 static void answer_text(struct worker *w, struct conn *c, struct http_message *m, int status,
                         struct span json) {
     struct reply headers;
-    reply_init(&headers, &m->arena);
+    begin_reply(w, &headers, &m->arena);
     if (json.len)
         reply_add(&headers, SPAN("content-type"), SPAN("application/json"));
     reply(w, c, m, status, &headers, json);
@@ -333,7 +343,7 @@ static void answer_text(struct worker *w, struct conn *c, struct http_message *m
 static void answer_options(struct worker *w, struct conn *c, struct http_message *m,
                            const struct endpoint *endpoint) {
     struct reply headers;
-    reply_init(&headers, &m->arena);
+    begin_reply(w, &headers, &m->arena);
     reply_add(&headers, SPAN("allow"), endpoint->methods);
     reply(w, c, m, 204, &headers, SPAN_NONE);
 }

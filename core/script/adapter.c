@@ -138,13 +138,14 @@ static void set_flag(lua_State *L, const char *name, bool flag) {
 /* perilune.AimedAt, with `quirks` still as text. */
 static void push_target(lua_State *L, const struct adapter_setup *s) {
     const struct target *t = s->target;
-    lua_createtable(L, 0, 9);
+    lua_createtable(L, 0, 10);
     set_text(L, "id", t->id);
     set_text(L, "model", t->model);
     set_text(L, "upstream", t->upstream);
     set_text(L, "provider", t->provider->name);
     set_text(L, "dialect", span_of(dialect_name(s->spoken)));
     set_text(L, "quirks", t->quirks);
+    set_flag(L, "native", t->provider->native);
     if (t->context)
         set_count(L, "context", t->context);
     if (t->max_output)

@@ -226,6 +226,7 @@ static void read_provider(struct reader *r, void *out) {
     p->first_token_ms = whole(r, "first_token_ms");
     p->idle_ms = whole(r, "idle_ms");
     p->adapt = flag(r, "adapt");
+    p->native = flag(r, "native");
     p->pace_wait_ms = whole(r, "pace_wait_ms");
 }
 

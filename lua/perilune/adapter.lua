@@ -168,6 +168,7 @@ function M.open(setup)
   local context = {
     id = setup.id, created = setup.created, input_tokens = setup.input_tokens, request = request,
     model = setup.target.model, upstream = setup.target.upstream, provider = setup.target.provider,
+    native = setup.target.native,
   }
   last = last + 1
   streams[last] = {

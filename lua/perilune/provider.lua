@@ -240,6 +240,8 @@ local FILE = {
   prices = S.record { source = S.text, date = S.text },
   quality = S.record { source = S.text, date = S.text },
   hidden = S.boolean,
+  -- OpenAI's own service: it takes all of Chat Completions, and means what it says in answers.
+  native = S.boolean,
   -- Never switched on by the environment: a service of one's own, or a key that is there for something else.
   on_request = S.boolean,
 }
@@ -700,6 +702,7 @@ function M.build(name, template, configured, host, add)
     first_token_ms = times.first_token_ms,
     idle_ms = times.idle_ms,
     adapt = adapt,
+    native = template.native or false,
     pace_wait_ms = configured.pace_wait_ms or template.pace_wait_ms or DEFAULT_PACE_WAIT_MS,
   }
   local built = { provider = provider, targets = {}, aliases = {}, retired = retired_of(template, configured) }

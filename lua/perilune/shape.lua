@@ -129,6 +129,7 @@ local M = {}
 ---@field model string
 ---@field upstream string the vendor's name, which goes on the wire
 ---@field provider string
+---@field native boolean OpenAI's own service: it takes all of Chat Completions
 ---@field dialect string
 ---@field context? integer
 ---@field max_output? integer
@@ -177,6 +178,7 @@ local M = {}
 ---@field model string the name to give where the provider named none
 ---@field upstream string the vendor's name of the model that was asked
 ---@field provider string
+---@field native boolean OpenAI's own service: its answers are what its reference says
 ---@field input_tokens integer estimated
 ---@field request perilune.Request
 

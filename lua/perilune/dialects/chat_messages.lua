@@ -12,14 +12,11 @@ local M = {}
 
 local quote, concat = json.quote, table.concat
 
--- Services that are OpenAI itself and know all of the dialect.
-local OPENAI = { openai = true, azure = true }
-
 --- Whether a target takes all that is OpenAI's own.
 ---@param target perilune.AimedAt
 ---@return boolean
 function M.is_openai(target)
-  return target.faithful or OPENAI[target.provider] or false
+  return target.faithful or target.native or false
 end
 
 ----------------------------------------------------------------------------------------------------------------------------

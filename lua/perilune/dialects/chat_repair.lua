@@ -13,8 +13,6 @@ local quote = json.quote
 local Repair = {}
 Repair.__index = Repair
 
--- Services whose own word on how an answer ended is the last one.
-local TRUSTED = { openai = true, azure = true }
 
 local function filled(v)
   return type(v) == "string" and v ~= ""
@@ -161,7 +159,7 @@ local function repair_finish(self, index, word)
     return "null"
   end
   local called = self.reader:calls(index)[1] ~= nil
-  if reason == "stop" and called and not TRUSTED[self.context.provider] then
+  if reason == "stop" and called and not self.context.native then
     return '"tool_calls"'
   end
   return not CLOSED[word] and quote(reason) or nil

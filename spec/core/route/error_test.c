@@ -333,6 +333,7 @@ static void messages_tell_what_was_tried_beside_the_error(void **state) {
     trace_add(&trace, &arena, &a)->failure = FAILURE_COST;
     struct api_error e = api_error(ERROR_FALLBACKS_EXHAUSTED, SPAN("m"));
     e.trace = &trace;
+    e.id = trace.id;
     e.retry_after_ms = 1500;
     assert_span(in(DIALECT_ANTHROPIC_MESSAGES, &e),
                 "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"m\"},"

@@ -23,7 +23,7 @@ local function built(request, quirks, more)
   return fields, drops:list(), messages
 end
 
-local OPENAI = { provider = "openai" }
+local OPENAI = { native = true }
 local TOOLS = { { name = "f", schema = '{"z":1}', strict = true }, { name = "g", description = "d" } }
 
 describe("chat_build, fields", function()

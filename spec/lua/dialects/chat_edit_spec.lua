@@ -74,7 +74,7 @@ describe("chat_edit", function()
 
   it("leaves the client's own name for a thing where the service knows both", function()
     local body = '{"model":"up","max_completion_tokens":5,"safety_identifier":"u","prompt_cache_key":"k",' .. M .. "}"
-    assert.equal(body, (edit(body, { max_stop = 4 }, nil, { provider = "openai" })))
+    assert.equal(body, (edit(body, { max_stop = 4 }, nil, { native = true })))
   end)
 
   it("turns thinking off where it must be", function()

@@ -95,7 +95,7 @@ describe("chat_messages, content", function()
     assert.same({
       '{"role":"user","content":[{"type":"text","text":"a","prompt_cache_breakpoint":{"mode":"explicit","ttl":"12h"}}]}',
       '{"role":"user","content":[{"type":"text","text":"b","prompt_cache_breakpoint":{"mode":"explicit"}}]}',
-    }, (write(list, nil, { provider = "openai" })))
+    }, (write(list, nil, { native = true })))
     local out, dropped = write(list)
     assert.same({ '{"role":"user","content":"a"}', '{"role":"user","content":"b"}' }, out)
     assert.is_nil(dropped)
@@ -122,13 +122,13 @@ describe("chat_messages, content", function()
 
   it("has refusals in OpenAI's words, or in plain ones", function()
     local list = { turn { kind = "refusal", text = "no" } }
-    assert.same({ '{"role":"assistant","content":null,"refusal":"no"}' }, (write(list, nil, { provider = "openai" })))
+    assert.same({ '{"role":"assistant","content":null,"refusal":"no"}' }, (write(list, nil, { native = true })))
     assert.same({ '{"role":"assistant","content":[{"type":"text","text":"no"}]}' }, (write(list)))
   end)
 
   it("refers to what the assistant spoke where that was OpenAI", function()
     local list = { turn(text "a", { kind = "audio", id = "au" }) }
-    assert.same({ '{"role":"assistant","content":"a","audio":{"id":"au"}}' }, (write(list, nil, { provider = "openai" })))
+    assert.same({ '{"role":"assistant","content":"a","audio":{"id":"au"}}' }, (write(list, nil, { native = true })))
     assert.equal("messages[0].audio", select(2, write(list)))
   end)
 end)
@@ -223,7 +223,7 @@ describe("chat_messages, calls and results", function()
       .. '"arguments":"{\\"input\\":\\"a \\\\\\"b\\\\\\"\\\\n\\"}"}}]}', write(list)[1])
     assert.equal('{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"custom","custom":{"name":"patch",'
       .. '"input":"a \\"b\\"\\n"}}]}',
-      write(list, nil, { provider = "openai" })[1])
+      write(list, nil, { native = true })[1])
   end)
 
   it("carry signatures where they are wanted", function()

@@ -2,8 +2,8 @@ local chat = require "perilune.dialects.openai_chat"
 local json = require "perilune.json"
 local sinks = require "support.sink"
 
-local function context(wants_usage, provider)
-  return { id = "01ABC", created = 1790000001, model = "m", provider = provider or "other", request = { wants_usage = wants_usage or false,
+local function context(wants_usage, native)
+  return { id = "01ABC", created = 1790000001, model = "m", native = native, request = { wants_usage = wants_usage or false,
     fields = {} } }
 end
 
@@ -163,7 +163,7 @@ describe("chat_repair, a stream", function()
   end)
 
   it("[B7] leaves OpenAI its own word", function()
-    local feed = repair(context(false, "openai"))
+    local feed = repair(context(false, true))
     feed(FIRST)
     feed(chunk(tools '{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}'))
     assert.equal(bytes(chunk(choice("", '"stop"'))), (feed(chunk(choice("", '"stop"')))))
@@ -258,7 +258,7 @@ describe("chat_repair, a whole answer", function()
   it("[B7] leaves OpenAI its own word", function()
     local body = whole('"role":"assistant","content":null,"tool_calls":[{"id":"a","type":"function","function":{"name":"f",'
       .. '"arguments":"{}"}}]', "stop")
-    assert.equal(body, (answer(body, context(false, "openai"))))
+    assert.equal(body, (answer(body, context(false, true))))
   end)
 
   it("has who and where", function()

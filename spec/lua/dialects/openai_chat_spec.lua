@@ -15,7 +15,7 @@ local ABLE = {
 }
 
 local TARGET = {
-  id = "openai/m", model = "m", upstream = "m-1", provider = "openai", dialect = "openai_chat",
+  id = "openai/m", model = "m", upstream = "m-1", provider = "openai", native = true, dialect = "openai_chat",
   abilities = { tools = true, images = true, audio = true, files = true, json_schema = true, reasoning = true },
   quirks = { reasoning_back = "always", signatures = true },
 }
