@@ -1,7 +1,8 @@
-// A gateway and its mock for the SDKs' specs: started on free ports, ended by their own handle.
+// A gateway and its mock for the SDKs' specs, set up by perilune.lua and mock.lua beside this file: started on free ports, ended by
+// their own handles.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,19 +10,21 @@ import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 const binary = process.env.PERILUNE_BIN ?? fileURLToPath(new URL("../../../build/perilune", import.meta.url));
+const beside = (name) => fileURLToPath(new URL(name, import.meta.url));
 
-async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
+// All at once, so that no two are the same.
+async function freePorts(n) {
+  const servers = Array.from({ length: n }, () => createServer().listen(0, "127.0.0.1"));
+  await Promise.all(servers.map((server) => once(server, "listening")));
+  const ports = servers.map((server) => server.address().port);
+  await Promise.all(servers.map((server) => once(server.close(), "close")));
+  return ports;
 }
 
 // Starts `perilune ARGS` and waits until `url` answers.
-async function launch(args, dir, url) {
-  const child = spawn(binary, args, { cwd: dir, env: { PATH: process.env.PATH, HOME: dir }, stdio: ["ignore", "pipe", "pipe"] });
+async function launch(args, dir, variables, url) {
+  const env = { PATH: process.env.PATH, HOME: dir, ...variables };
+  const child = spawn(binary, args, { cwd: dir, env, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   child.stdout.on("data", (bytes) => (output += bytes));
   child.stderr.on("data", (bytes) => (output += bytes));
@@ -43,24 +46,31 @@ async function end(child) {
   await exited;
 }
 
-// `providers`: name -> path prefix of the mock that chooses a fault ("" for none).
-export async function start(providers) {
+export const KEY = "sk-client";
+
+export async function start() {
   const dir = mkdtempSync(join(tmpdir(), "perilune-spec-"));
-  const [port, adminPort, mockPort] = [await freePort(), await freePort(), await freePort()];
-  const lines = Object.entries(providers).map(
-    ([name, fault]) =>
-      `["${name}"] = { like = "openai_compatible", base_url = "http://127.0.0.1:${mockPort}${fault}/v1", ` +
-      `models = { "m" }, api_keys = { "sk-upstream" } },`,
-  );
-  writeFileSync(
-    join(dir, "perilune.lua"),
-    `return { listen = "127.0.0.1:${port}", admin = "127.0.0.1:${adminPort}", data_dir = "${dir}/state", ` +
-      `providers = { ${lines.join(" ")} } }\n`,
-  );
-  const mock = await launch(["mock", "--listen", `127.0.0.1:${mockPort}`], dir, `http://127.0.0.1:${mockPort}/_mock/stats`);
-  const gateway = await launch(["run"], dir, `http://127.0.0.1:${port}/ready`);
+  const [port, adminPort, mockPort] = await freePorts(3);
+  const upstream = `http://127.0.0.1:${mockPort}`;
+  const variables = {
+    SPEC_LISTEN: `127.0.0.1:${port}`,
+    SPEC_ADMIN: `127.0.0.1:${adminPort}`,
+    SPEC_STATE: join(dir, "state"),
+    SPEC_MOCK: upstream,
+  };
+  const mockArgs = ["mock", "--listen", `127.0.0.1:${mockPort}`, "--script", beside("mock.lua")];
+  const mock = await launch(mockArgs, dir, {}, `${upstream}/_mock/stats`);
+  const gateway = await launch(["run", "-c", beside("perilune.lua")], dir, variables, `http://127.0.0.1:${port}/ready`);
   return {
     url: `http://127.0.0.1:${port}`,
+    // What reached the providers: the latest request, and how many named a model.
+    async last() {
+      return (await fetch(`${upstream}/_mock/last`)).json();
+    },
+    async count(model) {
+      const stats = await (await fetch(`${upstream}/_mock/stats`)).json();
+      return stats.by_model[model] ?? 0;
+    },
     async stop() {
       await end(gateway);
       await end(mock);

@@ -1,0 +1,102 @@
+// What is not an answer of a model: errors in the SDK's own classes, its retries and time-outs, embeddings, the list of models.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import OpenAI from "openai";
+
+import { start } from "../support/gateway.mjs";
+import { PROMPT } from "../support/talk.mjs";
+import { connect } from "./client.mjs";
+
+let house;
+let client;
+
+before(async () => {
+  house = await start();
+  ({ client } = connect(house));
+});
+
+after(() => house.stop());
+
+const messages = [{ role: "user", content: PROMPT }];
+const strict = { headers: { "x-route-strict": "1" } };
+
+// The two endpoints whose errors have OpenAI's shape.
+const ENDPOINTS = {
+  "chat.completions": (model, options, on = client) => on.chat.completions.create({ model, messages }, options),
+  responses: (model, options, on = client) => on.responses.create({ model, input: PROMPT }, options),
+};
+
+async function raised(promise, type, status, code) {
+  const error = await promise.then(() => assert.fail("it answered"), (reason) => reason);
+  assert.ok(error instanceof type, `${error}`);
+  assert.equal(error.status, status);
+  assert.equal(error.code, code);
+  assert.ok(error.requestID);
+  return error;
+}
+
+for (const [name, ask] of Object.entries(ENDPOINTS)) {
+  test(`${name}: an unknown model is NotFoundError`, async () => {
+    await raised(ask("nobody-has-it"), OpenAI.NotFoundError, 404, "model_not_found");
+  });
+
+  test(`${name}: a wrong key is AuthenticationError`, async () => {
+    const stranger = connect(house, { apiKey: "sk-stranger" }).client;
+    await raised(ask("gemini/plain", {}, stranger), OpenAI.AuthenticationError, 401, "invalid_api_key");
+  });
+
+  test(`${name}: a wrong type is BadRequestError that names the field`, async () => {
+    const error = await raised(ask(7), OpenAI.BadRequestError, 400, "invalid_request");
+    assert.equal(error.param, "model");
+  });
+
+  // The gateway has tried the whole chain: the SDK must not ask again, though it retries such errors by itself.
+  for (const [model, type, status] of [["limited", OpenAI.RateLimitError, 429], ["down", OpenAI.InternalServerError, 503]]) {
+    test(`${name}: a provider that is ${model} is ${type.name}, and asked by the chain alone`, async () => {
+      const before = await house.count(model);
+      const error = await raised(ask(`gemini/${model}`, strict), type, status, "fallbacks_exhausted");
+      assert.equal(error.headers.get("x-should-retry"), "false");
+      assert.equal((await house.count(model)) - before, error.error.route.attempts.length);
+    });
+  }
+
+  test(`${name}: what takes too long is APIConnectionTimeoutError`, async () => {
+    const asked = ask("anthropic_messages/hangs", { ...strict, timeout: 100, maxRetries: 0 });
+    await assert.rejects(asked, OpenAI.APIConnectionTimeoutError);
+  });
+
+  test(`${name}: what is aborted is APIUserAbortError`, async () => {
+    const asked = ask("openai_responses/hangs", { ...strict, signal: AbortSignal.timeout(100) });
+    await assert.rejects(asked, OpenAI.APIUserAbortError);
+  });
+}
+
+test("a base URL without its version", async () => {
+  const { client: plain } = connect(house, { baseURL: house.url });
+  const answer = await ENDPOINTS["chat.completions"]("gemini/plain", {}, plain);
+  assert.equal(answer.choices[0].message.content, `You said: ${PROMPT}`);
+});
+
+test("embeddings, which the SDK asks for in base64", async () => {
+  const body = { model: "openai_chat/vectors", input: ["one", "two"] };
+  const packed = await client.embeddings.create(body);
+  assert.match((await house.last()).body, /"encoding_format":"base64"/);
+  const plain = await client.embeddings.create({ ...body, encoding_format: "float" });
+  const rounded = plain.data.map((item) => item.embedding.map(Math.fround));
+  assert.deepEqual(packed.data.map((item) => item.embedding.map(Math.fround)), rounded);
+  assert.equal(plain.data.length, 2);
+  assert.notDeepEqual(plain.data[0].embedding, plain.data[1].embedding);
+  assert.ok(packed.usage.prompt_tokens > 0);
+});
+
+test("models are listed, and told about one by one", async () => {
+  const ids = [];
+  for await (const model of client.models.list()) {
+    ids.push(model.id);
+  }
+  assert.ok(ids.includes("plain"));
+  assert.ok(ids.includes("gemini/plain"));
+  assert.equal((await client.models.retrieve("gemini/plain")).id, "gemini/plain");
+  await raised(client.models.retrieve("nobody-has-it"), OpenAI.NotFoundError, 404, "model_not_found");
+});

@@ -1,0 +1,34 @@
+-- What the models of perilune.lua do.
+local COUNTS = { cached = 3000, written = 1000 }
+
+local function counted(words)
+  for word, value in pairs(COUNTS) do
+    words[word] = value
+  end
+  return words
+end
+
+-- What goes wrong after content waits for the content to have gone out: until then another model could still answer.
+local MODELS = {
+  tool = counted { tool = true },
+  parallel = counted { tools = 3 },
+  thinker = counted { reasoning = true },
+  agent = { reasoning = true, tools = 2 },
+  json = { content = '{"city":"Paris","rain":true}' },
+  starts = { cut_event = 0 },
+  down = { status = 503 },
+  breaks = { content = "one two three four", cut_event = 3, gap_ms = 30 },
+  fails = { content = "one two three four", error_after = 2, gap_ms = 30 },
+  refused = { status = 400, message = "The mock does not like it." },
+  limited = { status = 429 },
+  hangs = { hang = true },
+}
+
+return function(req)
+  local model = req.model:match "[^/]*$"
+  -- An agent calls until it has been told what its tools found.
+  if model == "agent" and req.body:find("found it", 1, true) then
+    return { content = "All is found." }
+  end
+  return MODELS[model] or counted {}
+end
