@@ -9,6 +9,8 @@ local M = {}
 
 local type, concat, setmetatable = type, table.concat, setmetatable
 
+local MAX_INDEX = 1000 -- of a choice; no service gives so many
+
 ---@class perilune.RelaySeen what one event, or one answer, was
 ---@field content boolean it held content for the client
 ---@field finished boolean every choice that began has its finish reason
@@ -95,8 +97,17 @@ function Relay:take()
   return bytes
 end
 
+local function is_index(n)
+  return type(n) == "number" and n >= 0 and n <= MAX_INDEX and n % 1 == 0
+end
+
+-- What numbers no choice is about the first.
 local function choice_of(self, index)
   local c = self.choices[index]
+  if not c and not is_index(index) then
+    index = 0
+    c = self.choices[0]
+  end
   if not c then
     c = { index = index, calls = {}, by_key = {}, n_calls = 0 }
     self.choices[index] = c
@@ -359,12 +370,12 @@ function Relay:arguments(choice, key, piece)
   local c = choice_of(self, choice)
   local call = c.by_key[key] or new_call(c, key)
   if call.emulated then
-    self:text(choice, piece)
+    self:text(c.index, piece)
     return
   end
   call.pieces[#call.pieces + 1] = piece
   if call.n and not call.closed and not call.whole_only then
-    put(self, self.writer:arguments(choice, call.n, piece))
+    put(self, self.writer:arguments(c.index, call.n, piece))
   end
 end
 

@@ -107,3 +107,15 @@ describe("json.decode and encode", function()
     assert.is_nil((json.decode "[1"))
   end)
 end)
+
+describe("json.read", function()
+  it("reads JSON and nothing more: slices of it are always there", function()
+    assert.same({ a = { 1.5, "x\n" } }, json.read ' {"a":[1.5,"x\\n"]} ')
+    assert.equal("\239\191\189", json.read [["\ud800"]])
+    for _, text in ipairs { "[NaN]", "[0x10]", "[Infinity]", "[01]", '["a\nb"]', "", "[1" } do
+      local value, why = json.read(text)
+      assert.is_nil(value)
+      assert.is_string(why)
+    end
+  end)
+end)

@@ -95,6 +95,17 @@ describe("the relay", function()
     assert.equal("begin m", play({ { "text", 0, "Hi" }, STOP })[1])
   end)
 
+  it("takes what numbers no choice for the first", function()
+    local lines = play {
+      { "text", 1 / 0, "a" }, { "text", -1, "b" }, { "text", 0.5, "c" }, { "text", 1e9, "d" }, { "text", nil, "e" },
+      { "call", 1 / 0, 0, "x", "f" }, { "arguments", 1 / 0, 0, "{}" }, { "finish", 1 / 0, "stop" },
+    }
+    assert.same({
+      "begin m", "text 0 a", "text 0 b", "text 0 c", "text 0 d", "text 0 e", "call 0 0 x f -", "arguments 0 0 {}", "call_done 0 0 {}",
+      "finish 0 tool_calls", "usage nil nil",
+    }, lines)
+  end)
+
   it("[E1] sets usage and never adds it up", function()
     local lines = play {
       { "text", 0, "Hi" }, { "usage", { input_tokens = 3, output_tokens = 1 } }, { "usage", { output_tokens = 5 } }, STOP,

@@ -404,7 +404,7 @@ end
 
 function Repair:answer(sink, body)
   local answer = read(body)
-  if type(answer) ~= "table" then
+  if type(answer) ~= "table" or not is_object(body) then
     return nil, "The answer is not JSON of Chat Completions."
   end
   if not self.reader:take(sink, answer, body) then

@@ -132,6 +132,17 @@ local function repaired(text)
   return table.concat(out)
 end
 
+describe("openai_chat, a whole answer put right", function()
+  it("is an object, or none of ours", function()
+    for _, body in ipairs { "[]", "[{}]", "1", "null", '"x"', '{"a":NaN}', '{"a":"\n"}' } do
+      local ctx = context()
+      local out, why = chat.repair(ctx):answer(relay.new(relay.silent(), ctx), body)
+      assert.is_nil(out)
+      assert.equal("The answer is not JSON of Chat Completions.", why)
+    end
+  end)
+end)
+
 local TEXT = { { kind = "text", text = "Hello there" } }
 local CALLS = {
   { kind = "call", name = "look", arguments = '{"at":1}' }, { kind = "call", name = "find", arguments = '{"q":"x"}' },
