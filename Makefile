@@ -5,15 +5,18 @@
 #   make build    leaves build/perilune                make tsan    the same under TSan
 #   make bench    measures, side by side with nginx    make clean   removes the build folders
 #   make profile  instructions a request, and where they go
+#   make fuzz     looks for inputs that break a decoder or a dialect: TARGET=adapted SECONDS=60 (spec/fuzz/*_fuzz.c)
 #   make kill-soak   a hundred thousand policy calls stopped, on three threads, beside states that raise errors (minutes)
 
 JOBS ?= 2
+TARGET ?= adapted
+SECONDS ?= 60
 ARGS ?=
 CMAKE = cmake -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo --log-level=WARNING
 
 C_FILES = find core spec -name '*.[ch]' -o -name '*.cpp'
 
-.PHONY: run build test lint asan tsan bench profile kill-soak install clean
+.PHONY: run build test lint asan tsan bench profile fuzz kill-soak install clean
 
 run: build
 	build/perilune run $(ARGS)
@@ -53,11 +56,22 @@ lint:
 
 bench: build
 	@tools/setup bench
+	@cmake --build build -j $(JOBS) --target bench_events
 	@bench/run $(ARGS)
 
 profile: build
 	@tools/setup bench
 	@bench/profile $(ARGS)
+
+# What is found lies in build-fuzz/found; with its fix it goes to spec/fuzz/corpus/TARGET/NAME.input.
+fuzz:
+	@tools/setup run fuzz
+	@$(CMAKE) -S . -B build-fuzz -DSANITIZER=fuzzer -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++
+	@cmake --build build-fuzz -j $(JOBS) --target fuzz_$(TARGET) fuzz_$(TARGET)_guided
+	@mkdir -p build-fuzz/found build-fuzz/seeds/$(TARGET) build-fuzz/grown/$(TARGET)
+	@build-fuzz/fuzz_$(TARGET) --seeds spec build-fuzz/seeds/$(TARGET)
+	@build-fuzz/fuzz_$(TARGET)_guided -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+	    -artifact_prefix=build-fuzz/found/$(TARGET)- build-fuzz/grown/$(TARGET) build-fuzz/seeds/$(TARGET)
 
 kill-soak: build
 	@tools/setup test
@@ -68,4 +82,4 @@ install: build
 	cmake --install build --strip --prefix $(PREFIX)
 
 clean:
-	rm -rf build build-asan build-tsan
+	rm -rf build build-asan build-tsan build-fuzz

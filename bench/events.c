@@ -1,0 +1,276 @@
+/* events.c - what one text event costs on its way from a provider's dialect to a client's, and one request.
+ *
+ *   bench_events [--json]
+ *
+ * For each client and each dialect spoken: microseconds an event in the adapter (the crossing into Lua included), an event in
+ * the whole stream (bytes in, bytes out), and a small request built. Passed through, the first is none. The quickest of many
+ * rounds, so that a neighbour's noise is left out.
+ */
+#include "base/clock.h"
+#include "route/stream.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { EVENTS = 2000, ROUNDS = 15, OPENS = 200 };
+
+struct spoken {
+    enum dialect dialect;
+    /* Events as SSE; of Bedrock "type payload" in frames. What comes before the text, one piece of it. */
+    const char *before, *piece;
+};
+
+#define CHUNK(delta)                                                                               \
+    "data: {\"id\":\"chatcmpl-9x\",\"object\":\"chat.completion.chunk\",\"created\":1790000000,"   \
+    "\"model\":\"vendor-m\",\"system_fingerprint\":\"fp_1\",\"choices\":[{\"index\":0,\"delta\":"  \
+    "{" delta "},\"logprobs\":null,\"finish_reason\":null}]}\n\n"
+#define NAMED(name, members) "event: " name "\ndata: {\"type\":\"" name "\"," members "}\n\n"
+#define RESPONSE                                                                                   \
+    "\"response\":{\"id\":\"resp_1\",\"object\":\"response\",\"created_at\":1790000000,"           \
+    "\"status\":\"in_progress\",\"model\":\"vendor-m\",\"output\":[]}"
+
+static const struct spoken all_spoken[] = {
+    { DIALECT_OPENAI_CHAT, CHUNK("\"role\":\"assistant\",\"content\":\"\""),
+      CHUNK("\"content\":\" word\"") },
+    { DIALECT_OPENAI_RESPONSES,
+      NAMED("response.created", "\"sequence_number\":0," RESPONSE)
+          NAMED("response.output_item.added",
+                "\"sequence_number\":1,\"output_index\":0,\"item\":{\"id\":\"msg_1\",\"type\":"
+                "\"message\",\"status\":\"in_progress\",\"role\":\"assistant\",\"content\":[]}")
+              NAMED("response.content_part.added",
+                    "\"sequence_number\":2,\"item_id\":\"msg_1\",\"output_index\":0,"
+                    "\"content_index\":0,\"part\":{\"type\":\"output_text\",\"text\":\"\","
+                    "\"annotations\":[],\"logprobs\":[]}"),
+      NAMED("response.output_text.delta",
+            "\"sequence_number\":3,\"item_id\":\"msg_1\",\"output_index\":0,\"content_index\":0,"
+            "\"delta\":\" word\",\"logprobs\":[],\"obfuscation\":\"7Yx1mD9s\"") },
+    { DIALECT_ANTHROPIC_MESSAGES,
+      NAMED("message_start",
+            "\"message\":{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":"
+            "\"vendor-m\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":"
+            "{\"input_tokens\":10,\"output_tokens\":1}}")
+          NAMED("content_block_start",
+                "\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}"),
+      NAMED("content_block_delta",
+            "\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\" word\"}") },
+    { DIALECT_GEMINI, "",
+      "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\" word\"}],\"role\":\"model\"},"
+      "\"index\":0}],\"usageMetadata\":{\"promptTokenCount\":10,\"candidatesTokenCount\":5,"
+      "\"totalTokenCount\":15},\"modelVersion\":\"vendor-m\",\"responseId\":\"r1\"}\n\n" },
+    { DIALECT_BEDROCK_CONVERSE, "messageStart {\"role\":\"assistant\",\"p\":\"abc\"}",
+      "contentBlockDelta {\"contentBlockIndex\":0,\"delta\":{\"text\":\" "
+      "word\"},\"p\":\"abcdefgh\"}" },
+};
+enum { SPOKEN = sizeof all_spoken / sizeof *all_spoken };
+
+#define MESSAGES                                                                                   \
+    "\"messages\":[{\"role\":\"user\",\"content\":\"What does a router for language models do, "   \
+    "and why would one want it?\"}]"
+
+static const struct client {
+    enum dialect dialect;
+    const char *body;
+} clients[] = {
+    { DIALECT_OPENAI_CHAT, "{\"model\":\"m\",\"stream\":true,\"temperature\":0.5," MESSAGES "}" },
+    { DIALECT_OPENAI_RESPONSES,
+      "{\"model\":\"m\",\"stream\":true,\"temperature\":0.5,\"input\":\"What does a router for "
+      "language models do, and why would one want it?\"}" },
+    { DIALECT_ANTHROPIC_MESSAGES,
+      "{\"model\":\"m\",\"stream\":true,\"temperature\":0.5,\"max_tokens\":100," MESSAGES "}" },
+};
+enum { CLIENTS = sizeof clients / sizeof *clients };
+
+static const struct provider provider = { .name = { "p", 1 } };
+static const struct target target = { .id = { "p/m", 3 },
+                                      .model = { "m", 1 },
+                                      .upstream = { "vendor-m", 8 },
+                                      .provider = &provider,
+                                      .max_output = 4096,
+                                      .abilities = UINT32_MAX };
+static struct adapter *adapter;
+static struct json_parser *parser;
+
+static int open_one(const struct client *c, const struct spoken *s) {
+    struct arena arena;
+    struct buf body = { 0 };
+    const char *why;
+    arena_init(&arena, 1024);
+    struct adapter_setup setup = { .client = c->dialect,
+                                   .spoken = s->dialect,
+                                   .target = &target,
+                                   .body = span_of(c->body),
+                                   .stream = true,
+                                   .id = SPAN("01ARZ3NDEKTSV4RRFFQ69G5FAV"),
+                                   .created_s = 1790000000,
+                                   .arena = &arena,
+                                   .out = &body };
+    int handle = adapter_open(adapter, &setup, &why);
+    if (!handle) {
+        fprintf(stderr, "bench_events: %s\n", why);
+        exit(1);
+    }
+    buf_deinit(&body);
+    arena_deinit(&arena);
+    return handle;
+}
+
+/* A text of the table as it comes over the wire. */
+static void add_wire(struct buf *out, const struct spoken *s, const char *text) {
+    struct span payload = span_of(text), type;
+    if (s->dialect != DIALECT_BEDROCK_CONVERSE)
+        buf_add(out, payload);
+    else if (span_split(&payload, ' ', &type))
+        eventstream_write(out, SPAN("event"), type, payload);
+}
+
+struct fed {
+    int handle;
+};
+
+static bool feed_event(void *owner, const struct sse_event *event) {
+    struct fed *fed = owner;
+    struct adapter_seen seen;
+    struct buf out = { 0 };
+    const char *why;
+    if (adapter_feed(adapter, fed->handle, event->name, event->data, &out, &seen, &why) < 0) {
+        fprintf(stderr, "bench_events: %s\n", why);
+        exit(1);
+    }
+    buf_deinit(&out);
+    return true;
+}
+
+/* The name and data of a text of the table, however it is framed. */
+static struct sse_event event_of(const struct spoken *s, const char *text) {
+    struct sse_event event = { 0 };
+    struct span rest = span_of(text), line;
+    if (s->dialect == DIALECT_BEDROCK_CONVERSE) {
+        span_split(&rest, ' ', &event.name);
+        event.data = rest;
+        return event;
+    }
+    while (span_split(&rest, '\n', &line)) {
+        if (span_starts(line, SPAN("event: ")))
+            event.name = span_sub(line, 7, line.len);
+        else if (span_starts(line, SPAN("data: ")))
+            event.data = span_sub(line, 6, line.len);
+    }
+    return event;
+}
+
+static double adapter_us(const struct client *c, const struct spoken *s) {
+    struct fed fed = { .handle = open_one(c, s) };
+    struct sse_event piece = event_of(s, s->piece);
+    double best = 1e9;
+    if (s->dialect == DIALECT_BEDROCK_CONVERSE) {
+        struct sse_event before = event_of(s, s->before);
+        feed_event(&fed, &before);
+    } else {
+        struct sse sse;
+        sse_init(&sse, SIZE_MAX);
+        sse_feed(&sse, s->before, strlen(s->before), feed_event, &fed);
+        sse_deinit(&sse);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        uint64_t from = clock_us();
+        for (int i = 0; i < EVENTS; i++)
+            feed_event(&fed, &piece);
+        double us = (double)(clock_us() - from) / EVENTS;
+        best = us < best ? us : best;
+    }
+    adapter_close(adapter, fed.handle);
+    return best;
+}
+
+static void no_route(void *owner, struct buf *out) {}
+
+static double stream_us(const struct client *c, const struct spoken *s, bool passes) {
+    struct arena arena;
+    struct buf piece = { 0 };
+    struct stream stream;
+    double best = 1e9;
+    arena_init(&arena, 1024);
+    struct stream_setup setup = { .wire = wire_of(s->dialect),
+                                  .adapter = passes ? NULL : adapter,
+                                  .handle = passes ? 0 : open_one(c, s),
+                                  .frames = s->dialect == DIALECT_BEDROCK_CONVERSE,
+                                  .client = c->dialect,
+                                  .target = &target,
+                                  .parser = parser,
+                                  .arena = &arena,
+                                  .on_route = no_route };
+    stream_init(&stream, &setup);
+    add_wire(&piece, s, s->before);
+    stream_feed(&stream, piece.at, piece.len);
+    buf_clear(&piece);
+    add_wire(&piece, s, s->piece);
+    for (int round = 0; round < ROUNDS; round++) {
+        uint64_t from = clock_us();
+        for (int i = 0; i < EVENTS; i++) {
+            stream_feed(&stream, piece.at, piece.len);
+            buf_clear(&stream.out);
+        }
+        double us = (double)(clock_us() - from) / EVENTS;
+        best = us < best ? us : best;
+    }
+    if (stream.state != STREAM_FLOWING) {
+        fprintf(stderr, "bench_events: the stream broke: %.*s\n", SPAN_ARGS(stream.error.message));
+        exit(1);
+    }
+    if (!passes)
+        adapter_close(adapter, setup.handle);
+    stream_deinit(&stream);
+    arena_deinit(&arena);
+    buf_deinit(&piece);
+    return best;
+}
+
+static double open_us(const struct client *c, const struct spoken *s) {
+    double best = 1e9;
+    for (int round = 0; round < ROUNDS; round++) {
+        uint64_t from = clock_us();
+        for (int i = 0; i < OPENS; i++)
+            adapter_close(adapter, open_one(c, s));
+        double us = (double)(clock_us() - from) / OPENS;
+        best = us < best ? us : best;
+    }
+    return best;
+}
+
+static void line(const struct client *c, const struct spoken *s, bool passes, bool json) {
+    double feed = passes ? 0 : adapter_us(c, s), stream = stream_us(c, s, passes),
+           build = passes ? 0 : open_us(c, s);
+    printf(json ? "{\"client\":\"%s\",\"spoken\":\"%s\",\"passes\":%s,\"event_us\":%.2f,"
+                  "\"stream_us\":%.2f,\"open_us\":%.1f}\n"
+                : "%-20s %-20s %-6s %8.2f %8.2f %8.1f\n",
+           dialect_name(c->dialect), dialect_name(s->dialect),
+           json     ? passes ? "true" : "false"
+           : passes ? "passes"
+                    : "",
+           feed, stream, build);
+}
+
+int main(int argc, char **argv) {
+    bool json = argc > 1 && strcmp(argv[1], "--json") == 0;
+    struct snapshot *snap = snapshot_new();
+    snap->config.max_body = 1 << 20;
+    snapshot_seal(snap);
+    adapter = adapter_new(snap);
+    parser = json_parser_new();
+    if (!adapter)
+        return 1;
+    if (!json)
+        printf("%-20s %-27s %8s %8s %8s   microseconds\n", "client", "spoken", "event", "stream",
+               "open");
+    for (size_t c = 0; c < CLIENTS; c++) {
+        for (size_t s = 0; s < SPOKEN; s++) {
+            if (clients[c].dialect == all_spoken[s].dialect)
+                line(&clients[c], &all_spoken[s], true, json);
+            line(&clients[c], &all_spoken[s], false, json);
+        }
+    }
+    json_parser_free(parser);
+    adapter_free(adapter);
+    snapshot_unref(snap);
+    return 0;
+}

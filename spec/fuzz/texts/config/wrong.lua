@@ -1,0 +1,1 @@
+return { listen = 7, provders = {}, policies = { default = "nope" }, limits = { max_body = "1mb" } }
