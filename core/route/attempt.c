@@ -730,6 +730,13 @@ static struct span pass(struct attempt *a) {
 /* Dialects that only ever pass through. */
 #define ONLY_PASS (DIALECT_BIT(DIALECT_OPENAI_COMPLETIONS) | DIALECT_BIT(DIALECT_OPENAI_EMBEDDINGS))
 
+/* Whether the history holds what another dialect's model wants back, sealed by us: only the adapter
+ * takes that out again. */
+static bool is_sealed(const struct attempt *a) {
+    struct span mark = SPAN("\"pl1."), body = a->setup.body->text;
+    return a->spoken != DIALECT_OPENAI_CHAT && memmem(body.at, body.len, mark.at, mark.len) != NULL;
+}
+
 /* Whether the client's own request may go up. Chat Completions means so many things that a target's
  * quirks count there; in the vendors' own dialects client and vendor are among themselves. */
 static bool passes(const struct attempt *a) {
@@ -740,7 +747,9 @@ static bool passes(const struct attempt *a) {
     if (bit & ONLY_PASS)
         return true;
     bool odd = a->spoken == DIALECT_OPENAI_CHAT && s->step->target->quirks.at;
-    return !provider_of(a)->adapt && !odd && (!s->step->n_params || body_takes_params(a->spoken));
+    if (provider_of(a)->adapt || odd || is_sealed(a))
+        return false;
+    return !s->step->n_params || body_takes_params(a->spoken);
 }
 
 /* Of the client's query only what the vendor itself documents goes up: Anthropic's switch for its

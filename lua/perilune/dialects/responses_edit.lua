@@ -130,6 +130,25 @@ local function apply_quirks(edit, target)
   end
 end
 
+-- Thoughts of other models, which our writer sealed: this provider would take them for forgeries.
+local function is_sealed(item)
+  local fields = json.kind(item) == "object" and json.fields(item) or {}
+  return json.text(fields.type) == "reasoning" and (json.text(fields.encrypted_content) or ""):find "^pl1%." ~= nil
+end
+
+local function leave_sealed(edit, body)
+  if not body:find('"pl1.', 1, true) or json.kind(edit.fields.input) ~= "array" then
+    return
+  end
+  local kept, all = {}, json.items(edit.fields.input)
+  for _, item in ipairs(all) do
+    kept[#kept + 1] = not is_sealed(item) and item or nil
+  end
+  if #kept < #all then
+    set(edit, "input", "[" .. table.concat(kept, ",") .. "]")
+  end
+end
+
 --- The client's own bytes with what must change.
 ---@param body string
 ---@param target perilune.AimedAt
@@ -150,6 +169,7 @@ function M.edit(body, target, params, drops)
     apply(edit, param)
   end
   apply_quirks(edit, target)
+  leave_sealed(edit, body)
   return { path = "/responses", body = assert(json.splice(body, edit.edits)) }
 end
 

@@ -154,7 +154,19 @@ local function call_id(fields, where)
   return text_of(fields.call_id) or text(fields.id, where .. ".call_id")
 end
 
+-- The signature of a call of Gemini's stands in a reasoning item of ours before the call.
+local function take_signature(parts)
+  local before = parts[#parts]
+  local state = before and before.kind == "reasoning" and not before.text and before.state
+  if state and state.kind == "signature" and state.by == "gemini" then
+    parts[#parts] = nil
+    return state.value
+  end
+  return nil
+end
+
 local function read_call(turns, part)
+  part.signature = take_signature(assistant(turns).message.parts)
   say(turns, part)
   turns.calls[part.id] = { entry = turns.open, name = part.name }
 end

@@ -320,11 +320,17 @@ function Writer:state(choice, state)
   return bytes .. close_item(self)
 end
 
+-- Gemini's signature of a call has no place in the call: it is sealed into a reasoning item of its own before it.
+local function sign(self, signature)
+  return close_item(self) .. self:state(0, { kind = "signature", value = signature, by = "gemini" })
+end
+
 function Writer:call(choice, _, id, name, fields)
   if choice > 0 then
     return ""
   end
-  return open_item(self, fields.custom and "custom_tool_call" or "function_call", { call = { id = id, name = name, input = "" } })
+  local signed = fields.signature and sign(self, fields.signature) or ""
+  return signed .. open_item(self, fields.custom and "custom_tool_call" or "function_call", { call = { id = id, name = name, input = "" } })
 end
 
 local CALLS = {
@@ -411,7 +417,7 @@ local TOLD = {
     end
   end,
   call = function(writer, part)
-    writer:call(0, 0, part.id, part.name, { custom = part.custom })
+    writer:call(0, 0, part.id, part.name, { custom = part.custom, signature = part.signature })
     writer:call_done(0, 0, part.arguments)
   end,
   opaque = function(writer, part)

@@ -19,6 +19,17 @@ describe("responses, a request passing through", function()
     assert.equal('{"model":"up","input":"x"}', (edit '{"models":["a"],"model":"a","input":"x"}'))
   end)
 
+  it("[F10] leaves out what other models thought, and keeps its own makers' word", function()
+    local own = '{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"gAAA"}'
+    local sealed = '{"type":"reasoning","id":"rs_2","summary":[],"encrypted_content":"pl1.gemini.signature..c2ln"}'
+    local says = '{"role":"user","content":"\\"pl1.x"}'
+    assert.equal('{"model":"up","input":[' .. own .. "," .. says .. "]}",
+      (edit('{"model":"a","input":[' .. own .. ", " .. sealed .. ",\n" .. says .. "]}")))
+    local spaced = '{"model":"up","input":[ ' .. own .. ' , {"role":"user","content":"pl1.x"} ]}'
+    assert.equal(spaced, (edit(spaced)))
+    assert.equal('{"model":"up","input":"pl1.x"}', (edit '{"model":"up","input":"pl1.x"}'))
+  end)
+
   it("takes parameters by OpenAI's names", function()
     assert.equal('{"model":"up","max_output_tokens":5}', (edit('{"model":"a"}', { { "max_tokens", "5" } })))
     assert.equal('{"model":"up","max_output_tokens":6}',

@@ -28,6 +28,17 @@ describe("responses, the input read", function()
     assert.equal(1, #read('{"instructions":null,"input":"Hi"}').messages)
   end)
 
+  it("[F9] gives a call its signature back, and no other", function()
+    local function item(sealed)
+      return ('{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"%s"}'):format(sealed)
+    end
+    local called = '{"type":"function_call","call_id":"c","name":"f","arguments":"{}"}'
+    local parts = input("[" .. item "pl1.gemini.signature..c2ln" .. "," .. called .. "]")[1].parts
+    assert.same({ { kind = "call", id = "c", name = "f", arguments = "{}", signature = "c2ln" } }, parts)
+    parts = input("[" .. item "gAAA" .. "," .. called .. "]")[1].parts
+    assert.same({ "reasoning", nil }, { parts[1].kind, parts[2].signature })
+  end)
+
   it("takes messages with and without a type, and developers where they stand", function()
     assert.same({
       { role = "user", parts = { text "a" } }, { role = "system", parts = { text "b" } },

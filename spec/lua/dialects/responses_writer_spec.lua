@@ -101,6 +101,18 @@ describe("responses, a stream written", function()
     assert.equal("null", member(events[20][2], "response", "usage"))
   end)
 
+  it("[F9] puts a call's signature before it, apart from the thoughts", function()
+    local events = written(function(say)
+      say("reasoning", 0, "hm", true)
+      say("call", 0, 0, "c1", "f", { signature = "c2ln" })
+      say("call_done", 0, 0, "{}")
+      say("finish", STOP, {})
+    end)
+    local output = member(events[#events][2], "response", "output")
+    assert.truthy(output:find('"summary":[{"type":"summary_text","text":"hm"}]},{"id":"rs_' .. ID ..
+      '_1","type":"reasoning","summary":[],"encrypted_content":"pl1.gemini.signature..c2ln"},{"id":"fc_', 1, true), output)
+  end)
+
   it("gives each state an item", function()
     local events = written(function(say)
       say("state", 0, { kind = "encrypted", value = "E", id = "rs_up", by = "openai_responses" })
