@@ -411,6 +411,14 @@ local function responses_turn(turn, out)
   end
 end
 
+-- Items that came go back as they were: cjson would make objects of their empty lists.
+local function with_lists(json)
+  for _, name in ipairs { "summary", "annotations", "logprobs" } do
+    json = json:gsub(('"%s":{}'):format(name), ('"%s":[]'):format(name))
+  end
+  return json
+end
+
 function responses.request(talk)
   local input, tools = {}, talk.tools and {}
   for _, turn in ipairs(talk.turns) do
@@ -419,11 +427,11 @@ function responses.request(talk)
   for i, name in ipairs(talk.tools or {}) do
     tools[i] = { type = "function", name = name, description = "Does " .. name .. ".", parameters = M.SCHEMA, strict = false }
   end
-  return {
+  return with_lists(http.encode {
     model = talk.model, instructions = talk.system, input = input, tools = tools, stream = talk.stream, store = false,
     max_output_tokens = talk.max_tokens, include = { "reasoning.encrypted_content" },
     reasoning = talk.reasoning and { effort = "medium", summary = "auto" } or nil,
-  }
+  })
 end
 
 local function responses_message(told, item)

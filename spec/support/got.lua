@@ -141,7 +141,7 @@ end
 function M.gemini(request)
   local json = decoded(request)
   local got = new(json)
-  local model, method = request.path:match "/models/([^/:]+):(%a+)"
+  local model, method = request.path:match "/models/([^:]+):(%a+)"
   local config = json.generationConfig or {}
   got.model, got.stream, got.max_tokens = unescaped(model), method == "streamGenerateContent", config.maxOutputTokens
   got.system = text_of(json.systemInstruction and json.systemInstruction.parts)
