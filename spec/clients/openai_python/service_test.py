@@ -1,0 +1,92 @@
+"""What is not an answer of a model: errors in the SDK's own classes, its retries and time-outs, embeddings, the list of models."""
+
+import asyncio
+
+import openai
+
+from gateway import KEY
+from sdk import SdkSpec
+from talk import PROMPT, SAID, STRICT
+
+MESSAGES = [{"role": "user", "content": PROMPT}]
+
+
+class ServiceSpec(SdkSpec):
+    def endpoints(self, client=None):
+        """The two whose errors have OpenAI's shape."""
+        client = client or self.client
+        return [
+            lambda model, **more: client.chat.completions.create(model=model, messages=MESSAGES, **more),
+            lambda model, **more: client.responses.create(model=model, input=PROMPT, **more),
+        ]
+
+    def raised(self, kind, status, code, ask, *args, **options):
+        with self.assertRaises(kind) as caught:
+            ask(*args, **options)
+        error = caught.exception
+        self.assertEqual((error.status_code, error.code), (status, code))
+        self.assertTrue(error.request_id)
+        return error
+
+    def test_an_unknown_model(self):
+        for ask in self.endpoints():
+            self.raised(openai.NotFoundError, 404, "model_not_found", ask, "nobody-has-it")
+
+    def test_a_wrong_key(self):
+        for ask in self.endpoints(self.connect(api_key="sk-stranger")):
+            self.raised(openai.AuthenticationError, 401, "invalid_api_key", ask, "gemini/plain")
+
+    def test_a_wrong_type_names_the_field(self):
+        for ask in self.endpoints():
+            error = self.raised(openai.BadRequestError, 400, "invalid_request", ask, 7)
+            self.assertEqual(error.param, "model")
+
+    def test_what_the_chain_has_tried_is_not_asked_again(self):
+        for model, kind, status in (("limited", openai.RateLimitError, 429), ("down", openai.InternalServerError, 503)):
+            for ask in self.endpoints():
+                before = self.house.count(model)
+                error = self.raised(kind, status, "fallbacks_exhausted", ask, f"gemini/{model}", extra_headers=STRICT)
+                self.assertEqual(error.response.headers["x-should-retry"], "false")
+                self.assertEqual(self.house.count(model) - before, len(error.body["route"]["attempts"]))
+
+    def test_what_takes_too_long(self):
+        for ask in self.endpoints(self.connect(timeout=0.1, max_retries=0)):
+            with self.assertRaises(openai.APITimeoutError):
+                ask("anthropic_messages/hangs", extra_headers=STRICT)
+
+    def test_a_stream_that_is_left(self):
+        with self.client.chat.completions.create(model="gemini/plain", messages=MESSAGES, stream=True) as stream:
+            self.assertTrue(next(iter(stream)).id)
+        self.assertTrue(stream.response.is_closed)
+
+    def test_many_at_once(self):
+        async def ask_all():
+            http_client = openai.DefaultAsyncHttpxClient(trust_env=False)
+            async with openai.AsyncOpenAI(base_url=f"{self.house.url}/v1", api_key=KEY, http_client=http_client) as client:
+
+                async def ask(to):
+                    async with client.chat.completions.stream(model=f"{to}/plain", messages=MESSAGES) as stream:
+                        return (await stream.get_final_completion()).choices[0].message.content
+
+                return await asyncio.gather(*[ask(to) for to in ("gemini", "bedrock_converse", "anthropic_messages") * 4])
+
+        self.assertEqual(asyncio.run(ask_all()), [SAID] * 12)
+
+    def test_embeddings_which_the_sdk_asks_for_in_base64(self):
+        body = {"model": "openai_chat/vectors", "input": ["one", "two"]}
+        packed = self.client.embeddings.create(**body)
+        self.assertIn('"encoding_format":"base64"', self.house.last()["body"])
+        plain = self.client.embeddings.create(**body, encoding_format="float")
+        self.assertEqual(len(packed.data), 2)
+        for one, other in zip(packed.data, plain.data):
+            self.assertEqual(len(one.embedding), len(other.embedding))
+            for a, b in zip(one.embedding, other.embedding):
+                self.assertAlmostEqual(a, b, places=6)
+        self.assertNotEqual(plain.data[0].embedding, plain.data[1].embedding)
+
+    def test_models(self):
+        ids = [model.id for model in self.client.models.list()]
+        self.assertIn("plain", ids)
+        self.assertIn("gemini/plain", ids)
+        self.assertEqual(self.client.models.retrieve("gemini/plain").id, "gemini/plain")
+        self.raised(openai.NotFoundError, 404, "model_not_found", self.client.models.retrieve, "nobody-has-it")
