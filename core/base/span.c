@@ -27,7 +27,7 @@ struct span span_sub(struct span s, size_t from, size_t len) {
         from = s.len;
     if (len > s.len - from)
         len = s.len - from;
-    return (struct span){ s.at + from, len };
+    return (struct span){ from ? s.at + from : s.at, len }; /* what is absent stays it */
 }
 
 static bool is_blank(char c) {

@@ -9,29 +9,28 @@
 #include <unistd.h>
 
 static char dir[] = "/tmp/perilune-fuzz-XXXXXX";
+static char path[sizeof dir + 16];
 
 static void remove_dir(void) {
-    (void)!unlink("perilune.lua");
-    (void)!chdir("/");
+    (void)!unlink(path);
     (void)!rmdir(dir);
 }
 
-/* Everything happens in a folder of its own: what a configuration names is looked for there. */
+/* In a folder of its own: what a configuration names is looked for there. */
 static void write_config(struct span text) {
-    static bool made;
-    if (!made) {
-        fuzz_expect(mkdtemp(dir) && chdir(dir) == 0);
-        made = true;
+    if (!path[0]) {
+        fuzz_expect(mkdtemp(dir) != NULL);
+        snprintf(path, sizeof path, "%s/perilune.lua", dir);
         atexit(remove_dir);
         setenv("SPEC_KEY", "sk-spec", 1);
     }
-    int file = open("perilune.lua", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     fuzz_expect(file >= 0 && write(file, text.at, text.len) == (ssize_t)text.len);
     close(file);
 }
 
 static void one(struct span text, const uint8_t *tail) {
-    struct config_options options = { .path = "perilune.lua" };
+    const struct config_options options = { .path = path };
     struct config_findings findings;
     unsigned errors = 0;
     write_config(text);

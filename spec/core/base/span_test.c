@@ -18,6 +18,7 @@ static void cuts(void **state) {
     assert_int_equal(span_find(SPAN_NONE, '/'), 0);
     assert_span(span_sub(SPAN("abc"), 1, 9), "bc");
     assert_span(span_sub(SPAN("abc"), 7, 1), "");
+    assert_null(span_sub(SPAN_NONE, 0, 1).at);
     assert_span(span_trim(SPAN(" \ta b\t ")), "a b");
 }
 
