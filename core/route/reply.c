@@ -1,6 +1,9 @@
 #include "route/reply.h"
 
-enum { VALUE_MAX = 1024 };
+enum {
+    VALUE_MAX = 1024,
+    RETRY_AFTER_MAX_S = 120 /* the longest that libraries take for an invitation to retry */
+};
 
 void reply_init(struct reply *r, struct arena *arena) {
     r->n = 0;
@@ -61,11 +64,16 @@ void reply_cors(struct reply *r, const struct config *config, const struct http_
     }
 }
 
+/* Some libraries sit out whatever they are told, so they are not told to wait for hours; the body
+ * has the whole truth. */
+static long long seconds_to_wait(int64_t ms) {
+    return ms < RETRY_AFTER_MAX_S * 1000 ? (ms + 999) / 1000 : RETRY_AFTER_MAX_S;
+}
+
 void reply_error_headers(struct reply *r, const struct api_error *error, bool tried) {
     if (error->retry_after_ms >= 0)
-        reply_add(
-            r, SPAN("retry-after"),
-            arena_printf(r->arena, "%lld", (long long)((error->retry_after_ms + 999) / 1000)));
+        reply_add(r, SPAN("retry-after"),
+                  arena_printf(r->arena, "%lld", seconds_to_wait(error->retry_after_ms)));
     if (tried)
         reply_add(r, SPAN("x-should-retry"), SPAN("false"));
 }

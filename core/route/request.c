@@ -112,8 +112,8 @@ static void account(struct request *r, size_t at) {
     const struct request_hooks *hooks = engine_hooks(r->worker->engine);
     r->live[at] = r->live[--r->n_live];
     record->ended_us = clock_us();
-    if (record->failure == FAILURE_NONE && record->cost < 0)
-        record->cost = trace_attempt_cost(record);
+    if (record->cost < 0)
+        record->cost = trace_attempt_cost(record); /* a stream given up has used what it told of */
     if (record->cost > 0)
         r->walk.spent = trace_sum(r->walk.spent, record->cost);
     if (record->target->index != TARGET_AD_HOC)
@@ -157,8 +157,9 @@ static void gate(struct request *r, enum request_outcome outcome, int status) {
                            : outcome == REQUEST_CANCELLED ? &w->figures.cancelled
                                                           : &w->figures.failed;
     atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
-    log_debug("%.*s %.*s %d policy=%.*s attempts=%u us=%llu", SPAN_ARGS(r->trace.id),
+    log_debug("%.*s %.*s %d policy=%.*s attempts=%u nanousd=%lld us=%llu", SPAN_ARGS(r->trace.id),
               SPAN_ARGS(r->endpoint->path), status, SPAN_ARGS(r->trace.policy), r->trace.tried,
+              (long long)trace_total_cost(&r->trace),
               (unsigned long long)(clock_us() - r->trace.began_us));
 }
 
