@@ -51,7 +51,7 @@ describe("a client that leaves", function()
     ["resets"] = function(c) c:reset() end,
     ["closes its side"] = function(c) c:half_close() end,
   } do
-    it(how .. " while it waits: the upstream request is cancelled", loop.test(function()
+    it("[H2] " .. how .. " while it waits: the upstream request is cancelled", loop.test(function()
       local c = ask(false)
       local left_at = loop.now()
       leave(c)
@@ -59,7 +59,7 @@ describe("a client that leaves", function()
       c:close()
     end))
 
-    it(how .. " in mid stream: the upstream request is cancelled", loop.test(function()
+    it("[H1] " .. how .. " in mid stream: the upstream request is cancelled", loop.test(function()
       local c = ask(true)
       local head = assert(c:head())
       c:events(head, function()
