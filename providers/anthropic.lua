@@ -26,6 +26,11 @@ return {
     { text = "credit balance is too low", class = "quota" },
     { text = "spend limit", class = "quota" },
     { text = "prompt is too long", class = "context_length" },
+    -- Of conversations that are left with it: the client has to know which, whatever the status.
+    { code = "thread_not_found", class = "bad_request" },
+    { code = "thread_already_continued", class = "bad_request" },
+    { code = "thread_continue_in_flight", class = "bad_request" },
+    { code = "thread_unsupported_request", class = "bad_request" },
     { code = "invalid_request_error", class = "bad_request" },
     { code = "authentication_error", class = "auth" },
     { code = "billing_error", class = "quota" },

@@ -221,13 +221,27 @@ static void add_message(const struct api_error *e, struct buf *text) {
     buf_add(text, e->message);
 }
 
+/* What is wrong with a conversation that was left with the server. The vendor's own libraries send
+ * all of it again when they read such a code. SPAN_NONE: it is about something else. */
+static struct span thread_code(const struct api_error *e) {
+    if (span_eq(e->param, SPAN("thread")))
+        return SPAN("thread_not_found");
+    return span_starts(e->custom_code, SPAN("thread_")) ? e->custom_code : SPAN_NONE;
+}
+
 static void write_anthropic(const struct api_error *e, struct buf *out) {
+    struct span thread = thread_code(e);
     struct buf text = { 0 };
     add_message(e, &text);
     buf_add(out, SPAN("{\"type\":\"error\",\"error\":{\"type\":"));
     buf_add_json(out, anthropic_type(e));
     buf_add(out, SPAN(",\"message\":"));
     buf_add_json(out, buf_span(&text));
+    if (thread.at) {
+        buf_add(out, SPAN(",\"details\":{\"error_code\":"));
+        buf_add_json(out, thread);
+        buf_add_char(out, '}');
+    }
     buf_add(out, SPAN("},\"request_id\":"));
     if (e->id.at)
         buf_add_json(out, e->id);

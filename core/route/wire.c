@@ -94,6 +94,9 @@ static void read_object(struct json_value object, struct arena *arena, struct wi
                                SPAN_ARGS(utf8_cut(raw, WIRE_MESSAGE_MAX)));
     error->message = clean(message.at ? message : raw, WIRE_MESSAGE_MAX, arena);
     error->code = code_of(object, "code", arena);
+    /* Anthropic's codes, where there is one beside the type. */
+    if (!error->code.at)
+        error->code = code_of(json_get(object, "details"), "error_code", arena);
     error->type = code_of(object, "type", arena);
     if (!error->type.at)
         error->type = code_of(object, "status", arena);

@@ -388,6 +388,14 @@ local function read_settings(request, fields)
   request.service_tier = TIERS[json.text(fields.service_tier) or ""]
 end
 
+-- Of a thread that goes on, only what is new is here: the rest is kept where it began, and no other model can read it. One that begins
+-- is whole, so it can be answered, but nobody keeps it.
+local function refuse_continued(thread)
+  if json.text(inner(thread).type) == "continue" then
+    refuse("thread", "what was said before is not here; send all of it")
+  end
+end
+
 local KNOWN = {}
 for _, name in ipairs {
   "model", "models", "messages", "system", "max_tokens", "temperature", "top_p", "top_k", "stop_sequences", "stream", "metadata",
@@ -404,6 +412,7 @@ local function read(members)
       extra[#extra + 1] = { m.key, m.raw }
     end
   end
+  refuse_continued(fields.thread)
   local request = {
     dialect = NAME, stream = fields.stream == "true", wants_usage = true, messages = read_messages(fields),
     fields = fields, extra = extra,

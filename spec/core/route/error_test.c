@@ -316,6 +316,21 @@ static void messages_say_the_parameter_in_words(void **state) {
     assert_span(messages_text(&e), "max_tokens: ");
 }
 
+static void messages_tell_what_became_of_a_thread(void **state) {
+    struct api_error e = api_error(ERROR_INVALID_REQUEST, SPAN("Send all of it."));
+    struct span ours = SPAN("\"details\":{\"error_code\":\"thread_not_found\"}");
+    struct span theirs = SPAN("\"details\":{\"error_code\":\"thread_already_continued\"}");
+    struct span got = in(DIALECT_ANTHROPIC_MESSAGES, &e);
+    assert_null(memmem(got.at, got.len, "details", 7));
+    e.param = SPAN("thread");
+    got = in(DIALECT_ANTHROPIC_MESSAGES, &e);
+    assert_non_null(memmem(got.at, got.len, ours.at, ours.len));
+    e.param = SPAN_NONE;
+    e.custom_code = SPAN("thread_already_continued");
+    got = in(DIALECT_ANTHROPIC_MESSAGES, &e);
+    assert_non_null(memmem(got.at, got.len, theirs.at, theirs.len));
+}
+
 static void messages_say_how_much_was_too_long(void **state) {
     struct api_error e = api_error(ERROR_CONTEXT_LENGTH_EXCEEDED, SPAN("Too much text."));
     assert_span(messages_text(&e), "prompt is too long: Too much text.");
@@ -430,6 +445,7 @@ int main(void) {
         cmocka_unit_test(messages_get_types_by_status),
         cmocka_unit_test(messages_name_no_type_their_clients_do_not_know),
         cmocka_unit_test(messages_say_the_parameter_in_words),
+        cmocka_unit_test(messages_tell_what_became_of_a_thread),
         cmocka_unit_test(messages_say_how_much_was_too_long),
         cmocka_unit_test(messages_tell_what_was_tried_beside_the_error),
         cmocka_unit_test(messages_streams_end_with_an_error_alone),

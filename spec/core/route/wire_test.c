@@ -60,6 +60,9 @@ static void c9_every_shape_of_error_is_read(void **state) {
         { "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":"
           "\"Overloaded\"},\"request_id\":\"req_1\"}",
           "Overloaded", "overloaded_error", "overloaded_error" },
+        { "{\"type\":\"error\",\"error\":{\"type\":\"not_found_error\",\"message\":\"gone\","
+          "\"details\":{\"error_code\":\"thread_not_found\"}}}",
+          "gone", "thread_not_found", "not_found_error" },
         { "{\"type\":\"error\",\"code\":\"server_error\",\"message\":\"boom\",\"param\":null}",
           "boom", "server_error", NULL },
         { "{\"type\":\"error\",\"error\":{\"type\":\"t\",\"code\":\"c\",\"message\":\"boom\"}}",

@@ -80,6 +80,12 @@ describe("anthropic_messages, a client's request", function()
     end
   end)
 
+  it("refuses a thread that goes on, for what began it is not here", function()
+    assert.equal("thread", refused('{"messages":[],"thread":{"type":"continue","previous_message_id":"msg_1"}}').param)
+    assert.same({ { "thread", '{"type":"create"}' } }, settings('"thread":{"type":"create"}').extra)
+    assert.same({}, settings('"thread":null').messages)
+  end)
+
   it("takes null for nothing", function()
     local request = settings '"system":null,"tools":null,"max_tokens":null,"stop_sequences":null,"tool_choice":null,"temperature":null'
     assert.same({}, request.messages)
