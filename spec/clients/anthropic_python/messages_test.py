@@ -67,6 +67,29 @@ class MessagesSpec(SdkSpec):
             second = self.client.messages.create(**{**body, "messages": turns})
             self.assertEqual(text_of(second), "All is found.")
 
+    def check_tools_run_by_the_sdk(self, to):
+        """It leaves the conversation with the server, where that is Anthropic; the others have to be told all of it again."""
+        ran = []
+
+        @anthropic.beta_tool
+        def look(text: str) -> str:
+            """Looks for something."""
+            ran.append(("look", text))
+            return "found it"
+
+        @anthropic.beta_tool
+        def ask(text: str, call: int) -> str:
+            """Asks for something."""
+            ran.append(("ask", text))
+            return "found it"
+
+        threads = {"thread": False} if to == "anthropic_messages" else {}
+        runner = self.client.beta.messages.tool_runner(
+            model=f"{to}/agent", messages=MESSAGES, max_tokens=4000, tools=[look, ask], **threads
+        )
+        self.assertEqual(text_of(runner.until_done()), "All is found.")
+        self.assertEqual(sorted(ran), [("ask", PROMPT), ("look", PROMPT)])
+
     def check_an_image(self, to):
         content = [
             {"type": "text", "text": PROMPT},
