@@ -19,6 +19,7 @@ end
 local SITUATIONS = {
   { "t", "text" }, { "T", "text streamed" }, { "c", "tool call" }, { "C", "tool call streamed" }, { "p", "parallel calls" },
   { "P", "parallel calls streamed" }, { "h", "tool results in the history" }, { "r", "reasoning" }, { "R", "reasoning streamed" },
+  { "m", "an end for length" }, { "M", "an end for length streamed" },
   { "i", "image" }, { "I", "image streamed" }, { "e", "refusal of the request" }, { "l", "rate limit" }, { "x", "stream cut" },
   { "X", "error in a stream" }, { "n", "stream cut before content: the next one answers" },
 }
@@ -145,6 +146,18 @@ describe("across dialects", function()
     end
   end
   act.r, act.R = reasoning(), reasoning(true)
+
+  -- The mock stops after 16 tokens of four bytes.
+  local function short(stream)
+    return function(from, to)
+      local told, got = ask(from, to, "plain", { stream = stream, max_tokens = 16 })
+      assert.equal(16, got.max_tokens)
+      assert.equal("length", told.finish)
+      assert.equal(16, told.output)
+      assert.equal(cross.TEXT:sub(1, 64), told.text)
+    end
+  end
+  act.m, act.M = short(), short(true)
 
   local function image(stream)
     return function(from, to)
