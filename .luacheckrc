@@ -22,3 +22,4 @@ files["policies"] = { std = "policy" }
 files["policies/**/*_spec.lua"] = { std = "luajit+busted" }
 files["providers"] = { std = "configuration" }
 files["spec"] = { std = "luajit+busted" }
+files["spec/fuzz/texts/config"] = { std = "configuration" }

@@ -1,5 +1,6 @@
---- Claude on Google Cloud's Vertex AI: `providers = { vertex_anthropic = { models = { "claude-sonnet-4-6" } } }`. Keys and location are those
---- of vertex. A model's name goes into the path as it is there: `{ name = "claude-haiku-4-5", upstream = "claude-haiku-4-5@20251001" }`.
+--- Claude on Google Cloud's Vertex AI: `providers = { vertex_anthropic = { models = { "claude-sonnet-4-6" } } }`. Keys and location are
+--- those of vertex. A model's name goes into the path as it is there:
+--- `{ name = "claude-haiku-4-5", upstream = "claude-haiku-4-5@20251001" }`.
 return {
   like = "anthropic",
   title = "Claude on Vertex AI",

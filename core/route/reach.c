@@ -111,16 +111,13 @@ static const struct retired *retired(const struct snapshot *snap, struct span na
  * when nobody here has it. */
 static struct span successor(const struct snapshot *snap, struct span name, struct arena *arena) {
     const struct target *one;
-    for (int hop = 0; hop < HOPS; hop++) {
-        const struct retired *gone = retired(snap, name, arena);
-        if (!gone)
-            return snapshot_resolve(snap, name, arena, &one, 1) ? name : SPAN_NONE;
-        if (!gone->instead.at)
-            return SPAN_NONE;
+    const struct retired *gone = retired(snap, name, arena);
+    for (int hop = 0; gone && gone->instead.at && hop < HOPS; hop++) {
         struct span provider = span_sub(name, 0, name.len - gone->model.len);
         name = arena_printf(arena, "%.*s%.*s", SPAN_ARGS(provider), SPAN_ARGS(gone->instead));
+        gone = retired(snap, name, arena);
     }
-    return SPAN_NONE;
+    return !gone && snapshot_resolve(snap, name, arena, &one, 1) ? name : SPAN_NONE;
 }
 
 static bool is_retired(const struct retired *gone, struct span name, struct span param,

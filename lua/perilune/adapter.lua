@@ -1,7 +1,7 @@
 --- The one door between the core and the dialects: what the core calls in an adapter state.
 ---
 ---   handle, http = adapter.open(setup)
----   out, seen = adapter.feed(handle, event, data)      any number of times
+---   out, seen, flags = adapter.feed(handle, event, data)   any number of times
 ---   out, seen = adapter.finish(handle)                 the stream ended well
 ---   out, seen = adapter.answer(handle, body)           or: a whole answer
 ---   adapter.close(handle)
@@ -146,8 +146,8 @@ local function make(from, to, request, setup)
   return http
 end
 
---- Builds the upstream request and begins its answer. With `http.passes` that comes in the client's dialect and needs nothing: the core lets
---- it through as it is.
+--- Builds the upstream request and begins its answer. With `http.passes` that comes in the client's dialect and needs nothing: the core
+--- lets it through as it is.
 ---@param setup perilune.AdapterSetup
 ---@return integer|nil handle, perilune.Http|string http_or_why, string|nil param
 function M.open(setup)
@@ -203,20 +203,23 @@ end
 ---@param handle integer
 ---@param event string|nil its name
 ---@param data string
----@return string|nil out, perilune.RelaySeen|string seen_or_why
+---@return string|nil out, perilune.RelaySeen|string seen_or_why, integer|nil flags see Relay:flags(); most events need no more of `seen`
 function M.feed(handle, event, data)
   local s = stream_of(handle)
   local r = s.relay or relay_of(s)
   r.seen.content = false
   if s.repair then
     local out, why = s.repair:feed(r, event, data)
-    return out, out and r.seen or why
+    if not out then
+      return nil, why
+    end
+    return out, r.seen, r:flags()
   end
   local ok, why = s.reader:feed(r, event, data)
   if not ok then
     return nil, why
   end
-  return r:take(), r.seen
+  return r:take(), r.seen, r:flags()
 end
 
 --- The stream ended well.

@@ -1,5 +1,5 @@
---- What a service does otherwise than its dialect says: the closed list of words provider files may write under `quirks`, for all of its models or
---- for one. Data only; the dialect that builds for the service acts on them.
+--- What a service does otherwise than its dialect says: the closed list of words provider files may write under `quirks`, for all of its
+--- models or for one. Data only; the dialect that builds for the service acts on them.
 local S = require "perilune.schema"
 
 local M = {}
@@ -17,7 +17,7 @@ local M = {}
 ---@field max_tokens? "max_tokens"|"max_completion_tokens" the one bound it knows
 ---@field system? "system"|"developer" what it calls the role
 ---@field reasoning? "reasoning_effort"|"thinking"|"enable_thinking"|"reasoning"|"chat_template_kwargs"|"none" how thinking is asked for
----@field reasoning_back? "never"|"always"|"calls" assistant turns carry reasoning_content: not, where there is one, or all with tool calls (empty if need be)
+---@field reasoning_back? "never"|"always"|"calls" assistant turns carry reasoning_content; "calls": all with calls, if need be an empty one
 ---@field tool_ids? "nine" call ids of exactly nine letters and digits
 ---@field tool_result_name? boolean a tool's result names the tool
 ---@field assistant_after_tool? boolean no user turn right behind a tool's result
