@@ -19,7 +19,7 @@ before(async () => {
   client = connect(house);
 });
 
-after(() => house.stop());
+after(() => house?.stop());
 
 const messages = [{ role: "user", content: PROMPT }];
 const strict = { headers: { "x-route-strict": "1" } };

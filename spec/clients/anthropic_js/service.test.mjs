@@ -16,7 +16,7 @@ before(async () => {
   client = connect(house);
 });
 
-after(() => house.stop());
+after(() => house?.stop());
 
 const strict = { headers: { "x-route-strict": "1" } };
 const ask = (model) => ({ model, max_tokens: 100, messages: [{ role: "user", content: PROMPT }] });

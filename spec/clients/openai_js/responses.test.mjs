@@ -19,7 +19,7 @@ before(async () => {
   ({ client, kept } = connect(house));
 });
 
-after(() => house.stop());
+after(() => house?.stop());
 
 const tool = (name) => ({ type: "function", name, parameters: SCHEMA, strict: false });
 

@@ -58,9 +58,22 @@ export async function start() {
     SPEC_STATE: join(dir, "state"),
     SPEC_MOCK: upstream,
   };
-  const mockArgs = ["mock", "--listen", `127.0.0.1:${mockPort}`, "--script", beside("mock.lua")];
-  const mock = await launch(mockArgs, dir, {}, `${upstream}/_mock/stats`);
-  const gateway = await launch(["run", "-c", beside("perilune.lua")], dir, variables, `http://127.0.0.1:${port}/ready`);
+  const children = [];
+  const stop = async () => {
+    for (const child of children.reverse()) {
+      await end(child);
+    }
+    rmSync(dir, { recursive: true });
+  };
+  try {
+    const mockArgs = ["mock", "--listen", `127.0.0.1:${mockPort}`, "--script", beside("mock.lua")];
+    children.push(await launch(mockArgs, dir, {}, `${upstream}/_mock/stats`));
+    const gatewayArgs = ["run", "-c", beside("perilune.lua")];
+    children.push(await launch(gatewayArgs, dir, variables, `http://127.0.0.1:${port}/ready`));
+  } catch (error) {
+    await stop();
+    throw error;
+  }
   return {
     url: `http://127.0.0.1:${port}`,
     // What reached the providers: the latest request, and how many named a model.
@@ -71,10 +84,6 @@ export async function start() {
       const stats = await (await fetch(`${upstream}/_mock/stats`)).json();
       return stats.by_model[model] ?? 0;
     },
-    async stop() {
-      await end(gateway);
-      await end(mock);
-      rmSync(dir, { recursive: true });
-    },
+    stop,
   };
 }

@@ -64,9 +64,10 @@ class House:
             "SPEC_MOCK": self._upstream,
         }
         mock_args = ["mock", "--listen", f"127.0.0.1:{mock}", "--script", str(HERE / "mock.lua")]
-        self._children = [_launch(mock_args, self._folder, {}, f"{self._upstream}/_mock/stats")]
+        gateway_args = ["run", "-c", str(HERE / "perilune.lua")]
+        self._children = []
         try:
-            gateway_args = ["run", "-c", str(HERE / "perilune.lua")]
+            self._children.append(_launch(mock_args, self._folder, {}, f"{self._upstream}/_mock/stats"))
             self._children.append(_launch(gateway_args, self._folder, variables, f"{self.url}/ready"))
         except BaseException:
             self.stop()
