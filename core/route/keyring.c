@@ -77,9 +77,11 @@ struct keyring_keys *keyring_keys(struct keyring *ring, const struct provider *p
 
 /* --- schedules --- */
 
-/* Microseconds `n` units take of a minute that allows `a_minute` of them. */
+/* Microseconds `n` units take of a minute that allows `a_minute` of them. What is larger than the
+ * whole allowance takes the minute and no more: the provider refuses it, or counts it otherwise than
+ * we do, and the key is not to be out of reach for hours because of one request. */
 static uint64_t cost_us(uint64_t n, uint32_t a_minute) {
-    return a_minute ? n * MINUTE_US / a_minute : 0;
+    return n < a_minute ? n * MINUTE_US / a_minute : MINUTE_US;
 }
 
 /* How long until a schedule that is empty at `empty_us` has room again. What is larger than the
@@ -93,14 +95,18 @@ static uint64_t charged(uint64_t empty_us, uint64_t cost, uint64_t now_us) {
     return (empty_us > now_us ? empty_us : now_us) + cost;
 }
 
-/* Puts `cost` on the schedule if it has room within `patience_us`. */
-static bool charge(atomic_ullong *schedule, uint64_t cost, uint64_t patience_us, uint64_t now_us) {
+/* Puts `cost` on the schedule if it has room within `patience_us`; *wait is at least as long as that
+ * takes: others may have been put on it since it was looked at. */
+static bool charge(atomic_ullong *schedule, uint64_t cost, uint64_t patience_us, uint64_t now_us,
+                   uint64_t *wait) {
     unsigned long long empty = atomic_load_explicit(schedule, memory_order_relaxed);
     do {
         if (wait_us(empty, now_us) > patience_us)
             return false;
     } while (!atomic_compare_exchange_weak_explicit(schedule, &empty, charged(empty, cost, now_us),
                                                     memory_order_relaxed, memory_order_relaxed));
+    if (wait_us(empty, now_us) > *wait)
+        *wait = wait_us(empty, now_us);
     return true;
 }
 
@@ -120,11 +126,11 @@ static uint64_t wait_of(const struct entry *e, const struct provider_key *key, u
 
 /* Both schedules, or neither. */
 static bool take(struct entry *e, const struct provider_key *key, uint64_t tokens,
-                 uint64_t patience_us, uint64_t now_us) {
+                 uint64_t patience_us, uint64_t now_us, uint64_t *wait) {
     uint64_t cost = cost_us(1, key->rpm);
-    if (key->rpm && !charge(&e->requests_us, cost, patience_us, now_us))
+    if (key->rpm && !charge(&e->requests_us, cost, patience_us, now_us, wait))
         return false;
-    if (!key->tpm || charge(&e->tokens_us, cost_us(tokens, key->tpm), patience_us, now_us))
+    if (!key->tpm || charge(&e->tokens_us, cost_us(tokens, key->tpm), patience_us, now_us, wait))
         return true;
     if (key->rpm)
         atomic_fetch_sub_explicit(&e->requests_us, cost, memory_order_relaxed);
@@ -181,7 +187,7 @@ struct keyring_pick keyring_pick(struct keyring_keys *keys, uint64_t tokens, str
     for (size_t tries = 0; weight && tries <= p->n_keys; tries++) {
         size_t i = place(keys, random_below(random, weight), shortest, now_us);
         uint64_t wait = wait_of(keys->entries[i], &p->keys[i], now_us);
-        if (take(keys->entries[i], &p->keys[i], tokens, patience_us, now_us))
+        if (take(keys->entries[i], &p->keys[i], tokens, patience_us, now_us, &wait))
             return (struct keyring_pick){ &p->keys[i], to_ms(wait) };
     }
     return (struct keyring_pick){ NULL, to_ms(shortest) };

@@ -149,7 +149,21 @@ static void lets_what_is_larger_than_the_burst_go_alone(void **state) {
     w->key[0].tpm = 1000;
     begin(w);
     assert_non_null(keyring_pick(w->keys, 50000, &w->random, 1000).key);
-    assert_null(keyring_pick(w->keys, 1, &w->random, 60000).key);
+    assert_null(keyring_pick(w->keys, 1, &w->random, 54000).key);
+}
+
+static void is_back_in_a_minute_after_more_than_a_minute_allows(void **state) {
+    static const uint64_t sizes[] = { 11, 5000000, UINT64_C(1) << 53, UINT64_MAX };
+    struct world *w = *state;
+    w->provider.n_keys = 1;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        uint64_t now_ms = 1000 + i * 1000000;
+        w->key[0].tpm = i ? 1 : 10;
+        begin(w);
+        assert_non_null(keyring_pick(w->keys, sizes[i], &w->random, now_ms).key);
+        assert_null(keyring_pick(w->keys, 1, &w->random, now_ms + 53000).key);
+        assert_non_null(keyring_pick(w->keys, 1, &w->random, now_ms + 54000).key);
+    }
 }
 
 static void remembers_a_key_over_reloads_and_by_provider(void **state) {
@@ -215,6 +229,7 @@ int main(void) {
         TEST(waits_as_long_as_it_may),
         TEST(counts_tokens_as_well),
         TEST(lets_what_is_larger_than_the_burst_go_alone),
+        TEST(is_back_in_a_minute_after_more_than_a_minute_allows),
         TEST(remembers_a_key_over_reloads_and_by_provider),
         TEST(is_exact_over_threads),
     };
