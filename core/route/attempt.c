@@ -51,6 +51,7 @@ struct attempt {
     size_t n_own_headers;
     const struct provider_key *key; /* NULL: it goes without */
     struct token_wait token;        /* for a service account's token */
+    struct span bearer;             /* that token, once it was sent; else SPAN_NONE */
     double headroom;
     int handle;      /* at the adapter; 0: it has nothing to do */
     bool translates; /* the answer goes through the adapter, too */
@@ -88,6 +89,11 @@ struct span attempt_dropped(const struct attempt *a) {
 
 static const struct provider *provider_of(const struct attempt *a) {
     return a->setup.step->target->provider;
+}
+
+/* What the provider knows of us and nobody else may. */
+static struct wire_secrets secrets_of(const struct attempt *a) {
+    return (struct wire_secrets){ provider_of(a), a->bearer };
 }
 
 /* --- its end -------------------------------------------------------------------------------- */
@@ -207,7 +213,7 @@ static void read_headers(struct attempt *a, const struct transfer_head *head, st
             *type = h.value;
         } else if (is_request_id(h.name)) {
             a->setup.record->upstream_id =
-                arena_copy(a->setup.arena, wire_mask_text(provider_of(a), &a->arena,
+                arena_copy(a->setup.arena, wire_mask_text(secrets_of(a), &a->arena,
                                                           span_sub(h.value, 0, UPSTREAM_ID_MAX)));
         } else if (span_eq(h.name, SPAN("x-amzn-errortype"))) {
             a->error_type = arena_copy(
@@ -222,7 +228,7 @@ static void read_headers(struct attempt *a, const struct transfer_head *head, st
             a->headers[a->n_headers++] =
                 (struct pair){ arena_copy(&a->arena, h.name),
                                arena_copy(&a->arena,
-                                          wire_mask_text(provider_of(a), &a->arena, h.value)) };
+                                          wire_mask_text(secrets_of(a), &a->arena, h.value)) };
         }
     }
 }
@@ -241,7 +247,7 @@ static void on_route(void *owner, struct buf *out) {
 }
 
 static void keep(struct attempt *a, struct pair keep) {
-    kept_put(a->tools->kept, a->setup.facts->key, keep.name, keep.value, clock_ms());
+    kept_put(a->tools->kept, a->setup.client_key, keep.name, keep.value, clock_ms());
 }
 
 static void on_keep(void *owner, struct pair kept) {
@@ -256,6 +262,7 @@ static void begin_stream(struct attempt *a) {
         .frames = a->frames,
         .client = a->setup.facts->dialect,
         .target = a->setup.step->target,
+        .bearer = a->bearer,
         .parser = a->tools->parser,
         .arena = &a->arena,
         .keep_usage = a->setup.keep_usage,
@@ -386,7 +393,7 @@ static void refused(struct attempt *a) {
     wire_read_error(a->tools->parser, buf_span(&a->answer), &a->arena, &error);
     if (!error.type.at)
         error.type = a->error_type;
-    wire_mask(p, &a->arena, &error);
+    wire_mask(secrets_of(a), &a->arena, &error);
     take_error(a, &error);
     fail(a, wire_classify(p->rules, p->n_rules, a->failure.status, &error), error.message);
 }
@@ -405,7 +412,7 @@ static void add_model(struct attempt *a, const struct wire_seen *seen) {
 /* An error inside an answer that claims success. */
 static void answered_error(struct attempt *a, struct wire_error error) {
     const struct provider *p = provider_of(a);
-    wire_mask(p, &a->arena, &error);
+    wire_mask(secrets_of(a), &a->arena, &error);
     take_error(a, &error);
     fail(a, wire_classify(p->rules, p->n_rules, 200, &error), error.message);
 }
@@ -634,10 +641,16 @@ static void send_up(struct attempt *a, struct span secret) {
         a->tools->arm(a->tools->owner, &a->first, first);
 }
 
+/* The same by a service account's token, which may be gone before the answer is there. */
+static void send_up_as(struct attempt *a, struct span token) {
+    a->bearer = arena_copy(&a->arena, token);
+    send_up(a, a->bearer);
+}
+
 static void on_token(void *owner, struct span token, struct span why) {
     struct attempt *a = owner;
     if (token.at)
-        send_up(a, token);
+        send_up_as(a, token);
     else
         fail(a, FAILURE_AUTH, arena_copy(&a->arena, why));
 }
@@ -650,8 +663,9 @@ static void on_paced(void *owner) {
         a->token.on_token = on_token;
         a->token.owner = a;
         secret = token_ask(a->tools->tokens, secret, clock_wall_ms() / 1000, &a->token);
-        if (!secret.at)
-            return;
+        if (secret.at)
+            send_up_as(a, secret);
+        return;
     }
     send_up(a, secret);
 }
@@ -677,7 +691,7 @@ static void set_out(struct attempt *a) {
 
 static struct span recall(void *owner, struct span call_id) {
     struct attempt *a = owner;
-    return kept_get(a->tools->kept, a->setup.facts->key, call_id, &a->arena, clock_ms());
+    return kept_get(a->tools->kept, a->setup.client_key, call_id, &a->arena, clock_ms());
 }
 
 /* Builds the upstream body by the adapter. Returns the path behind the base URL; SPAN_NONE with the

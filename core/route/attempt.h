@@ -49,6 +49,7 @@ struct attempt_setup {
     const struct step *step;
     const struct endpoint *endpoint;
     const struct facts *facts;
+    struct span client_key;       /* itself; SPAN_NONE where none are configured */
     const struct body *body;      /* the client's request */
     struct span query;            /* of the client's URL; the little of it that goes up */
     struct adapter *adapter;      /* used where dialects differ or the provider wants it */

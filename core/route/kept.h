@@ -1,7 +1,7 @@
 /* kept.h - what models want back next turn, for clients that have no place for it.
  *
  * Owns          texts by client key and tool call id, for a while and up to a size: signatures of
- *               thoughts, mostly.
+ *               thoughts, mostly. Of key and id it has a digest alone.
  * Fed by        request, when an answer calls tools.
  * Feeds         request, when the history of a later one holds that call.
  * Must not know what the texts say.
@@ -19,17 +19,19 @@
 
 struct kept;
 
-/* At most `max_bytes` of texts and ids, each for `ttl_ms`; the oldest go first. */
+/* At most `max_bytes` of texts, each for `ttl_ms`; the oldest go first. */
 struct kept *kept_new(size_t max_bytes, uint64_t ttl_ms);
 void kept_free(struct kept *k);
 
-/* Any thread. In place of an earlier one of that id; a text of more than a sixteenth of the whole
- * is not kept. */
-void kept_put(struct kept *k, unsigned key, struct span call_id, struct span text, uint64_t now_ms);
+/* Any thread. `key` is the client's key itself, empty where none are configured: a number would mean
+ * another key after a reload. In place of an earlier one of that id; a text of more than a sixteenth
+ * of the whole is not kept. */
+void kept_put(struct kept *k, struct span key, struct span call_id, struct span text,
+              uint64_t now_ms);
 
 /* Any thread. A copy in `arena`; SPAN_NONE when there is none for that key. It stays, because a
  * client may ask the same twice. */
-struct span kept_get(struct kept *k, unsigned key, struct span call_id, struct arena *arena,
+struct span kept_get(struct kept *k, struct span key, struct span call_id, struct arena *arena,
                      uint64_t now_ms);
 
 #endif

@@ -601,6 +601,8 @@ static bool try_step(struct request *r, const struct step *step, bool over_thres
         .step = step,
         .endpoint = r->endpoint,
         .facts = &r->facts,
+        .client_key =
+            r->facts.key ? r->epoch->snap->config.client_keys[r->facts.key - 1] : SPAN_NONE,
         .body = &r->body,
         .query = r->message->query,
         .adapter = r->epoch->adapter,

@@ -198,7 +198,7 @@ static bool closed(struct stream *s) {
 
 static bool failed(struct stream *s, struct wire_error error) {
     const struct provider *p = s->setup.target->provider;
-    wire_mask(p, s->setup.arena, &error);
+    wire_mask((struct wire_secrets){ p, s->setup.bearer }, s->setup.arena, &error);
     s->error = error;
     return broken(s, wire_classify(p->rules, p->n_rules, 200, &error), SPAN_NONE);
 }

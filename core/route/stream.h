@@ -35,6 +35,8 @@ struct stream_setup {
     bool frames;                 /* the bytes are Amazon's event frames: only with an adapter */
     enum dialect client;         /* what `out` is in */
     const struct target *target; /* who is asked */
+    struct span
+        bearer; /* a token it was asked with, to be taken out of its errors; may be SPAN_NONE */
     struct json_parser *parser;
     struct arena *arena; /* for texts */
     bool keep_usage;     /* the client wants the usage chunk */

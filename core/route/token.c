@@ -26,6 +26,8 @@ struct token {
     uint64_t until_s, again_s;
     struct transfer *transfer; /* the exchange; NULL: none is under way */
     struct arena arena;        /* of the exchange */
+    struct provider_key key;   /* the account, as long as the exchange lasts */
+    struct span assertion;     /* what it was asked with */
     struct buf answer;
     int status;
     bool unusable; /* the account is none: nothing was asked */
@@ -102,9 +104,15 @@ static void tell_all(struct token *k, struct span why) {
 
 /* --- the exchange --- */
 
+/* What the other side says may be what it was asked with. */
+static struct span masked(struct token *k, struct span text) {
+    const struct provider account = { .auth = AUTH_GOOGLE_JWT, .keys = &k->key, .n_keys = 1 };
+    return wire_mask_text((struct wire_secrets){ &account, k->assertion }, &k->arena, text);
+}
+
 static void failed(struct token *k, struct span why) {
     struct buf said = { 0 };
-    buf_printf(&said, "No token for the service account: %.*s", SPAN_ARGS(why));
+    buf_printf(&said, "No token for the service account: %.*s", SPAN_ARGS(masked(k, why)));
     log_warn("%.*s", (int)said.len, said.at);
     end_exchange(k);
     k->again_s = k->asked_s + AGAIN_S;
@@ -211,6 +219,8 @@ static void begin_exchange(struct token *k, struct span account, uint64_t now_s)
         url = assertion.at ? arena_copy(&k->arena, uri) : url;
     }
     k->unusable = !assertion.at;
+    k->key.secret = arena_copy(&k->arena, account);
+    k->assertion = assertion;
     struct span *headers = arena_new_array(&k->arena, struct span, 1);
     headers[0] = SPAN("content-type: application/x-www-form-urlencoded");
     struct transfer_message message = {

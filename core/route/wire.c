@@ -222,8 +222,9 @@ void wire_read_error(struct json_parser *p, struct span body, struct arena *aren
 /* --- secrets --- */
 
 enum {
-    SECRET_PART_MIN = 6,   /* bytes of a secret that already say too much */
-    HEADER_SECRET_MIN = 12 /* shorter values of headers are versions and names */
+    SECRET_PART_MIN = 6,    /* bytes of a secret that already say too much */
+    HEADER_SECRET_MIN = 12, /* shorter values of headers are versions and names */
+    KEY_LINE_MIN = 24       /* of base64 in a service account: its words are shorter */
 };
 
 /* How many bytes at the end of `text` begin the secret: where a message was cut, it may have been
@@ -254,12 +255,50 @@ static struct span mask_one(struct span text, struct span secret, struct arena *
     return kept;
 }
 
-struct span wire_mask_text(const struct provider *provider, struct arena *arena, struct span text) {
-    for (size_t i = 0; i < provider->n_keys && text.len; i++) {
-        struct span secret = provider->keys[i].secret;
-        if (secret.len)
-            text = mask_one(text, secret, arena);
+static bool is_base64(struct span s) {
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.at[i];
+        if (!(c >= '0' && c <= '9') && !(c >= 'A' && c <= 'Z') && !(c >= 'a' && c <= 'z') &&
+            !memchr("+/=", c, 3))
+            return false;
     }
+    return true;
+}
+
+/* The next line of the private key, or its id, in the JSON of a service account: what is long and
+ * base64 between its quotes and escapes. */
+static bool next_line(struct span *rest, struct span *line) {
+    while (rest->len) {
+        size_t n = 0;
+        while (n < rest->len && !memchr("\"\\ \n", rest->at[n], 4))
+            n++;
+        *line = span_sub(*rest, 0, n);
+        /* Behind a backslash stands what it escapes. */
+        *rest = span_sub(*rest, n + (n < rest->len && rest->at[n] == '\\' ? 2 : 1), rest->len);
+        if (line->len >= KEY_LINE_MIN && is_base64(*line))
+            return true;
+    }
+    return false;
+}
+
+/* A key, and where it has parts each of them: they are told apart on the way up. */
+static struct span mask_key(enum auth auth, struct span secret, struct span text,
+                            struct arena *arena) {
+    struct span rest = secret, part;
+    if (secret.len)
+        text = mask_one(text, secret, arena);
+    while (auth == AUTH_AWS_SIGV4 && span_split(&rest, ':', &part))
+        if (part.len >= SECRET_PART_MIN)
+            text = mask_one(text, part, arena);
+    while (auth == AUTH_GOOGLE_JWT && next_line(&rest, &part))
+        text = mask_one(text, part, arena);
+    return text;
+}
+
+struct span wire_mask_text(struct wire_secrets secrets, struct arena *arena, struct span text) {
+    const struct provider *provider = secrets.provider;
+    for (size_t i = 0; i < provider->n_keys && text.len; i++)
+        text = mask_key(provider->auth, provider->keys[i].secret, text, arena);
     /* A configured header may be where the key is. */
     for (size_t i = 0; i < provider->n_headers && text.len; i++) {
         struct span line = provider->headers[i];
@@ -267,13 +306,13 @@ struct span wire_mask_text(const struct provider *provider, struct arena *arena,
         if (value.len >= HEADER_SECRET_MIN)
             text = mask_one(text, value, arena);
     }
-    return text;
+    return secrets.more.len && text.len ? mask_one(text, secrets.more, arena) : text;
 }
 
-void wire_mask(const struct provider *provider, struct arena *arena, struct wire_error *error) {
-    error->message = wire_mask_text(provider, arena, error->message);
-    error->code = wire_mask_text(provider, arena, error->code);
-    error->type = wire_mask_text(provider, arena, error->type);
+void wire_mask(struct wire_secrets secrets, struct arena *arena, struct wire_error *error) {
+    error->message = wire_mask_text(secrets, arena, error->message);
+    error->code = wire_mask_text(secrets, arena, error->code);
+    error->type = wire_mask_text(secrets, arena, error->type);
 }
 
 /* --- classes --- */

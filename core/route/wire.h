@@ -103,12 +103,19 @@ void wire_read_error_value(struct json_value v, struct arena *arena, struct wire
 enum failure wire_classify(const struct failure_rule *rules, size_t n, int status,
                            const struct wire_error *error);
 
-/* Replaces each of a provider's own secrets in the error's texts by "***": what it says may reach
- * the client. */
-void wire_mask(const struct provider *provider, struct arena *arena, struct wire_error *error);
+/* What a provider was told and may say again in an error. */
+struct wire_secrets {
+    const struct provider *provider; /* its keys, and the headers it is configured with */
+    struct span more;                /* a token got for one of them; SPAN_NONE: none */
+};
+
+/* Replaces each secret in the error's texts by "***": what a provider says may reach the client. Of a
+ * key that has parts each part is one: Amazon's id, secret and session, the lines of a service
+ * account's private key. */
+void wire_mask(struct wire_secrets secrets, struct arena *arena, struct wire_error *error);
 
 /* The same for any other text of the provider's, a header's value for one. */
-struct span wire_mask_text(const struct provider *provider, struct arena *arena, struct span text);
+struct span wire_mask_text(struct wire_secrets secrets, struct arena *arena, struct span text);
 
 /* --- for the readers of dialects --- */
 

@@ -146,25 +146,51 @@ static void masks_our_own_keys(void **state) {
     struct wire_error e = {
         .message = SPAN("key sk-canary-0123456789 and other-key-abcdef, sk-canary-0123456789!")
     };
-    wire_mask(&p, &arena, &e);
+    wire_mask((struct wire_secrets){ &p, SPAN_NONE }, &arena, &e);
     assert_span(e.message, "key *** and ***, ***!");
     assert_span(e.code, NULL);
     e = (struct wire_error){ .message = SPAN("cut within sk-canary-01"),
                              .code = SPAN("other-key-abcdef") };
-    wire_mask(&p, &arena, &e);
+    wire_mask((struct wire_secrets){ &p, SPAN_NONE }, &arena, &e);
     assert_span(e.message, "cut within ***");
     assert_span(e.code, "***");
     e = (struct wire_error){ .message = SPAN("nothing to hide, not even sk-ca") };
-    wire_mask(&p, &arena, &e);
+    wire_mask((struct wire_secrets){ &p, SPAN_NONE }, &arena, &e);
     assert_span(e.message, "nothing to hide, not even sk-ca");
 }
 
 static void masks_what_configured_headers_say(void **state) {
     const struct span headers[] = { SPAN("api-key: canary-0123456789"), SPAN("version: 2023-06") };
     const struct provider p = { .headers = headers, .n_headers = 2 };
-    assert_span(wire_mask_text(&p, &arena, SPAN("canary-0123456789 is of 2023-06")),
+    assert_span(wire_mask_text((struct wire_secrets){ &p, SPAN_NONE }, &arena,
+                               SPAN("canary-0123456789 is of 2023-06")),
                 "*** is of 2023-06");
-    assert_span(wire_mask_text(&p, &arena, SPAN_NONE), NULL);
+    assert_span(wire_mask_text((struct wire_secrets){ &p, SPAN_NONE }, &arena, SPAN_NONE), NULL);
+}
+
+static void masks_each_part_of_a_key(void **state) {
+    const struct provider_key key = { .secret = SPAN("AKIDEXAMPLE:canary/secret+1:session==") };
+    const struct provider p = { .auth = AUTH_AWS_SIGV4, .keys = &key, .n_keys = 1 };
+    const struct wire_secrets secrets = { &p, SPAN_NONE };
+    assert_span(wire_mask_text(secrets, &arena,
+                               SPAN("Credential=AKIDEXAMPLE/2026, session== or canary/secret+1")),
+                "Credential=***/2026, *** or ***");
+    assert_span(wire_mask_text(secrets, &arena, SPAN("cut within canary/se")), "cut within ***");
+}
+
+static void masks_a_service_accounts_key_and_its_token(void **state) {
+    const struct provider_key key = {
+        .secret = SPAN("{\"type\":\"service_account\",\"private_key\":\"-----BEGIN PRIVATE "
+                       "KEY-----\\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASCnn\\nrC9QzzyTuFQ9ifmUx4BqaRk="
+                       "\\n-----END\",\"client_email\":\"me@project.example\"}")
+    };
+    const struct provider p = { .auth = AUTH_GOOGLE_JWT, .keys = &key, .n_keys = 1 };
+    const struct wire_secrets secrets = { &p, SPAN("ya29.canary") };
+    assert_span(wire_mask_text(secrets, &arena,
+                               SPAN("me@project.example: MIIEvQIBADANBgkqhkiG9w0BAQEFAASCnn, "
+                                    "rC9QzzyTuFQ9ifmUx4BqaRk= and ya29.canary")),
+                "me@project.example: ***, *** and ***");
+    assert_span(wire_mask_text(secrets, &arena, SPAN("service_account")), "service_account");
 }
 
 /* --- classes --- */
@@ -284,6 +310,8 @@ int main(void) {
         cmocka_unit_test(c10_what_was_read_is_cleaned_and_bounded),
         cmocka_unit_test(masks_our_own_keys),
         cmocka_unit_test(masks_what_configured_headers_say),
+        cmocka_unit_test(masks_each_part_of_a_key),
+        cmocka_unit_test(masks_a_service_accounts_key_and_its_token),
         cmocka_unit_test(classifies_by_status),
         cmocka_unit_test(classifies_by_the_first_rule_that_fits),
         cmocka_unit_test(reads_when_to_come_back),
