@@ -283,6 +283,27 @@ static void take_seen(lua_State *L, struct adapter *a, struct adapter_seen *seen
     take_keeps(L, &a->texts, seen);
 }
 
+/* Relay:flags() in lua/perilune/relay.lua. */
+enum {
+    FLAG_CONTENT = 1,
+    FLAG_FINISHED = 2,
+    FLAG_EXCUSED = 4,
+    FLAG_ENDED = 8,
+    FLAG_ERROR = 16,
+    FLAG_NEWS = 32 /* there is more to read */
+};
+
+/* What most events are, in one number: reading a dozen members would cost more than they say. */
+static bool take_flags(lua_State *L, struct adapter_seen *seen) {
+    int flags = (int)lua_tointeger(L, -1);
+    seen->content = flags & FLAG_CONTENT;
+    seen->finished = flags & FLAG_FINISHED;
+    seen->excused = flags & FLAG_EXCUSED;
+    seen->ended = flags & FLAG_ENDED;
+    seen->error = flags & FLAG_ERROR;
+    return flags & FLAG_NEWS;
+}
+
 /* stack: out or nil, seen or why */
 static enum vm_result take_answer(lua_State *L, struct call *c) {
     if (!lua_istable(L, -1))
@@ -298,8 +319,12 @@ static enum vm_result run_feed(lua_State *L, void *arg) {
     lua_pushinteger(L, c->handle);
     luaspan_push(L, c->event);
     luaspan_push(L, c->data);
-    lua_call(L, 3, 2);
-    return take_answer(L, c);
+    lua_call(L, 3, 3); /* stack: out or nil, seen or why, flags */
+    bool news = !lua_isnumber(L, -1) || take_flags(L, c->seen);
+    if (!news)
+        buf_add(c->out, luaspan_at(L, -3));
+    lua_settop(L, -2);
+    return news ? take_answer(L, c) : VM_OK;
 }
 
 static enum vm_result run_finish(lua_State *L, void *arg) {
@@ -329,9 +354,17 @@ static const struct adapter_seen nothing_seen = {
 
 /* The readers in Lua do not look at encodings. */
 static bool is_utf8(struct span s) {
-    for (size_t n; s.len; s = span_sub(s, n, s.len))
+    for (size_t n; s.len; s = span_sub(s, n, s.len)) {
+        uint64_t eight;
+        if (s.len >= sizeof eight) {
+            memcpy(&eight, s.at, sizeof eight);
+            n = sizeof eight;
+            if (!(eight & UINT64_C(0x8080808080808080)))
+                continue; /* plain ASCII, as most */
+        }
         if (!(n = utf8_length(s)))
             return false;
+    }
     return true;
 }
 

@@ -24,6 +24,8 @@ local MAX_INDEX = 1000 -- of a choice; no service gives so many
 ---@field keeps? { [1]: string, [2]: string }[] call ids, and what the model wants back with them
 
 ---@class perilune.Relay : perilune.Sink
+---@field seen perilune.RelaySeen
+---@field news boolean more of it than the five words has changed since flags() was asked
 local Relay = {}
 Relay.__index = Relay
 
@@ -70,6 +72,7 @@ function M.new(writer, context, options)
     out = {},
     n_out = 0,
     begun = false,
+    news = false,
     seen = { content = false, finished = false, excused = false, ended = false, error = false },
   }, Relay)
 end
@@ -95,6 +98,17 @@ function Relay:take()
   end
   self.n_out = 0
   return bytes
+end
+
+--- What was seen in one number, for the core: one for content, finished, excused, ended, error by their bits from the lowest, and 32 when
+--- there is more to read in `seen` than was there at the last time.
+---@return integer
+function Relay:flags()
+  local seen = self.seen
+  local news = self.news
+  self.news = false
+  return (seen.content and 1 or 0) + (seen.finished and 2 or 0) + (seen.excused and 4 or 0) + (seen.ended and 8 or 0)
+    + (seen.error and 16 or 0) + (news and 32 or 0)
 end
 
 local function is_index(n)
@@ -127,15 +141,21 @@ local function start(self)
   })
 end
 
+local HEAD = { "id", "model", "created", "service_tier", "fingerprint" }
+
 function Relay:begin(info)
   local known = self.info
-  for _, key in ipairs { "id", "model", "created", "service_tier", "fingerprint" } do
+  for i = 1, #HEAD do
+    local key = HEAD[i]
     local value = info[key]
     if known[key] == nil and value ~= nil and value ~= "" then
       known[key] = value
     end
   end
-  self.seen.model = known.model
+  if known.model ~= self.seen.model then
+    self.seen.model = known.model
+    self.news = true
+  end
 end
 
 ----------------------------------------------------------------------------------------------------------------------------
@@ -400,8 +420,11 @@ end
 function Relay:usage(usage)
   local counts = self.counts
   for name, n in pairs(usage) do
-    counts[name] = n
-    self.seen[name] = n
+    if counts[name] ~= n then
+      counts[name] = n
+      self.seen[name] = n
+      self.news = true
+    end
   end
 end
 
@@ -425,6 +448,7 @@ end
 function Relay:fail(failure)
   local seen = self.seen
   seen.error = true
+  self.news = true
   seen.message, seen.code, seen.type = failure.message, failure.code, failure.type
 end
 
@@ -451,6 +475,7 @@ local function keep_thoughts(self, c)
     if call.n and (thoughts or call.signature) then
       local keeps = self.seen.keeps or {}
       self.seen.keeps = keeps
+      self.news = true
       keeps[#keeps + 1] = { call.id, json.encode { parts = thoughts, signature = call.signature } }
       thoughts = nil -- with the first call alone
     end

@@ -95,6 +95,26 @@ describe("the relay", function()
     assert.equal("begin m", play({ { "text", 0, "Hi" }, STOP })[1])
   end)
 
+  it("tells in one number what was seen, and whether there is more to read", function()
+    local r = relay.new(scribe(), context())
+    assert.equal(0, r:flags())
+    r:begin { model = "vm" }
+    assert.equal(32, r:flags())
+    assert.equal(0, r:flags())
+    r:text(0, "a")
+    r:begin { model = "vm" }
+    assert.equal(1, r:flags())
+    r:usage { output_tokens = 1 }
+    assert.equal(33, r:flags())
+    r:usage { output_tokens = 1 }
+    r:finish(0, "length")
+    assert.equal(7, r:flags())
+    r:stop()
+    assert.equal(15, r:flags())
+    r:fail { message = "no" }
+    assert.equal(63, r:flags())
+  end)
+
   it("takes what numbers no choice for the first", function()
     local lines = play {
       { "text", 1 / 0, "a" }, { "text", -1, "b" }, { "text", 0.5, "c" }, { "text", 1e9, "d" }, { "text", nil, "e" },
