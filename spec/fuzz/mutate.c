@@ -71,7 +71,8 @@ static void replace(struct buf *input, size_t from, size_t to, struct span with)
     struct buf changed = { 0 };
     buf_append(&changed, input->at, from);
     buf_add(&changed, with);
-    buf_append(&changed, input->at + to, input->len - to);
+    if (to < input->len)
+        buf_append(&changed, input->at + to, input->len - to);
     buf_deinit(input);
     *input = changed;
 }

@@ -66,6 +66,8 @@ void played_run(struct played *p, const struct stream_setup *setup, struct span 
     buf_add(&p->out, buf_span(&playing.stream.out));
     tell(p, &playing.stream);
     p->state = playing.stream.state;
+    if (playing.stream.error.message.len)
+        buf_printf(&p->message, "%.*s%c", SPAN_ARGS(playing.stream.error.message), 0);
     p->flowed = p->state == STREAM_ENDED || playing.stream.content;
     stream_deinit(&playing.stream);
     arena_deinit(&arena);
@@ -74,6 +76,7 @@ void played_run(struct played *p, const struct stream_setup *setup, struct span 
 void played_deinit(struct played *p) {
     buf_deinit(&p->out);
     buf_deinit(&p->told);
+    buf_deinit(&p->message);
 }
 
 void played_same(const struct played *a, const struct played *b) {

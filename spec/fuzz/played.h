@@ -16,7 +16,8 @@ struct played {
     struct buf
         out; /* what was for the client, if it flowed: what is held goes nowhere on failure */
     bool flowed;
-    struct buf told; /* all else, in words: how it ended, usage, the error */
+    struct buf told;    /* all else, in words: how it ended, usage, the error */
+    struct buf message; /* why it failed, with a NUL; empty when it did not */
     enum stream_state state;
     struct span route; /* what the last chunk carries; SPAN_NONE: nothing */
 };
