@@ -30,6 +30,12 @@ static void write_abilities(const char *name, uint32_t abilities, struct buf *ou
     buf_add_char(out, ']');
 }
 
+/* A model nobody said anything of is taken to be able to do all; its provider is not. */
+static uint32_t abilities_of(const struct target *t) {
+    bool embeds = t->speaks & DIALECT_BIT(DIALECT_OPENAI_EMBEDDINGS);
+    return t->abilities & ~(embeds ? 0 : (uint32_t)ABILITY_EMBEDDINGS);
+}
+
 /* What is written for whom, under which names. Anthropic's `capabilities` are an object of its own
  * making, so that ours have another name there. */
 struct form {
@@ -43,7 +49,7 @@ static void write_figures(const struct form *form, const struct target *t, struc
         buf_printf(out, ",\"%s\":%u", form->context, t->context);
     if (t->max_output)
         buf_printf(out, ",\"%s\":%u", form->max_output, t->max_output);
-    write_abilities(form->abilities, t->abilities, out);
+    write_abilities(form->abilities, abilities_of(t), out);
     buf_add(out, SPAN(",\"pricing\":{"));
     write_price("prompt", t->price.input, out);
     write_price("completion", t->price.output, out);
