@@ -375,27 +375,32 @@ end
 local Drops = {}
 Drops.__index = Drops
 
+-- A long history has a thousand pictures, and a tool's type is any text of the client's: more names, or longer ones, nobody reads.
+local DROPS, DROP_BYTES = 64, 80
+
 --- What had to be left out, of one build.
 ---@param refuse? boolean
 ---@return perilune.Drops
 function M.drops(refuse)
-  return setmetatable({ refuse = refuse or false, names = {} }, Drops)
+  return setmetatable({ refuse = refuse or false, names = {}, known = {}, more = false }, Drops)
 end
 
 --- Notes one; the same name once.
 function Drops:add(name)
-  for _, known in ipairs(self.names) do
-    if known == name then
-      return
-    end
+  if self.known[name] then
+    return
+  elseif #self.names == DROPS then
+    self.more = true
+    return
   end
-  self.names[#self.names + 1] = name
+  self.known[name] = true
+  self.names[#self.names + 1] = #name > DROP_BYTES and name:sub(1, DROP_BYTES) .. "..." or name
 end
 
 --- As x-route-dropped has them: "logprobs, seed"; nil for none.
 ---@return string|nil
 function Drops:list()
-  return self.names[1] and table.concat(self.names, ", ")
+  return self.names[1] and table.concat(self.names, ", ") .. (self.more and ", ..." or "")
 end
 
 return M

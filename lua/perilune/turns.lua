@@ -48,14 +48,29 @@ local function calls_of(turn)
   return calls
 end
 
--- The first result in the list that answers a call, taken out of it.
-local function take(results, id)
-  for i, item in ipairs(results) do
-    if item.part.id == id then
-      return table.remove(results, i)
+-- Results by the id they answer, in their order: of each list those before `next` are taken.
+local function by_id(results)
+  local found = {}
+  for _, item in ipairs(results) do
+    local list = found[item.part.id]
+    if not list then
+      list = { next = 1 }
+      found[item.part.id] = list
     end
+    list[#list + 1] = item
   end
-  return nil
+  return found
+end
+
+-- The first result that answers a call, and that none has taken.
+local function take(found, id)
+  local list = found[id]
+  local item = list and list[list.next]
+  if item then
+    list.next = list.next + 1
+    item.taken = true
+  end
+  return item
 end
 
 local function missing(call)
@@ -64,18 +79,23 @@ end
 
 -- Gives each call its result. What answers no call is said as text, before the rest.
 local function pair(turn, calls)
-  local left, answers = turn.results, {}
+  local results, found, answers = turn.results, by_id(turn.results), {}
   for i, call in ipairs(calls) do
-    local item = take(left, call.id)
+    local item = take(found, call.id)
     answers[i] = { part = item and item.part or missing(call), at = item and item.at or 0, call = call }
   end
   turn.results = answers
-  local n = 0
-  for _, item in ipairs(left) do
-    for _, part in ipairs(item.part.parts) do
-      n = n + 1
-      table.insert(turn.items, n, { part = part, at = item.at })
+  local items = {}
+  for _, item in ipairs(results) do
+    for _, part in ipairs(item.taken and {} or item.part.parts) do
+      items[#items + 1] = { part = part, at = item.at }
     end
+  end
+  if items[1] then
+    for _, item in ipairs(turn.items) do
+      items[#items + 1] = item
+    end
+    turn.items = items
   end
 end
 

@@ -70,4 +70,17 @@ describe("shape", function()
     assert.is_false(drops.refuse)
     assert.is_true(shape.drops(true).refuse)
   end)
+
+  it("stays short, and quick, whatever a client sends", function()
+    local drops = shape.drops()
+    drops:add("tools." .. ("x"):rep(100000))
+    for i = 1, 100000 do
+      drops:add(("messages[%d].image_url"):format(i))
+      drops:add(("messages[%d].image_url"):format(i))
+    end
+    local list = drops:list()
+    assert.truthy(list:find "^tools%.x+%.%.%., messages%[1%]%.image_url, ")
+    assert.truthy(list:find ", %.%.%.$")
+    assert.is_true(#list < 4096)
+  end)
 end)

@@ -81,4 +81,26 @@ describe("turns", function()
     assert.equal(1, turns.current(list))
     assert.equal(0, turns.current((turns.of { message("assistant", text "x") })))
   end)
+
+  it("pairs each call of one id with a result of its own, in their order", function()
+    assert.same({ "user: go", "model: call:a call:a", "user: result:a=1 result:a=2 3" },
+      told(message("user", text "go"), message("assistant", call "a", call "a"),
+        message("tool", result("a", "1"), result("a", "2"), result("a", "3"))))
+  end)
+
+  it("takes time by the number of calls, not by its square", function()
+    local calls, results = {}, {}
+    for i = 1, 20000 do
+      calls[i], results[20001 - i] = call("c" .. i), result("c" .. i, "r" .. i)
+    end
+    for i = 1, 20000 do
+      results[20000 + i] = result("unasked" .. i, "u")
+    end
+    local before = os.clock()
+    local list = turns.of { message("user", text "go"), { role = "assistant", parts = calls }, { role = "tool", parts = results } }
+    assert.is_true(os.clock() - before < 2)
+    assert.equal(20000, #list[3].results)
+    assert.equal("r20000", list[3].results[20000].part.parts[1].text)
+    assert.equal(20000, #list[3].items)
+  end)
 end)
