@@ -42,7 +42,7 @@ local function tell_finish(sink, reason, more)
 end
 
 local function count(n)
-  return type(n) == "number" and n >= 0 and n or nil
+  return type(n) == "number" and n >= 0 and n < 2 ^ 53 and n - n % 1 or nil
 end
 
 -- inputTokens leaves out what was read from a cache and what was written to one.

@@ -90,7 +90,8 @@ local function logprobs_of(result)
   end
   local out = {}
   local function entry(c, others)
-    local known = type(c) == "table" and type(c.token) == "string" and type(c.logProbability) == "number"
+    local p = type(c) == "table" and c.logProbability
+    local known = type(p) == "number" and p - p == 0 and type(c.token) == "string" -- JSON has numbers that no double holds
     return known and ('{"token":%s,"logprob":%.17g,"bytes":null%s}'):format(quote(c.token), c.logProbability, others)
   end
   for i, chosen in ipairs(result.chosenCandidates) do
@@ -170,7 +171,7 @@ local function tell_candidate(self, sink, candidate, data, i)
 end
 
 local function latest(n, known)
-  return type(n) == "number" and n >= 0 and n or known
+  return type(n) == "number" and n >= 0 and n < 2 ^ 53 and n - n % 1 or known
 end
 
 -- Each event tells more, and some only a part: of each count the last one holds. Thoughts are not among the candidates' tokens.

@@ -143,6 +143,13 @@ describe("bedrock_converse, a stream read", function()
     end
   end)
 
+  it("takes no count that is none", function()
+    for _, n in ipairs { "-1", "1e999", "9e99", '"5"', "{}" } do
+      local sink = told { { "metadata", ('{"usage":{"inputTokens":%s,"outputTokens":2.5,"cacheReadInputTokens":%s}}'):format(n, n) } }
+      assert.same({ "usage", { output_tokens = 2 } }, sink.calls[1])
+    end
+  end)
+
   it("stands every odd shape", function()
     for _, event in ipairs { "messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata" } do
       for _, data in ipairs {

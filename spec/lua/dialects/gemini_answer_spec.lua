@@ -162,6 +162,17 @@ describe("gemini, a stream read", function()
       .. '{"token":"Ho","logprob":-1,"bytes":null}]}],"refusal":null}', told({ data }):only("text")[1][4].logprobs)
   end)
 
+  it("takes no number that JSON can not say again", function()
+    local data = part_event('{"text":"Hi"}', ',"logprobsResult":{"chosenCandidates":[{"token":"Hi","logProbability":1e999},' ..
+      '{"token":"!","logProbability":-2}]}')
+    assert.equal('{"content":[{"token":"!","logprob":-2,"bytes":null,"top_logprobs":[]}],"refusal":null}',
+      told({ data }):only("text")[1][4].logprobs)
+    for _, n in ipairs { "-1", "1e999", "9e99", '"5"' } do
+      local sink = told { ('{"usageMetadata":{"promptTokenCount":%s,"candidatesTokenCount":2.5}}'):format(n) }
+      assert.same({ "usage", { output_tokens = 2 } }, sink.calls[#sink.calls])
+    end
+  end)
+
   it("takes nothing that is not Gemini's", function()
     for _, data in ipairs { "nonsense", "12", '{"choices":[]}', '[{"choices":[]}]', "" } do
       local ok, why = gemini.reader():feed(recorder.new(), nil, data)
