@@ -276,14 +276,14 @@ static struct span lower(struct span s, char out[NAME_MAX_LEN]) {
     return (struct span){ out, s.len };
 }
 
-/* A third of the name may be wrong. A name that is only unfinished is as good as two typing errors.
- */
+/* A third of the name may be wrong. A name that is only unfinished is as good as two typing errors
+ * at most. */
 static unsigned distance_to(const struct near *near, struct span name) {
     char text[NAME_MAX_LEN];
     unsigned allowed = (unsigned)near->wanted.len / 3 > 2 ? (unsigned)near->wanted.len / 3 : 2;
     struct span candidate = lower(name, text);
     if (near->wanted.len >= 3 && span_starts(candidate, near->wanted))
-        return 2;
+        return name.len - near->wanted.len < 2 ? 1 : 2;
     size_t apart =
         name.len > near->wanted.len ? name.len - near->wanted.len : near->wanted.len - name.len;
     if (apart > allowed)
@@ -324,11 +324,22 @@ size_t snapshot_near(const struct snapshot *snap, struct span name, struct span 
     near.max = max < NEAR_MAX ? max : NEAR_MAX;
     for (size_t i = 0; i < snap->n_chains; i++)
         consider(&near, snap->chains[i].name);
+    for (size_t i = 0; i < snap->n_targets; i++)
+        consider(&near, snap->targets[i].model);
     for (size_t i = 0; i < snap->n_aliases; i++)
         consider(&near, snap->aliases[i].name);
     for (size_t i = 0; i < snap->n_targets; i++)
-        consider(&near, snap->targets[i].model);
-    for (size_t i = 0; i < snap->n_targets; i++)
         consider(&near, snap->targets[i].id);
     return near.n;
+}
+
+struct span snapshot_near_policy(const struct snapshot *snap, struct span name) {
+    char text[NAME_MAX_LEN];
+    struct span found = SPAN_NONE;
+    if (name.len == 0 || name.len > NAME_MAX_LEN)
+        return found;
+    struct near near = { .wanted = lower(name, text), .out = &found, .max = 1 };
+    for (size_t i = 0; i < snap->n_policies; i++)
+        consider(&near, snap->policies[i].name);
+    return found;
 }

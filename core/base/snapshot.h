@@ -243,4 +243,7 @@ size_t snapshot_resolve(const struct snapshot *snap, struct span name, struct ar
  * off. */
 size_t snapshot_near(const struct snapshot *snap, struct span name, struct span *out, size_t max);
 
+/* The same of the policies: the nearest, or SPAN_NONE. */
+struct span snapshot_near_policy(const struct snapshot *snap, struct span name);
+
 #endif

@@ -99,7 +99,7 @@ static bool check_page(const struct config *config, const struct http_message *m
     if (!host_is_here(http_header(m, SPAN("host")))) {
         *error = api_error(ERROR_PERMISSION_DENIED,
                            SPAN("Without client keys only this machine may ask, by a loopback "
-                                "name: set keys in perilune.lua to open it further."));
+                                "name: set client_keys in perilune.lua to open it further."));
         return false;
     }
     struct span origin = http_header(m, SPAN("origin"));

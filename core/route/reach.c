@@ -39,15 +39,7 @@ static struct span policy_in_model(struct span model) {
 
 static bool no_policy(const struct snapshot *snap, struct span name, bool by_header,
                       struct arena *arena, struct api_error *error) {
-    struct span near = SPAN_NONE;
-    unsigned best = 4; /* three typing errors, and never a name that has nothing of the other */
-    if (best > name.len)
-        best = (unsigned)name.len;
-    for (size_t i = 0; i < snap->n_policies; i++) {
-        unsigned distance = span_distance(name, snap->policies[i].name);
-        if (distance < best)
-            near = snap->policies[i].name, best = distance;
-    }
+    struct span near = snapshot_near_policy(snap, name);
     struct span hint =
         near.at ? arena_printf(arena, " Did you mean %.*s?", SPAN_ARGS(near)) : SPAN("");
     *error = api_error(by_header ? ERROR_INVALID_REQUEST : ERROR_MODEL_NOT_FOUND,
@@ -150,6 +142,8 @@ bool reach_name(const struct snapshot *snap, struct span name, struct span param
     struct buf list = { 0 };
     for (size_t i = 0; i < n; i++)
         buf_printf(&list, "%s%.*s", i ? ", " : " Near names: ", SPAN_ARGS(near[i]));
+    if (n == 0)
+        buf_add(&list, SPAN(" GET /v1/models lists those that do."));
     *error = api_error(ERROR_MODEL_NOT_FOUND,
                        arena_printf(arena, "The model '%.*s' does not exist here.%.*s",
                                     SPAN_ARGS(utf8_cut(name, SHOWN_MAX)), (int)list.len,

@@ -135,6 +135,9 @@ static void suggests(void **state) {
     assert_span(near[0], "openai/gpt-4o");
     assert_int_equal(snapshot_near(snap, SPAN("safe"), near, 4), 1); /* unfinished */
     assert_span(near[0], "safe-chain");
+    assert_true(snapshot_near(snap, SPAN("gpt-4"), near, 4) >= 2); /* the shorter addition first */
+    assert_span(near[0], "gpt-4o");
+    assert_span(near[1], "gpt-4o-mini");
     assert_int_equal(snapshot_near(snap, SPAN("zebra"), near, 4), 0);
     assert_int_equal(snapshot_near(snap, SPAN("x"), near, 4), 0);
     assert_int_equal(snapshot_near(snap, SPAN(""), near, 4), 0);

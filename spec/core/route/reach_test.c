@@ -189,6 +189,9 @@ static void one_that_was_asked_for_must_exist(void **state) {
     assert_int_equal(error.code, ERROR_MODEL_NOT_FOUND);
     assert_span(error.param, "model");
     assert_span(error.message, "There is no policy named 'qualty'. Did you mean quality?");
+    facts.model = SPAN("auto:qual"); /* unfinished */
+    assert_false(chooses(NULL));
+    assert_span(error.message, "There is no policy named 'qual'. Did you mean quality?");
     static const char *const far[] = { "", "x", "oo", "entirely-else", "../../etc/passwd" };
     for (size_t i = 0; i < sizeof far / sizeof *far; i++) {
         char wanted[128];
@@ -242,7 +245,8 @@ static void others_are_not_and_the_nearest_are_named(void **state) {
     assert_false(known("gpt4o"));
     assert_span(error.message, "The model 'gpt4o' does not exist here. Near names: gpt-4o");
     assert_false(known("zzzzzzzz"));
-    assert_span(error.message, "The model 'zzzzzzzz' does not exist here.");
+    assert_span(error.message,
+                "The model 'zzzzzzzz' does not exist here. GET /v1/models lists those that do.");
 }
 
 static void every_one_of_a_list_must_be_known(void **state) {
@@ -253,7 +257,8 @@ static void every_one_of_a_list_must_be_known(void **state) {
     facts.models = bad, facts.n_models = 2;
     assert_false(known("auto"));
     assert_span(error.param, "models");
-    assert_span(error.message, "The model 'gone' does not exist here.");
+    assert_span(error.message,
+                "The model 'gone' does not exist here. GET /v1/models lists those that do.");
     facts.models = good, facts.n_models = 1;
     assert_false(known("gone"));
     assert_span(error.param, "model");
