@@ -1,10 +1,12 @@
-/* events.c - what one text event costs on its way from a provider's dialect to a client's, and one request.
+/* events.c - what one text event costs on its way from a provider's dialect to a client's, and one
+ * request and answer.
  *
  *   bench_events [--json]
  *
- * For each client and each dialect spoken: microseconds an event in the adapter (the crossing into Lua included), an event in
- * the whole stream (bytes in, bytes out), and a small request built. Passed through, the first is none. The quickest of many
- * rounds, so that a neighbour's noise is left out.
+ * For each client and each dialect spoken: microseconds an event in the adapter (the crossing into
+ * Lua included), an event in the whole stream (bytes in, bytes out), a small request built, a small
+ * answer translated. What passes through has the second alone. The quickest of many rounds, so that
+ * a neighbour's noise is left out.
  */
 #include "base/clock.h"
 #include "route/stream.h"
@@ -16,9 +18,15 @@ enum { EVENTS = 2000, ROUNDS = 15, OPENS = 200 };
 
 struct spoken {
     enum dialect dialect;
-    /* Events as SSE; of Bedrock "type payload" in frames. What comes before the text, one piece of it. */
+    /* Events as SSE; of Bedrock "type payload", in frames: what comes before the text, a piece. */
     const char *before, *piece;
+    const char *answer; /* a whole one */
 };
+
+#define TEXT                                                                                       \
+    "\"A router sends each request to the model that suits it, and to another one when that "      \
+    "fails."                                                                                       \
+    "\\nOne wants it for price, for speed and for peace of mind.\""
 
 #define CHUNK(delta)                                                                               \
     "data: {\"id\":\"chatcmpl-9x\",\"object\":\"chat.completion.chunk\",\"created\":1790000000,"   \
@@ -31,7 +39,12 @@ struct spoken {
 
 static const struct spoken all_spoken[] = {
     { DIALECT_OPENAI_CHAT, CHUNK("\"role\":\"assistant\",\"content\":\"\""),
-      CHUNK("\"content\":\" word\"") },
+      CHUNK("\"content\":\" word\""),
+      "{\"id\":\"chatcmpl-9x\",\"object\":\"chat.completion\",\"created\":1790000000,\"model\":"
+      "\"vendor-m\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":" TEXT
+      ",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_"
+      "tokens\":"
+      "10,\"completion_tokens\":30,\"total_tokens\":40}}" },
     { DIALECT_OPENAI_RESPONSES,
       NAMED("response.created", "\"sequence_number\":0," RESPONSE)
           NAMED("response.output_item.added",
@@ -43,7 +56,14 @@ static const struct spoken all_spoken[] = {
                     "\"annotations\":[],\"logprobs\":[]}"),
       NAMED("response.output_text.delta",
             "\"sequence_number\":3,\"item_id\":\"msg_1\",\"output_index\":0,\"content_index\":0,"
-            "\"delta\":\" word\",\"logprobs\":[],\"obfuscation\":\"7Yx1mD9s\"") },
+            "\"delta\":\" word\",\"logprobs\":[],\"obfuscation\":\"7Yx1mD9s\""),
+      "{\"id\":\"resp_1\",\"object\":\"response\",\"created_at\":1790000000,\"status\":"
+      "\"completed\","
+      "\"model\":\"vendor-m\",\"output\":[{\"type\":\"message\",\"id\":\"msg_1\",\"status\":"
+      "\"completed\","
+      "\"role\":\"assistant\",\"content\":[{\"type\":\"output_text\",\"text\":" TEXT
+      ",\"annotations\":[],\"logprobs\":[]}]}],\"usage\":{\"input_tokens\":10,\"output_tokens\":30,"
+      "\"total_tokens\":40}}" },
     { DIALECT_ANTHROPIC_MESSAGES,
       NAMED("message_start",
             "\"message\":{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":"
@@ -52,14 +72,25 @@ static const struct spoken all_spoken[] = {
           NAMED("content_block_start",
                 "\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}"),
       NAMED("content_block_delta",
-            "\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\" word\"}") },
+            "\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\" word\"}"),
+      "{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"vendor-m\","
+      "\"content\":"
+      "[{\"type\":\"text\",\"text\":" TEXT "}],\"stop_reason\":\"end_turn\",\"stop_sequence\":null,"
+      "\"usage\":{\"input_tokens\":10,\"output_tokens\":30}}" },
     { DIALECT_GEMINI, "",
       "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\" word\"}],\"role\":\"model\"},"
       "\"index\":0}],\"usageMetadata\":{\"promptTokenCount\":10,\"candidatesTokenCount\":5,"
-      "\"totalTokenCount\":15},\"modelVersion\":\"vendor-m\",\"responseId\":\"r1\"}\n\n" },
+      "\"totalTokenCount\":15},\"modelVersion\":\"vendor-m\",\"responseId\":\"r1\"}\n\n",
+      "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":" TEXT
+      "}],\"role\":\"model\"},\"finishReason\":\"STOP\",\"index\":0}],\"usageMetadata\":"
+      "{\"promptTokenCount\":10,\"candidatesTokenCount\":30,\"totalTokenCount\":40},"
+      "\"modelVersion\":\"vendor-m\",\"responseId\":\"r1\"}" },
     { DIALECT_BEDROCK_CONVERSE, "messageStart {\"role\":\"assistant\",\"p\":\"abc\"}",
       "contentBlockDelta {\"contentBlockIndex\":0,\"delta\":{\"text\":\" "
-      "word\"},\"p\":\"abcdefgh\"}" },
+      "word\"},\"p\":\"abcdefgh\"}",
+      "{\"output\":{\"message\":{\"role\":\"assistant\",\"content\":[{\"text\":" TEXT
+      "}]}},\"stopReason\":\"end_turn\",\"usage\":{\"inputTokens\":10,\"outputTokens\":30,"
+      "\"totalTokens\":40},\"metrics\":{\"latencyMs\":300}}" },
 };
 enum { SPOKEN = sizeof all_spoken / sizeof *all_spoken };
 
@@ -237,17 +268,39 @@ static double open_us(const struct client *c, const struct spoken *s) {
     return best;
 }
 
+static double answer_us(const struct client *c, const struct spoken *s) {
+    double best = 1e9;
+    int handle = open_one(c, s);
+    for (int round = 0; round < ROUNDS; round++) {
+        uint64_t from = clock_us();
+        for (int i = 0; i < OPENS; i++) {
+            struct adapter_seen seen;
+            struct buf out = { 0 };
+            const char *why;
+            if (adapter_answer(adapter, handle, span_of(s->answer), &out, &seen, &why) < 0) {
+                fprintf(stderr, "bench_events: %s\n", why);
+                exit(1);
+            }
+            buf_deinit(&out);
+        }
+        double us = (double)(clock_us() - from) / OPENS;
+        best = us < best ? us : best;
+    }
+    adapter_close(adapter, handle);
+    return best;
+}
+
 static void line(const struct client *c, const struct spoken *s, bool passes, bool json) {
     double feed = passes ? 0 : adapter_us(c, s), stream = stream_us(c, s, passes),
-           build = passes ? 0 : open_us(c, s);
+           build = passes ? 0 : open_us(c, s), answer = passes ? 0 : answer_us(c, s);
     printf(json ? "{\"client\":\"%s\",\"spoken\":\"%s\",\"passes\":%s,\"event_us\":%.2f,"
-                  "\"stream_us\":%.2f,\"open_us\":%.1f}\n"
-                : "%-20s %-20s %-6s %8.2f %8.2f %8.1f\n",
+                  "\"stream_us\":%.2f,\"open_us\":%.1f,\"answer_us\":%.1f}\n"
+                : "%-20s %-20s %-6s %8.2f %8.2f %8.1f %8.1f\n",
            dialect_name(c->dialect), dialect_name(s->dialect),
            json     ? passes ? "true" : "false"
            : passes ? "passes"
                     : "",
-           feed, stream, build);
+           feed, stream, build, answer);
 }
 
 int main(int argc, char **argv) {
@@ -260,8 +313,8 @@ int main(int argc, char **argv) {
     if (!adapter)
         return 1;
     if (!json)
-        printf("%-20s %-27s %8s %8s %8s   microseconds\n", "client", "spoken", "event", "stream",
-               "open");
+        printf("%-20s %-27s %8s %8s %8s %8s   microseconds\n", "client", "spoken", "event",
+               "stream", "open", "answer");
     for (size_t c = 0; c < CLIENTS; c++) {
         for (size_t s = 0; s < SPOKEN; s++) {
             if (clients[c].dialect == all_spoken[s].dialect)

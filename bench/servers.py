@@ -14,6 +14,21 @@ BODY = json.dumps({"model": "bench/mock-small", "messages": [
 POLICY = 'return function(req, fleet)\n  return fleet:able():cheapest():take(2)\nend\n'
 
 
+ASKED = "What does a router for language models do, and why would one want it?"
+# Clients by their dialect: the path, and the members of a small request.
+CLIENTS = {
+    "openai_chat": ("/v1/chat/completions", {"messages": [{"role": "user", "content": ASKED}]}),
+    "openai_responses": ("/v1/responses", {"input": ASKED}),
+    "anthropic_messages": ("/v1/messages", {"max_tokens": 500, "messages": [{"role": "user", "content": ASKED}]}),
+}
+# Providers by the dialect they are spoken to in: whom they are like, and the path of their base URL.
+SPOKEN = {
+    "openai_chat": ("openai_compatible", "/v1"), "openai_responses": ("openai_compatible", "/v1"),
+    "anthropic_messages": ("anthropic", "/v1"), "gemini": ("google", "/v1beta"), "bedrock_converse": ("bedrock", ""),
+}
+EVENTS = 64  # of content, in each streamed answer of theirs
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -105,3 +120,21 @@ return {{
   providers = {{ bench = {{ like = "mock", base_url = "http://127.0.0.1:{mock.port}/v1" }} }},
 }}""")
     return Server("perilune", [*before, binary, "run", "-c", config, "--log", "warn"], port, 0, cwd=folder)
+
+
+def start_translating(binary, mock, folder):
+    """The gateway with a provider for each dialect, all of them the one mock."""
+    port = free_port()
+    config = os.path.join(folder, "translating.lua")
+    providers = "".join(
+        f"""
+    {spoken} = {{ like = "{like}", dialect = "{spoken}", api_keys = {{ "sk-bench" }}, models = {{ "m" }},
+      base_url = "http://127.0.0.1:{mock.port}/~events={EVENTS};bytes=6{path}" }},""" for spoken, (like, path) in SPOKEN.items())
+    with open(config, "w") as f:
+        f.write(f"""
+return {{
+  listen = "127.0.0.1:{port}", admin = "127.0.0.1:{free_port()}", workers = 1, data_dir = "{folder}/translating",
+  providers = {{{providers}
+  }},
+}}""")
+    return Server("translating", [binary, "run", "-c", config, "--log", "warn"], port, 0, cwd=folder)
