@@ -1,6 +1,5 @@
 --- The configuration: perilune.lua, the provider files and the environment, made into settings the core takes as they are.
 local json = require "perilune.json"
-local near = require "perilune.near"
 local provider = require "perilune.provider"
 local sandbox = require "perilune.sandbox"
 local S = require "perilune.schema"
@@ -139,6 +138,26 @@ local function failed(findings)
   return false
 end
 
+-- In the order in which people meet them: file by file, from the top down. Tables are walked in no order at all.
+local function in_order(findings)
+  local files, n = {}, 0
+  for _, f in ipairs(findings) do
+    if not files[f.path] then
+      n = n + 1
+      files[f.path] = n
+    end
+  end
+  table.sort(findings, function(a, b)
+    if a.path ~= b.path then
+      return files[a.path] < files[b.path]
+    elseif (a.line or 0) ~= (b.line or 0) then
+      return (a.line or 0) < (b.line or 0)
+    end
+    return (a.setting or "") .. a.message < (b.setting or "") .. b.message
+  end)
+  return findings
+end
+
 ----------------------------------------------------------------------------------------------------------------------------
 -- Reading Lua
 
@@ -223,8 +242,7 @@ local function read_provider_file(f, about, files, findings)
   elseif checked and files[about] then
     provider.add_models(files[about], checked)
   elseif checked then
-    local found = near.nearest(about, files)
-    add(nil, ('no provider file "%s" to add models to'):format(about), found and ('did you mean "%s"?'):format(found))
+    add(nil, ('no provider file "%s" to add models to'):format(about), S.did_you_mean(about, files))
   end
   for _, finding in ipairs(own) do
     findings[#findings + 1] = finding
@@ -302,9 +320,12 @@ local function build_providers(list, files, host, add)
   local all = {}
   for _, want in ipairs(list) do
     local template, why = provider.template(files, want.file)
-    if not template then
-      local found = near.nearest(want.file, files)
-      add(S.join(S.join("providers", want.name), "like"), why, found and ('did you mean "%s"?'):format(found))
+    local named_only = not (files[want.name] or want.configured.like or want.configured.base_url)
+    if named_only then
+      add(S.join("providers", want.name), ('no provider file "%s", and neither like nor base_url'):format(want.name),
+        S.did_you_mean(want.name, files) or provider.EXAMPLE)
+    elseif not template then
+      add(S.join(S.join("providers", want.name), "like"), why, S.did_you_mean(want.file, files))
     else
       all[#all + 1] = provider.build(want.name, template, want.configured, host, add)
     end
@@ -518,8 +539,7 @@ end
 local function check_names(setting, list, known, names, add)
   for i, name in ipairs(list or {}) do
     if not known(name) then
-      local found = near.nearest(name, names)
-      add(S.join(setting, i), ('no configured provider has "%s"'):format(name), found and ('did you mean "%s"?'):format(found), true)
+      add(S.join(setting, i), ('no configured provider has "%s"'):format(name), S.did_you_mean(name, names), true)
     end
   end
 end
@@ -534,8 +554,7 @@ local function check_policies(config, names, add)
   end
   local function one(setting, name)
     if name and not there[name] then
-      local found = near.nearest(name, there)
-      add(setting, ('no policy "%s"'):format(name), found and ('did you mean "%s"?'):format(found))
+      add(setting, ('no policy "%s"'):format(name), S.did_you_mean(name, there))
     end
   end
   local policies = config.policies or {}
@@ -591,7 +610,7 @@ function M.read(text, path, host)
   check_params(config, add)
   check_origins(config, host.env, add)
   if failed(findings) then
-    return nil, findings
+    return nil, in_order(findings)
   end
   local list, mock_only = wanted(config, files, order, host, add)
   local built = put_together(build_providers(list, files, host, add))
@@ -601,7 +620,7 @@ function M.read(text, path, host)
       ("set one of %s, or providers = { ... } in perilune.lua"):format(variables(files, order)))
   end
   if failed(findings) then
-    return nil, findings
+    return nil, in_order(findings)
   end
   for alias, names in pairs(config.aliases or {}) do
     aliases[alias] = names
@@ -621,7 +640,7 @@ function M.read(text, path, host)
     aliases = chains_sorted(aliases),
     retired = built.retired,
     mock_only = mock_only or false,
-  }, findings
+  }, in_order(findings)
 end
 
 return M

@@ -25,9 +25,8 @@ local function abilities(v, path, add)
     if ABILITY_BIT[name] then
       set[name] = true
     else
-      local found = near.nearest(name, ABILITY_BIT)
       add(path, ('no ability "%s" (the abilities are %s)'):format(tostring(name), near.names(M.abilities)),
-        found and ('did you mean "%s"?'):format(found))
+        S.did_you_mean(name, ABILITY_BIT))
     end
   end
   if type(v) == "string" then
@@ -595,7 +594,7 @@ local function filled(url, template, configured, env)
   return not missing and url or nil, missing
 end
 
-local EXAMPLE = 'base_url = "http://localhost:8000/v1"'
+M.EXAMPLE = 'base_url = "http://localhost:8000/v1"'
 
 local function base_url_of(setting, template, configured, env, add)
   local own = not configured.base_url and variable(env, template.env and template.env.base_url)
@@ -614,7 +613,7 @@ local function base_url_of(setting, template, configured, env, add)
   end
   add(S.join(setting, "base_url"), missing and ("%s is not set"):format(missing)
     or "expected the base URL of the service, version path included",
-    missing and ("set it, or vars = { %s = \"...\" }, or base_url"):format(missing) or EXAMPLE)
+    missing and ("set it, or vars = { %s = \"...\" }, or base_url"):format(missing) or M.EXAMPLE)
   return nil
 end
 

@@ -27,6 +27,15 @@ local function is_private(path, v)
   return path:find "key" or path:find "headers" or (type(v) == "string" and v:find("://[^/]*@"))
 end
 
+--- The hint that names what was probably meant; nil when nothing is near.
+---@param name any
+---@param known table a list of names, or a set with names as keys
+---@return string|nil
+function M.did_you_mean(name, known)
+  local found = near.nearest(name, known)
+  return found and ('did you mean "%s"?'):format(found)
+end
+
 local function wrong(add, path, expected, v)
   local got = type(v) == "string" and is_private(path, v) and "a text" or show(v)
   add(path, ("expected %s, got %s"):format(expected, got))
@@ -54,8 +63,11 @@ end
 --- A secret: like a text without spaces, but its value is in no message.
 ---@type perilune.Check
 function M.secret(v, path, add)
-  if type(v) ~= "string" then
-    return wrong(add, path, "a key", type(v) == "number" and {} or v)
+  if type(v) == "number" then
+    add(path, "expected a key, got a number")
+    return nil
+  elseif type(v) ~= "string" then
+    return wrong(add, path, "a key", v)
   elseif v == "" or v:find "[%c%s\127-\255]" then
     add(path, "expected a key: ASCII characters without spaces, at least one")
     return nil
@@ -75,7 +87,7 @@ end
 function M.number(min, max)
   return function(v, path, add)
     if type(v) ~= "number" or v ~= v or v < min or v > max then
-      local expected = max == huge and ("a number not below %g"):format(min) or ("a number from %g to %g"):format(min, max)
+      local expected = max == huge and ("a number not below %.14g"):format(min) or ("a number from %.14g to %.14g"):format(min, max)
       return wrong(add, path, expected, v)
     end
     return v
@@ -96,7 +108,7 @@ end
 function M.one_of(set)
   return function(v, path, add)
     if type(v) ~= "string" or not set[v] then
-      add(path, ("expected one of %s, got %s"):format(near.names(set), show(v)), near.nearest(v, set))
+      add(path, ("expected one of %s, got %s"):format(near.names(set), show(v)), M.did_you_mean(v, set))
       return nil
     end
     return v
@@ -181,8 +193,7 @@ function M.record(fields)
       if check then
         out[k] = check(member, join(path, k), add)
       else
-        local found = near.nearest(k, fields)
-        add(join(path, k), ("unknown setting (known here: %s)"):format(near.names(fields)), found and ('did you mean "%s"?'):format(found))
+        add(join(path, k), ("unknown setting (known here: %s)"):format(near.names(fields)), M.did_you_mean(k, fields))
       end
     end
     return out

@@ -193,7 +193,9 @@ describe("a wrong configuration", function()
     ['providers = { ["a/b"] = {} }'] = 'providers%["a/b"%]: expected a provider name',
     ["providers = { openai = { api_keys = 3 } }"] = "api_keys: expected a list, got 3",
     ["providers = { openai = {} }"] = "providers.openai: no key %[set OPENAI_API_KEY",
-    ["providers = { foo = {} }"] = "providers.foo.base_url: expected the base URL",
+    ["providers = { foo = {} }"] = 'providers.foo: no provider file "foo", and neither like nor base_url %[base_url = "http',
+    ['providers = { antropic = { api_key = "k" } }'] = 'no provider file "antropic", .*%[did you mean "anthropic"',
+    ['providers = { foo = { like = "openai_compatible" } }'] = "providers.foo.base_url: expected the base URL",
     ['providers = { foo = { like = "opnai" } }'] = 'no provider file "opnai" %[did you mean "openai"',
     ['providers = { foo = { base_url = "ftp://x" } }'] = "foo.base_url: expected a URL",
     ['providers = { foo = { base_url = "https://u:p@x/v1" } }'] = "foo.base_url: expected a URL",
@@ -202,7 +204,7 @@ describe("a wrong configuration", function()
     ['providers = { foo = { base_url = "https://x", headers = { A = "x\\r\\ny" } } }'] = "without line ends",
     ['providers = { foo = { base_url = "https://x", headers = { Host = "y" } } }'] = "the core's own",
     ['providers = { foo = { base_url = "https://x", dialect = "openai_chta" } }'] =
-      'expected one of .*openai_chat, .*, got "openai_chta" %[openai_chat',
+      'expected one of .*openai_chat, .*, got "openai_chta" %[did you mean "openai_chat"',
     ['providers = { foo = { base_url = "https://x", models = { "a b" } } }'] = "models%[1%]: expected a model name",
     ['providers = { foo = { base_url = "https://x", models = { {} } } }'] = "models%[1%].name: expected the model's name",
     ['providers = { foo = { base_url = "https://x", models = { { name = "a", abilities = "tols" } } } }'] =
@@ -229,6 +231,17 @@ describe("a wrong configuration", function()
     for _, part in ipairs { "listn", "workers", "variable A", "variable B", "models%[1%]" } do
       assert.matches(part, all)
     end
+  end)
+
+  it("goes from the top down", function()
+    local all = kit.findings(table.concat({
+      'workers = "a"', "listen = 1", "admin = 2, cors = { originz = 3 }", 'retired = "x"', 'unsupported = "y"', "limits = 4",
+    }, ",\n"))
+    local lines = {}
+    for line in ("\n" .. all):gmatch "\n(%d+) " do
+      lines[#lines + 1] = tonumber(line)
+    end
+    assert.same({ 2, 3, 4, 4, 5, 6, 7 }, lines)
   end)
 
   it("returns a table", function()
@@ -295,8 +308,8 @@ describe("names that nothing answers to", function()
     local r, findings = kit.read(kit.LOCAL .. 'chains = { m = { "m", "vllm/new", "mm" } }, policies = { fallback = { "gpt-4o" } }')
     assert.is_table(r)
     assert.equal(2, #findings)
-    assert.same({ "policies.fallback[1]", true }, { findings[1].setting, findings[1].warning })
-    assert.same({ "chains.m[3]", 'did you mean "m"?' }, { findings[2].setting, findings[2].hint })
+    assert.same({ "chains.m[3]", 'did you mean "m"?' }, { findings[1].setting, findings[1].hint })
+    assert.same({ "policies.fallback[1]", true }, { findings[2].setting, findings[2].warning })
   end)
 
   it("are errors where policies are named", function()
@@ -313,7 +326,8 @@ describe("what is unsupported or retired", function()
   it("is left out and refused, unless the configuration says otherwise", function()
     local c = kit.read(kit.LOCAL .. 'unsupported = "refuse", retired = "reroute"').config
     assert.same({ "refuse", true }, { c.unsupported, c.reroute_retired })
-    assert.matches('unsupported: expected one of drop, refuse, got "dropp" %[drop', kit.findings(kit.LOCAL .. 'unsupported = "dropp"'))
+    assert.matches('unsupported: expected one of drop, refuse, got "dropp" %[did you mean "drop"',
+      kit.findings(kit.LOCAL .. 'unsupported = "dropp"'))
     assert.matches("retired: expected one of refuse, reroute", kit.findings(kit.LOCAL .. 'retired = "serve"'))
   end)
 end)

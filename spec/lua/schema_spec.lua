@@ -28,11 +28,12 @@ describe("schema", function()
   for _, case in ipairs {
     { S.text, "", "a text" }, { S.text, "a\nb", "a text" }, { S.text, nil, "nothing" }, { S.boolean, 1, "true or false" },
     { S.number(0, math.huge), -1, "not below 0" }, { S.number(0, 1), 0 / 0, "from 0 to 1" }, { S.integer(1, 2), "1", 'got "1"' },
-    { S.one_of { abc = true }, "abd", "/ abc" }, { S.address, ":80", "an address" }, { S.address, 80, "an address" },
+    { S.one_of { abc = true }, "abd", '/ did you mean "abc"?' }, { S.address, ":80", "an address" }, { S.address, 80, "an address" },
     { S.url, "x", "a URL" }, { S.url, "http://", "a URL" }, { S.list(S.text), { a = 1 }, "without names" },
     { S.list(S.text), { "a", [3] = "b" }, "holes" }, { S.map(S.text), { "a" }, "a name as key" }, { S.map(S.text), "a", "table of names" },
     { S.record {}, 3, "a table" }, { S.not_yet "later", 1, "later" }, { S.anything, print, "plain value" },
-    { S.text, ("x"):rep(100) .. "\n", "a long text" },
+    { S.text, ("x"):rep(100) .. "\n", "a long text" }, { S.number(0, 1e6), -1, "from 0 to 1000000" },
+    { S.secret, 5, "a key, got a number" }, { S.secret, {}, "a key, got a table" },
   } do
     it("says what it expected: " .. case[3], function()
       local _, finding = check(case[1], case[2])
