@@ -22,6 +22,26 @@ return {
     quirks = { thinking = "adaptive", no_prefill = true, no_sampling = true },
   },
 
+  retired = {
+    ["claude-3-sonnet-20240229"] = { instead = "claude-sonnet-4-6", since = "2025-07-21" },
+    ["claude-3-opus-20240229"] = { instead = "claude-opus-4-8", since = "2026-01-05" },
+    ["claude-3-opus-latest"] = { instead = "claude-opus-4-8", since = "2026-01-05" },
+    ["claude-3-haiku-20240307"] = { instead = "claude-haiku-4-5", since = "2026-04-20" },
+    ["claude-3-5-sonnet-20240620"] = { instead = "claude-sonnet-4-6", since = "2025-10-28" },
+    ["claude-3-5-sonnet-20241022"] = { instead = "claude-sonnet-4-6", since = "2025-10-28" },
+    ["claude-3-5-sonnet-latest"] = { instead = "claude-sonnet-4-6", since = "2025-10-28" },
+    ["claude-3-5-haiku-20241022"] = { instead = "claude-haiku-4-5", since = "2026-02-19" },
+    ["claude-3-5-haiku-latest"] = { instead = "claude-haiku-4-5", since = "2026-02-19" },
+    ["claude-3-7-sonnet-20250219"] = { instead = "claude-sonnet-4-6", since = "2026-02-19" },
+    ["claude-3-7-sonnet-latest"] = { instead = "claude-sonnet-4-6", since = "2026-02-19" },
+    ["claude-sonnet-4-20250514"] = { instead = "claude-sonnet-4-6", since = "2026-06-15" },
+    ["claude-sonnet-4-0"] = { instead = "claude-sonnet-4-6", since = "2026-06-15" },
+    ["claude-opus-4-20250514"] = { instead = "claude-opus-4-8", since = "2026-06-15" },
+    ["claude-opus-4-0"] = { instead = "claude-opus-4-8", since = "2026-06-15" },
+    ["claude-opus-4-1-20250805"] = { instead = "claude-opus-4-8", since = "2026-08-05" },
+    ["claude-opus-4-1"] = { instead = "claude-opus-4-8", since = "2026-08-05" },
+  },
+
   failures = {
     { text = "credit balance is too low", class = "quota" },
     { text = "spend limit", class = "quota" },

@@ -134,6 +134,7 @@ describe("the shipped providers", function()
     assert.equal("gemini-2.5-flash", gone["gemini-2.0-flash"].instead)
     assert.equal("gemini-2.5-pro", gone["gemini-1.5-pro"].instead)
     assert.equal("gpt-4o", gone["gpt-4-32k"].instead)
+    assert.equal("claude-sonnet-4-6", gone["claude-3-5-sonnet-latest"].instead)
     assert.equal("deepseek-flash", gone["deepseek-chat"].instead)
   end)
 
