@@ -57,8 +57,7 @@ static size_t anthropic_limits(struct span left, struct span limit, struct arena
 static size_t put_limits(enum mock_limits vendor, struct span word, struct arena *arena,
                          struct pair *out) {
     size_t slash = span_find(word, '/');
-    struct span left = word.at ? span_sub(word, 0, slash) : SPAN("999999");
-    struct span limit = word.at ? span_sub(word, slash + 1, SIZE_MAX) : SPAN("1000000");
+    struct span left = span_sub(word, 0, slash), limit = span_sub(word, slash + 1, SIZE_MAX);
     switch (vendor) {
     case MOCK_OPENAI_LIMITS:
         return openai_limits(left, limit, out);
@@ -96,7 +95,7 @@ void mock_headers_make(struct mock_headers *h, const struct mock_dialect *dialec
     mock_headers_add(h, "content-type", content_type);
     if (dialect->id_header)
         mock_headers_add(h, dialect->id_header, mock_request_id(serial, arena));
-    if (!mock_fault_is_error(harm) || shape->ratelimit.at)
+    if (shape->ratelimit.at)
         h->n += put_limits(dialect->limits, shape->ratelimit, arena, h->at + h->n);
     if (harm->retry_after.at && !dialect->retry_in_body)
         mock_headers_add(h, "retry-after", harm->retry_after);

@@ -31,7 +31,7 @@
     X(NUMBER, written, "written=N            prompt tokens written to a cache")                    \
     X(TEXT, model, "model=NAME           the answer names another model")                          \
     X(TEXT, finish, "finish=WORD          in the place of the reason it ends for")                 \
-    X(TEXT, ratelimit, "ratelimit=LEFT/LIMIT what the rate limit's headers say")                   \
+    X(TEXT, ratelimit, "ratelimit=LEFT/LIMIT headers of a rate limit, as the vendor has them")     \
     X(FLAG, lenient, "lenient              requests are hardly checked")                           \
     X(FLAG, extra, "extra                fields and events nobody knows")                          \
     X(FLAG, comment, "comment              a comment before the first event")                      \
