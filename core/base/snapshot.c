@@ -133,9 +133,6 @@ const struct retired *snapshot_retired(const struct snapshot *snap, struct span 
     for (size_t i = 0; i < snap->n_retired; i++)
         if (span_eq(snap->retired[i].model, name))
             return &snap->retired[i];
-    size_t slash = span_find(name, '/');
-    if (slash < name.len && snapshot_provider(snap, span_sub(name, 0, slash)))
-        return snapshot_retired(snap, span_sub(name, slash + 1, name.len));
     return NULL;
 }
 

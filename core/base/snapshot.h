@@ -123,7 +123,7 @@ struct named_chain {
 
 /* A model its vendor does not serve any more. */
 struct retired {
-    struct span model;   /* as it was called, without a provider */
+    struct span model;   /* as it was called: at its provider, or by everybody */
     struct span instead; /* what the vendor names in its place; SPAN_NONE: nothing */
     struct span since;   /* "2026-07-24"; SPAN_NONE: not known */
 };

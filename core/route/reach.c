@@ -99,13 +99,20 @@ static const struct retired *retired(const struct snapshot *snap, struct span na
     return listed ? NULL : gone;
 }
 
+/* "openai/" of "openai/gpt-4o". */
+static struct span provider_part(const struct snapshot *snap, struct span name) {
+    size_t slash = span_find(name, '/');
+    bool named = slash < name.len && snapshot_provider(snap, span_sub(name, 0, slash));
+    return span_sub(name, 0, named ? slash + 1 : 0);
+}
+
 /* What is asked in the place of a retired name: at the same provider, if one was named. SPAN_NONE
  * when nobody here has it. */
 static struct span successor(const struct snapshot *snap, struct span name, struct arena *arena) {
     const struct target *one;
     const struct retired *gone = retired(snap, name, arena);
+    struct span provider = provider_part(snap, name);
     for (int hop = 0; gone && gone->instead.at && hop < HOPS; hop++) {
-        struct span provider = span_sub(name, 0, name.len - gone->model.len);
         name = arena_printf(arena, "%.*s%.*s", SPAN_ARGS(provider), SPAN_ARGS(gone->instead));
         gone = retired(snap, name, arena);
     }

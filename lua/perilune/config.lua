@@ -350,18 +350,17 @@ local function gather_aliases(all, names)
   return aliases
 end
 
--- Retired models, but not those another provider still has under that name.
+-- Retired models, each at the provider that retired it: what others are asked for by such a name is between them and who asks. Without a
+-- provider the name is retired too, unless somebody still has it.
 local function gather_retired(all, answered)
   local list, seen = {}, {}
   for _, built in ipairs(all) do
     for _, gone in ipairs(built.retired) do
-      local whole = built.provider.name .. "/" .. gone.model
-      if answered[gone.model] then
-        gone.model = whole
-      end
-      if not seen[gone.model] and not answered[gone.model] then
-        seen[gone.model] = true
-        list[#list + 1] = gone
+      for _, name in ipairs { built.provider.name .. "/" .. gone.model, gone.model } do
+        if not seen[name] and not answered[name] then
+          seen[name] = true
+          list[#list + 1] = { model = name, instead = gone.instead, since = gone.since }
+        end
       end
     end
   end

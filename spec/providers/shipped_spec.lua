@@ -146,7 +146,7 @@ describe("the shipped providers", function()
       end
       return { set["deepseek-v3"] or false, set["deepseek/deepseek-v3"] or false }
     end
-    assert.same({ true, false }, retired { DEEPSEEK_API_KEY = "k" })
+    assert.same({ true, true }, retired { DEEPSEEK_API_KEY = "k" })
     assert.same({ false, true }, retired { DEEPSEEK_API_KEY = "k", OPENROUTER_API_KEY = "k" })
   end)
 

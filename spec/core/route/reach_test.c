@@ -41,6 +41,9 @@ static const struct span after_gpt[] = { { "azure/free", 10 }, { "gpt-4o", 6 } }
 static const struct span vectors[] = { { "mini", 4 }, { "embed", 5 } };
 static const struct retired gone[] = {
     { { "gpt-3", 5 }, { "gpt-4o", 6 }, { "2026-01-02", 10 } },
+    { { "openai/gpt-3", 12 }, { "gpt-4o", 6 }, { "2026-01-02", 10 } },
+    { { "azure/gpt-1", 11 }, { "gpt-2", 5 }, { 0 } },
+    { { "azure/gpt-2", 11 }, { "gpt-4o", 6 }, { 0 } },
     { { "gpt-2", 5 }, { "gpt-3", 5 }, { 0 } },
     { { "gpt-1", 5 }, { 0 }, { "2025-01-02", 10 } },
     { { "gpt-0", 5 }, { "gpt-9", 5 }, { 0 } },
@@ -285,12 +288,14 @@ static void a_retired_model_is_told_by_its_successor(void **state) {
     }
     assert_true(known("mini"));
     assert_true(known("openai/mini"));
+    assert_true(known("azure/gpt-3")); /* retired elsewhere */
 }
 
 static void a_retired_model_is_replaced_where_that_is_configured(void **state) {
     static const char *const cases[][2] = { { "gpt-3", "gpt-4o" },
                                             { "gpt-2", "gpt-4o" },
-                                            { "azure/gpt-3", "azure/gpt-4o" } };
+                                            { "openai/gpt-3", "openai/gpt-4o" },
+                                            { "azure/gpt-1", "azure/gpt-4o" } };
     snap->config.reroute_retired = true;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         facts.replaced = (struct pair){ SPAN_NONE, SPAN_NONE };
