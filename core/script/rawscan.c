@@ -1,5 +1,6 @@
 #include "script/rawscan.h"
 
+#include <endian.h>
 #include <string.h>
 
 enum { DEPTH_MAX = 256 };
@@ -32,16 +33,19 @@ static bool is_digit(int c) {
     return c >= '0' && c <= '9';
 }
 
-/* Whether none of eight bytes ends a string, escapes or is a control character. */
-static bool is_plain8(const char *bytes) {
+/* How many of eight bytes stand before the first that ends a string, escapes or is a control
+ * character: 8 when none does. A byte above the first may be taken for such a one, never below it. */
+static size_t plain_of8(const char *bytes) {
     const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
-    uint64_t w, quotes, slashes;
+    uint64_t w, quotes, slashes, special;
     memcpy(&w, bytes, sizeof w);
+    w = le64toh(w);
     quotes = w ^ (ones * '"');
     slashes = w ^ (ones * '\\');
-    return !(
+    special =
         (((w - ones * ' ') & ~w) | ((quotes - ones) & ~quotes) | ((slashes - ones) & ~slashes)) &
-        highs);
+        highs;
+    return special ? (size_t)__builtin_ctzll(special) / 8 : 8;
 }
 
 /* The end of an escape; `at` is its backslash. */
@@ -61,8 +65,8 @@ static size_t escape_end(struct rawscan *t, size_t at) {
 size_t rawscan_string(struct rawscan *t, size_t from) {
     size_t at = from + 1;
     while (at != RAWSCAN_NOWHERE) {
-        while (at + 8 <= t->len && is_plain8(t->at + at))
-            at += 8;
+        for (size_t n = 8; n == 8 && at + 8 <= t->len; at += n)
+            n = plain_of8(t->at + at);
         int c = rawscan_peek(t, at);
         if (c < 0)
             return rawscan_malformed(t, from, "unfinished string");
