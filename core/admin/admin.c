@@ -46,9 +46,12 @@ static void log_findings(const struct config_findings *findings) {
     for (size_t i = 0; i < findings->n; i++) {
         const struct config_finding *f = &findings->list[i];
         enum log_level level = f->warning ? LOG_WARN : LOG_ERROR;
-        log_line(level, "%.*s:%u: %.*s%s%.*s%s%.*s", SPAN_ARGS(f->path), f->line,
-                 SPAN_ARGS(f->setting), f->setting.at ? ": " : "", SPAN_ARGS(f->message),
-                 f->hint.at ? " - " : "", SPAN_ARGS(f->hint));
+        char line[16] = "";
+        if (f->line)
+            snprintf(line, sizeof line, ":%u", f->line);
+        log_line(level, "%.*s%s: %.*s%s%.*s%s%.*s", SPAN_ARGS(f->path), line, SPAN_ARGS(f->setting),
+                 f->setting.at ? ": " : "", SPAN_ARGS(f->message), f->hint.at ? " - " : "",
+                 SPAN_ARGS(f->hint));
     }
 }
 

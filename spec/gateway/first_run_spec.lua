@@ -55,6 +55,7 @@ describe("the first run", function()
       loop.until_true(function()
         return ask().status == 418
       end, "the first policy in a folder that was not there")
+      assert.is_truthy(running.output:find("perilune.lua: no configuration", 1, true), running.output) -- a file without lines
     end)
   end)
 
