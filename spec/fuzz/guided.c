@@ -12,7 +12,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned 
     buf_append(&input, data, size);
     fuzz_mutate(&r, &input, SPAN_NONE);
     size_t len = input.len < max ? input.len : max;
-    memcpy(data, input.at, len);
+    if (len)
+        memcpy(data, input.at, len);
     buf_deinit(&input);
     return len;
 }
