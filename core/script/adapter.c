@@ -11,8 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Beside a few bodies of the largest size, so that no honest request runs into the cap. */
-enum { MEMORY = 64 << 20, BODIES = 4 };
+/* Beside some bodies of the largest size, so that no honest request runs into the cap: what is within
+ * what is cut out one by one, and put together again the other way round. */
+enum { MEMORY = 64 << 20, BODIES = 16 };
 /* So much more than after the last look, and garbage is collected at once instead of when Lua
  * comes to it. */
 enum { GARBAGE_MAX = 8 << 20 };
@@ -229,9 +230,24 @@ static enum vm_result run_open(lua_State *L, void *arg) {
     return VM_OK;
 }
 
+static enum vm_result run_settle(lua_State *L, void *arg) {
+    struct adapter *a = arg;
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    a->settled = vm_memory(a->vm);
+    return VM_OK;
+}
+
+/* What a large message left behind is gone before it is in anybody's way. */
+static void settle(struct adapter *a) {
+    if (vm_memory(a->vm) > a->settled + GARBAGE_MAX)
+        (void)vm_call(a->vm, NULL, 0, run_settle, a);
+}
+
 int adapter_open(struct adapter *a, struct adapter_setup *setup, const char **why) {
     struct call c = { .a = a, .function = a->refs.open, .setup = setup, .out = setup->out };
-    return run(&c, run_open, why) == 0 ? c.handle : 0;
+    int error = run(&c, run_open, why);
+    settle(a);
+    return error == 0 ? c.handle : 0;
 }
 
 /* ---- answers ---- */
@@ -412,10 +428,6 @@ static enum vm_result run_close(lua_State *L, void *arg) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, c->function);
     lua_pushinteger(L, c->handle);
     lua_call(L, 1, 0);
-    if (vm_memory(c->a->vm) > c->a->settled + GARBAGE_MAX) {
-        lua_gc(L, LUA_GCCOLLECT, 0);
-        c->a->settled = vm_memory(c->a->vm);
-    }
     return VM_OK;
 }
 
@@ -424,4 +436,5 @@ void adapter_close(struct adapter *a, int handle) {
     const char *why;
     if (run(&c, run_close, &why) < 0)
         log_warn("an adapter's stream could not be closed: %s", why);
+    settle(a);
 }

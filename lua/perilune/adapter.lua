@@ -146,6 +146,18 @@ local function make(from, to, request, setup)
   return http
 end
 
+-- A body so large leaves so much behind when it is read that it is swept up before the next one is made of it: memory has a cap, and
+-- Lua, which counts pieces and not bytes, would come to it much later.
+local LARGE = 1024 * 1024
+
+-- What is large in a request and of no use to its answer. Streams are open for minutes, and there are many.
+local function forget_history(request)
+  request.messages = nil
+  for _, name in ipairs { "messages", "input", "system" } do
+    request.fields[name] = nil
+  end
+end
+
 --- Builds the upstream request and begins its answer. With `http.passes` that comes in the client's dialect and needs nothing: the core
 --- lets it through as it is.
 ---@param setup perilune.AdapterSetup
@@ -160,11 +172,16 @@ function M.open(setup)
     return nil, problem.message, problem.param
   end
   request.stream, request.wants_usage = setup.stream, setup.keep_usage
+  if #setup.body > LARGE then
+    setup.body = from == to and setup.body or nil
+    collectgarbage()
+  end
   local http
   http, problem = make(from, to, request, setup)
   if not http then
     return nil, problem.message, problem.param
   end
+  forget_history(request)
   local context = {
     id = setup.id, created = setup.created, input_tokens = setup.input_tokens, request = request,
     model = setup.target.model, upstream = setup.target.upstream, provider = setup.target.provider,
