@@ -158,7 +158,9 @@ static void on_done(void *owner, const struct transfer_times *times) {
         return;
     }
     struct wire_error error = { 0 };
-    wire_read_error(k->tokens->parser, buf_span(&k->answer), &k->arena, &error);
+    /* What claims success and can not be read may have a token in it. */
+    if (k->status >= 300)
+        wire_read_error(k->tokens->parser, buf_span(&k->answer), &k->arena, &error);
     failed(k, error.message.at
                   ? error.message
                   : arena_printf(&k->arena, "the answer had status %d and no token.", k->status));

@@ -34,11 +34,10 @@ static struct span code_of(struct json_value object, const char *key, struct are
 }
 
 /* The first text among the usual places of an error object: {message}, {msg}, {detail: "text"},
- * {detail: [{msg}]}, {error: "text"}. */
+ * {detail: [{msg}]}, {error_description} (RFC 6749, section 5.2), {error: "text"}. */
 static struct span message_of(struct json_value object) {
-    static const char *const keys[] = {
-        "message", "Message", "msg", "detail", "error", "error_msg"
-    };
+    static const char *const keys[] = { "message",           "Message", "msg",      "detail",
+                                        "error_description", "error",   "error_msg" };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         struct span text = text_of(object, keys[i]);
         if (text.at)

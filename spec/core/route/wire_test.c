@@ -46,6 +46,8 @@ static void c9_every_shape_of_error_is_read(void **state) {
           "API key not valid", "400", "INVALID_ARGUMENT" },
         { "{\"errors\":[{\"message\":\"first\",\"code\":\"x\"}]}", "first", "x", NULL },
         { "{\"success\":false,\"error\":\"no\"}", "no", NULL, NULL },
+        { "{\"error\":\"invalid_grant\",\"error_description\":\"Invalid JWT Signature.\"}",
+          "Invalid JWT Signature.", NULL, NULL },
         { "{\"code\":\"DataInspectionFailed\",\"message\":\"may contain\",\"request_id\":\"r\"}",
           "may contain", "DataInspectionFailed", NULL },
         { "{\"error\":{\"message\":\"Provider returned "
