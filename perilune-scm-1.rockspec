@@ -66,6 +66,7 @@ build = {
     ["perilune.near"] = "lua/perilune/near.lua",
     ["perilune.order"] = "lua/perilune/order.lua",
     ["perilune.params"] = "lua/perilune/params.lua",
+    ["perilune.pieces"] = "lua/perilune/pieces.lua",
     ["perilune.prices"] = "lua/perilune/prices.lua",
     ["perilune.provider"] = "lua/perilune/provider.lua",
     ["perilune.quirks"] = "lua/perilune/quirks.lua",

@@ -4,12 +4,14 @@
 --- finish reasons the truth about calls, usage is gathered, and a writer that can say one thing at a time is told one at a time. Streams
 --- and whole answers go the same way: of a whole one the writer is a collector().
 local json = require "perilune.json"
+local pieces = require "perilune.pieces"
 
 local M = {}
 
 local type, concat, setmetatable = type, table.concat, setmetatable
 
 local MAX_INDEX = 1000 -- of a choice; no service gives so many
+local MAX_SIZE = 16 * 1024 * 1024 -- bytes of an answer: some of it is held until its end, beside that of others
 
 ---@class perilune.RelaySeen what one event, or one answer, was
 ---@field content boolean it held content for the client
@@ -34,7 +36,7 @@ Relay.__index = Relay
 ---@field key any
 ---@field id? string
 ---@field name? string
----@field pieces string[]
+---@field pieces perilune.Pieces of its arguments
 ---@field custom? boolean
 ---@field signature? string
 ---@field whole_only? boolean it is told when it is complete
@@ -72,6 +74,7 @@ function M.new(writer, context, options)
     out = {},
     n_out = 0,
     begun = false,
+    size = 0,
     news = false,
     seen = { content = false, finished = false, excused = false, ended = false, error = false },
   }, Relay)
@@ -109,6 +112,14 @@ function Relay:flags()
   self.news = false
   return (seen.content and 1 or 0) + (seen.finished and 2 or 0) + (seen.excused and 4 or 0) + (seen.ended and 8 or 0)
     + (seen.error and 16 or 0) + (news and 32 or 0)
+end
+
+-- Counts what is said. What is too much ends the stream.
+local function grow(self, text)
+  self.size = self.size + #text
+  if self.size > MAX_SIZE then
+    self:fail { message = "The answer is larger than 16 MB." }
+  end
 end
 
 local function is_index(n)
@@ -162,20 +173,12 @@ end
 -- One thing at a time
 
 local function arguments_of(call)
-  local pieces = call.pieces
-  if pieces[2] then
-    pieces[1] = concat(pieces)
-    for i = #pieces, 2, -1 do
-      pieces[i] = nil
-    end
-  end
-  return pieces[1] or ""
+  return pieces.join(call.pieces)
 end
 
 -- Whether a call's arguments are all there: one JSON object.
 local function is_complete(call)
-  local text = arguments_of(call)
-  return json.kind(text) == "object" and json.valid(text)
+  return pieces.is_object(call.pieces)
 end
 
 local close_call
@@ -237,6 +240,7 @@ local function say(method, remember)
     if remember and self.keep then
       remember(c, a, b)
     end
+    grow(self, type(b) == "string" and b or type(a) == "string" and a or a.value or "") -- opaque, a text, a state
     speak(self, c, a, b)
   end
 end
@@ -393,6 +397,7 @@ function Relay:arguments(choice, key, piece)
     self:text(c.index, piece)
     return
   end
+  grow(self, piece)
   call.pieces[#call.pieces + 1] = piece
   if call.n and not call.closed and not call.whole_only then
     put(self, self.writer:arguments(c.index, call.n, piece))
@@ -559,8 +564,16 @@ local function add_text(self, choice, kind, text)
   if not part or part.signature or part.state then
     part = add(self, choice, { kind = kind, text = "" })
   end
-  part.text = part.text .. text
+  part.pieces = part.pieces or { part.text }
+  part.pieces[#part.pieces + 1] = text
   return part
+end
+
+local function put_together(parts)
+  for _, part in ipairs(parts) do
+    part.text = part.pieces and concat(part.pieces) or part.text
+    part.pieces = nil
+  end
 end
 
 -- Two lists, or two objects of lists under the same names, as one.
@@ -663,6 +676,7 @@ function Collector:finish(ends, usage)
   answer.usage = usage
   for i, e in ipairs(ends) do
     local parts = self.parts[e.choice] or {}
+    put_together(parts)
     local broken = broken_call(parts)
     if broken and e.reason ~= "length" then
       self.broken = ("The arguments of the call of %s are no JSON object."):format(broken.name)

@@ -13,8 +13,9 @@ local MB = 1024 * 1024
 local GEMINI = '{"candidates":[{"content":{"parts":[%s],"role":"model"},"finishReason":"STOP","index":0}]}'
 local ANSWERS = {
   openai_chat = upstream.completion "ok",
-  openai_responses = '{"id":"r","object":"response","created_at":1,"status":"completed","model":"m","output":[{"type":"message","id":"x",' ..
-    '"role":"assistant","status":"completed","content":[{"type":"output_text","text":"ok","annotations":[]}]}]}',
+  openai_responses = '{"id":"r","object":"response","created_at":1,"status":"completed","model":"m",' ..
+    '"output":[{"type":"message","id":"x","role":"assistant","status":"completed",' ..
+    '"content":[{"type":"output_text","text":"ok","annotations":[]}]}]}',
   anthropic_messages = '{"id":"m","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"ok"}],' ..
     '"stop_reason":"end_turn","usage":{"input_tokens":3,"output_tokens":2}}',
   gemini = GEMINI:format '{"text":"ok"}',

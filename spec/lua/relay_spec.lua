@@ -378,4 +378,47 @@ describe("the relay", function()
       assert.equal("{}", answer.choices[1].parts[1].arguments)
     end)
   end)
+
+  it("fails what is larger than any answer, whatever it is made of", function()
+    local mb = ("x"):rep(1024 * 1024)
+    for _, step in ipairs {
+      { "text", 0, mb }, { "reasoning", 0, mb }, { "arguments", 0, 0, mb }, { "refusal", 0, mb }, { "opaque", 0, "gemini", mb },
+      { "state", 0, { kind = "signature", value = mb, by = "gemini" } },
+    } do
+      local r = relay.new(relay.silent(), context {}, { keep = true })
+      r:call(0, 0, "a", "f")
+      for _ = 1, 16 do
+        assert.is_false(r.seen.error)
+        r[step[1]](r, unpack(step, 2))
+      end
+      r[step[1]](r, unpack(step, 2))
+      assert.is_true(r.seen.error)
+      assert.equal("The answer is larger than 16 MB.", r.seen.message)
+    end
+  end)
+
+  it("asks whether a call is whole in time by its length, however much comes beside it", function()
+    local steps, before = { { "call", 0, 0, "a", "f" }, { "arguments", 0, 0, '{"a":"' } }, os.clock()
+    for i = 1, 5000 do
+      steps[#steps + 1] = { "arguments", 0, 0, ("}"):rep(200) }
+      steps[#steps + 1] = { "text", 0, "t" .. i }
+    end
+    steps[#steps + 1] = { "arguments", 0, 0, '"}' }
+    steps[#steps + 1] = { "finish", 0, "stop" }
+    local lines = play(steps, { sequential = true })
+    assert.equal("text 0 t5000", lines[#lines - 2])
+    assert.is_true(os.clock() - before < 3)
+  end)
+
+  it("puts a whole answer of very many pieces together in time by their number", function()
+    local collector, before = relay.collector(), os.clock()
+    local r = relay.new(collector, context {}, {})
+    for _ = 1, 300000 do
+      r:text(0, "ab")
+    end
+    r:finish(0, "stop")
+    assert(r:done())
+    assert.equal(600000, #collector.answer.choices[1].parts[1].text)
+    assert.is_true(os.clock() - before < 3)
+  end)
 end)

@@ -4,6 +4,7 @@
 --- is settled by what came before it in the stream. Text that looks like markup (`<think>`, `<tool_call>`) is text: a service that does not
 --- parse its model's own words does not know better, and we would guess.
 local json = require "perilune.json"
+local pieces = require "perilune.pieces"
 local states = require "perilune.dialects.chat_states"
 local usage = require "perilune.usage"
 
@@ -135,14 +136,7 @@ local slice = M.slice
 ---@field id? string
 ---@field name? string
 ---@field custom? boolean
----@field pieces string[] of its arguments
-
--- Whether all of a call's arguments are there, so that another begins where it stood.
-local function is_complete(call)
-  local text = table.concat(call.pieces)
-  call.pieces = { text }
-  return json.kind(text) == "object" and json.valid(text)
-end
+---@field pieces perilune.Pieces of its arguments
 
 -- Whether a delta that names a tool, where a call stands already, is the next call and not the same again.
 local function is_next(call, id, name, piece)
@@ -152,7 +146,7 @@ local function is_next(call, id, name, piece)
   if not call.name or (id and id == call.id and piece == nil) then
     return false
   end
-  return name ~= call.name or (piece ~= nil and is_complete(call))
+  return name ~= call.name or (piece ~= nil and pieces.is_object(call.pieces)) -- all of it is there: another begins
 end
 
 -- The call that stands at a place: at its index, under its id where there is none, or the last one.
