@@ -20,5 +20,6 @@ return {
       name = "mock-large", price = { input = 3, output = 15, cached = 0.3 },
       context = 1000000, max_output = 128000, abilities = "tools images audio json_schema reasoning files", quality = 60,
     },
+    { name = "mock-embedding", price = { input = 0.02, output = 0 }, context = 8192, abilities = "embeddings" },
   },
 }

@@ -281,8 +281,14 @@ static bool on_made(void *owner, const struct sse_event *event) {
     return true;
 }
 
-/* The events an adapter made, one by one. */
+/* The events an adapter made: one by one where each may be the last, or is counted, else as they
+ * are. */
 static void put_made(struct stream *s, struct span made) {
+    if (!finished(s) && s->setup.client != DIALECT_OPENAI_RESPONSES) {
+        let_go(s);
+        buf_add(&s->out, made);
+        return;
+    }
     struct sse sse;
     sse_init(&sse, SIZE_MAX);
     sse_feed(&sse, made.at, made.len, on_made, s);

@@ -20,11 +20,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     size_t len = size - fuzz_target.tail;
     uint8_t tail[FUZZ_TAIL_MAX + 1] = { 0 };
-    memcpy(tail, data + len, fuzz_target.tail);
+    if (fuzz_target.tail)
+        memcpy(tail, data + len, fuzz_target.tail);
     char *text = malloc(len + !len);
     if (!text)
         abort();
-    memcpy(text, data, len);
+    if (len)
+        memcpy(text, data, len);
     fuzz_target.one((struct span){ text, len }, tail);
     free(text);
     return 0;

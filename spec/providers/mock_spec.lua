@@ -4,6 +4,8 @@ describe("providers/mock", function()
   it("has models that policies can choose between", function()
     local r = kit.read(nil, {})
     local last
+    local embeds = table.remove(r.targets)
+    assert.same({ "mock/mock-embedding", { "openai_embeddings" } }, { embeds.id, embeds.speaks })
     for _, t in ipairs(r.targets) do
       assert(not last or (t.price.input > last.price.input and t.quality > last.quality and t.context > last.context), t.id)
       last = t
