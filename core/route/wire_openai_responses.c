@@ -85,6 +85,11 @@ static void take_end(const struct json_value at[RESPONSE_COUNT], struct wire_see
 
 enum { ROOT_TYPE = WIRE_AT_OWN, ROOT_RESPONSE, ROOT_ITEM, ROOT_DELTA, ROOT_PICTURE, ROOT_COUNT };
 
+static bool is_end(struct span type) {
+    return span_eq(type, SPAN("response.completed")) ||
+           span_eq(type, SPAN("response.incomplete")) || span_eq(type, SPAN("response.failed"));
+}
+
 /* response.created and its like, with the response as it is by then. */
 static void read_response(struct json_value response, struct span type, struct arena *arena,
                           struct wire_seen *seen) {
@@ -126,6 +131,9 @@ static void read_event(struct json_parser *p, struct span name, struct span data
         wire_read_error(p, data, arena, &seen->error);
     } else if (json_type(at[ROOT_RESPONSE]) == JSON_OBJECT) {
         read_response(at[ROOT_RESPONSE], type, arena, seen);
+    } else if (is_end(type)) {
+        /* A client would take it for the end, which it can not be. */
+        seen->kind = WIRE_MALFORMED;
     } else {
         /* All that comes in pieces is told by a `delta`; a provider that sends none has its items. */
         seen->content =

@@ -185,7 +185,16 @@ static void a_bare_end_mark_is_an_end_without_a_finish(void **state) {
 
 static void calls_nonsense_malformed(void **state) {
     static const char *const wrong[] = {
-        "", "nonsense", "{}", "[]", "7", "{\"choices\":[]}", "{\"type\":\"response.completed\"",
+        "",
+        "nonsense",
+        "{}",
+        "[]",
+        "7",
+        "{\"choices\":[]}",
+        "{\"type\":\"response.completed\"",
+        "{\"type\":\"response.completed\"}",
+        "{\"type\":\"response.failed\",\"response\":null}",
+        "{\"type\":\"response.incomplete\",\"response\":[]}",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         if (event(wrong[i]).kind != WIRE_MALFORMED)
