@@ -503,6 +503,30 @@ end
 
 local quote = M.quote
 
+--- Puts a member into an object that is being written, a list of texts; a value of nil leaves it out. See object().
+---@param out string[]
+---@param key string
+---@param raw perilune.Raw|nil
+function M.put(out, key, raw)
+  if raw ~= nil then
+    out[#out + 1] = quote(key) .. ":" .. raw
+  end
+end
+
+--- The object whose members were put into a list.
+---@param out string[]
+---@return perilune.Raw
+function M.object(out)
+  return "{" .. concat(out, ",") .. "}"
+end
+
+--- The array of raw values.
+---@param list perilune.Raw[]
+---@return perilune.Raw
+function M.array(list)
+  return "[" .. concat(list, ",") .. "]"
+end
+
 local encode_value
 
 local function encode_table(t, depth)

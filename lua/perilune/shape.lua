@@ -372,6 +372,56 @@ function M.is_blank(text)
   return not text or not text:find "%S"
 end
 
+--- Fields that set how answers are sampled.
+M.sampling = { "temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty" }
+
+--- The arguments of a function that stands in for a custom tool, which takes text.
+M.custom_schema = '{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}'
+
+--- Names as a set; none for nil.
+---@param names string[]|nil
+---@return table<string, boolean>
+function M.set_of(names)
+  local set = {}
+  for _, name in ipairs(names or {}) do
+    set[name] = true
+  end
+  return set
+end
+
+--- Fields a target does not take, as a set: those its quirks list, and sampling where it refuses that.
+---@param quirks perilune.Quirks
+---@return table<string, boolean>
+function M.refused(quirks)
+  local refused = M.set_of(quirks.unsupported)
+  for _, name in ipairs(quirks.no_sampling and M.sampling or {}) do
+    refused[name] = true
+  end
+  return refused
+end
+
+--- A field's value if the target takes it; one that was said and is not taken is noted.
+---@generic T
+---@param build { refused: table<string, boolean>, drops: perilune.Drops } one under way
+---@param name string
+---@param value T|nil
+---@return T|nil
+function M.taken(build, name, value)
+  if value ~= nil and build.refused[name] then
+    build.drops:add(name)
+    return nil
+  end
+  return value
+end
+
+--- Notes what could not be said of a message.
+---@param build { drops: perilune.Drops }
+---@param item { at: integer } where it stands: see perilune.turns
+---@param what string
+function M.drop_part(build, item, what)
+  build.drops:add(("messages[%d].%s"):format(item.at, what))
+end
+
 local Drops = {}
 Drops.__index = Drops
 

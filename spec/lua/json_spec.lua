@@ -118,4 +118,15 @@ describe("json.read", function()
       assert.is_string(why)
     end
   end)
+
+  it("writes objects and arrays of raw values, without what is nil", function()
+    local out = {}
+    json.put(out, 'a"', "[]")
+    json.put(out, "b", nil)
+    json.put(out, "c", "9007199254740993")
+    assert.equal('{"a\\"":[],"c":9007199254740993}', json.object(out))
+    assert.equal('[1,{}]', json.array { "1", "{}" })
+    assert.equal("{}", json.object {})
+    assert.equal("[]", json.array {})
+  end)
 end)

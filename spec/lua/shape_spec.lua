@@ -60,6 +60,18 @@ describe("shape", function()
     assert.is_false(shape.is_blank " x")
   end)
 
+  it("knows what a target does not take, and notes what was said of it", function()
+    local build = { refused = shape.refused { unsupported = { "seed" }, no_sampling = true }, drops = shape.drops() }
+    assert.same({ seed = true, temperature = true, top_p = true, top_k = true, frequency_penalty = true, presence_penalty = true },
+      build.refused)
+    assert.same({}, shape.refused {})
+    assert.is_nil(shape.taken(build, "seed", "1"))
+    assert.is_nil(shape.taken(build, "temperature", nil))
+    assert.equal("5", shape.taken(build, "max_tokens", "5"))
+    shape.drop_part(build, { at = 2 }, "image_url")
+    assert.equal("seed, messages[2].image_url", build.drops:list())
+  end)
+
   it("lists what was left out, each name once", function()
     local drops = shape.drops()
     assert.is_nil(drops:list())

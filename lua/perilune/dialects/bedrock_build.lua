@@ -9,7 +9,9 @@ local M = {}
 
 local NAME = "bedrock_converse"
 
-local quote, concat = json.quote, table.concat
+local quote = json.quote
+local member, object, array = json.put, json.object, json.array
+local taken, drop_part = shape.taken, shape.drop_part
 local ipairs, next, tonumber = ipairs, next, tonumber
 
 local MIN_BUDGET = 1024 -- Claude's smallest
@@ -26,24 +28,6 @@ local ANSWER_JSON = "Answer with one JSON object and nothing else."
 local ANSWER_TOOL = "json_answer"
 
 local NO_ARGUMENTS = '{"type":"object","properties":{}}'
-local CUSTOM_SCHEMA = '{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}'
-
-local SAMPLING = { "temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty" }
-
-local function member(out, key, raw)
-  if raw ~= nil then
-    out[#out + 1] = quote(key) .. ":" .. raw
-  end
-end
-
-local function object(out)
-  return "{" .. concat(out, ",") .. "}"
-end
-
-local function array(list)
-  return "[" .. concat(list, ",") .. "]"
-end
-
 ---@class perilune.BedrockBuild one build under way
 ---@field target perilune.AimedAt
 ---@field quirks perilune.Quirks
@@ -54,29 +38,10 @@ end
 ---@field n_documents integer
 
 local function new_build(target, drops)
-  local refused = {}
-  for _, name in ipairs(target.quirks.unsupported or {}) do
-    refused[name] = true
-  end
-  for _, name in ipairs(target.quirks.no_sampling and SAMPLING or {}) do
-    refused[name] = true
-  end
   return {
-    target = target, quirks = target.quirks, drops = drops, refused = refused, n_documents = 0,
+    target = target, quirks = target.quirks, drops = drops, refused = shape.refused(target.quirks), n_documents = 0,
     names = tool_names.new("[^%w_-]", 64), ids = tool_names.new("[^%w_-]", 64),
   }
-end
-
-local function taken(b, name, value)
-  if value ~= nil and b.refused[name] then
-    b.drops:add(name)
-    return nil
-  end
-  return value
-end
-
-local function drop_part(b, item, what)
-  b.drops:add(("messages[%d].%s"):format(item.at, what))
 end
 
 ----------------------------------------------------------------------------------------------------------------------------
@@ -257,7 +222,7 @@ local function spec_of(b, tool)
   local out = {}
   member(out, "name", quote(b.names:of(tool.name)))
   member(out, "description", not shape.is_blank(text) and quote(text) or nil)
-  member(out, "inputSchema", ('{"json":%s}'):format(tool.custom and CUSTOM_SCHEMA or with_type(tool.schema)))
+  member(out, "inputSchema", ('{"json":%s}'):format(tool.custom and shape.custom_schema or with_type(tool.schema)))
   return ('{"toolSpec":%s}'):format(object(out))
 end
 

@@ -2,6 +2,7 @@
 local json = require "perilune.json"
 local messages = require "perilune.dialects.chat_messages"
 local reasoning = require "perilune.dialects.chat_reasoning"
+local shape = require "perilune.shape"
 
 local M = {}
 
@@ -51,21 +52,13 @@ local function tool_raw(out, tool)
   return function_raw(tool.name, tool.description, tool.schema, strict)
 end
 
-local function set_of(names)
-  local set = {}
-  for _, name in ipairs(names or {}) do
-    set[name] = true
-  end
-  return set
-end
-
 -- Where a service can not be told which of the tools may be called, it is told of those alone.
 local function offered(out, request)
   local choice = request.tool_choice
   if not (choice and choice.names) or out.openai then
     return request.tools or {}
   end
-  local allowed, list = set_of(choice.names), {}
+  local allowed, list = shape.set_of(choice.names), {}
   for _, tool in ipairs(request.tools or {}) do
     if allowed[tool.name] then
       list[#list + 1] = tool
@@ -186,10 +179,8 @@ end
 ----------------------------------------------------------------------------------------------------------------------------
 -- The other fields
 
-local SAMPLING = { "temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty" }
-
 local function put_sampling(out, request)
-  for _, name in ipairs(SAMPLING) do
+  for _, name in ipairs(shape.sampling) do
     local raw = request[name]
     if raw and (out.quirks.no_sampling or (name == "top_k" and out.openai and not out.faithful)) then
       out.drops:add(name)
@@ -245,7 +236,7 @@ local function user_name(out, user)
   return out.user_name or (out.openai and #user <= 64 and "safety_identifier" or "user")
 end
 
-local TIERS = set_of { "auto", "default", "flex", "scale", "priority", "fast" }
+local TIERS = shape.set_of { "auto", "default", "flex", "scale", "priority", "fast" }
 
 -- Tiers of other dialects have words of their own.
 local function put_tier(out, tier)
@@ -316,7 +307,7 @@ local function gather(target, drops)
     list = {}, names = {}, quirks = target.quirks, drops = drops, openai = messages.is_openai(target), faithful = target.faithful,
     user_name = target.user_name,
   }
-  local refused = set_of(target.quirks.unsupported)
+  local refused = shape.set_of(target.quirks.unsupported)
   function out.put(name, raw, known_as)
     if refused[name] or (known_as and refused[known_as]) then
       if name ~= "stream_options" then -- which is ours

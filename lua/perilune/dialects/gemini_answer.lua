@@ -9,7 +9,7 @@ local M = {}
 local NAME = "gemini"
 
 local type, ipairs, next, tostring, setmetatable = type, ipairs, next, tostring, setmetatable
-local read_json, quote, concat = json.read, json.quote, table.concat
+local read_json, quote, concat, member, object = json.read, json.quote, table.concat, json.put, json.object
 
 ----------------------------------------------------------------------------------------------------------------------------
 -- Slices, for what must stay as it was written
@@ -282,12 +282,6 @@ end
 
 local REASONS = { stop = "STOP", tool_calls = "STOP", length = "MAX_TOKENS", content_filter = "SAFETY" }
 
-local function member(out, key, raw)
-  if raw ~= nil then
-    out[#out + 1] = quote(key) .. ":" .. raw
-  end
-end
-
 local function text_part(text, signature)
   return ('{"text":%s%s}'):format(quote(text), signature and ',"thoughtSignature":' .. quote(signature) or "")
 end
@@ -314,7 +308,7 @@ local function usage_raw(usage)
   member(out, "candidatesTokenCount", count(output and output - (thoughts or 0)))
   member(out, "thoughtsTokenCount", count(thoughts))
   member(out, "totalTokenCount", count(usage.total_tokens or (usage.input_tokens and output and usage.input_tokens + output)))
-  return "{" .. concat(out, ",") .. "}"
+  return object(out)
 end
 
 local function candidate_raw(index, parts, reason)
@@ -328,7 +322,7 @@ local function answer_raw(candidates, usage, model, id)
   member(out, "usageMetadata", usage and usage_raw(usage))
   member(out, "modelVersion", quote(model))
   member(out, "responseId", quote(id))
-  return "{" .. concat(out, ",") .. "}"
+  return object(out)
 end
 
 ---@class perilune.GeminiWriter : perilune.Writer

@@ -11,6 +11,8 @@ local M = {}
 local NAME = "gemini"
 
 local quote, concat = json.quote, table.concat
+local member, object, array = json.put, json.object, json.array
+local taken, drop_part = shape.taken, shape.drop_part
 local ipairs, tostring, next = ipairs, tostring, next
 
 -- What stands for a signature that got lost; Google names it for histories of other models.
@@ -23,28 +25,8 @@ local MAX_BUDGET = 24576 -- the smallest maximum of the models that count tokens
 -- What a user says where nobody said anything: contents must not be empty, and begin with the user.
 local NOTHING_SAID = '{"role":"user","parts":[{"text":"Continue."}]}'
 
--- A custom tool takes text; here it is a function with one text.
-local CUSTOM_SCHEMA = '{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}'
-
-local SAMPLING = { "temperature", "top_p", "top_k", "frequency_penalty", "presence_penalty" }
-
 ----------------------------------------------------------------------------------------------------------------------------
 -- Writing
-
--- Adds a member to an object that is being written; a value of nil leaves it out.
-local function member(out, key, raw)
-  if raw ~= nil then
-    out[#out + 1] = quote(key) .. ":" .. raw
-  end
-end
-
-local function object(out)
-  return "{" .. concat(out, ",") .. "}"
-end
-
-local function array(list)
-  return "[" .. concat(list, ",") .. "]"
-end
 
 local function texts(list)
   local out = {}
@@ -62,30 +44,10 @@ end
 ---@field names perilune.ToolNames
 
 local function new_build(target, drops)
-  local refused = {}
-  for _, name in ipairs(target.quirks.unsupported or {}) do
-    refused[name] = true
-  end
-  for _, name in ipairs(target.quirks.no_sampling and SAMPLING or {}) do
-    refused[name] = true
-  end
   return {
-    target = target, quirks = target.quirks, drops = drops, refused = refused,
+    target = target, quirks = target.quirks, drops = drops, refused = shape.refused(target.quirks),
     names = tool_names.new("[^%w_.:-]", 64, "[%a_]"),
   }
-end
-
--- A field's value if the target takes it; one that was said and is not taken is noted.
-local function taken(b, name, value)
-  if value ~= nil and b.refused[name] then
-    b.drops:add(name)
-    return nil
-  end
-  return value
-end
-
-local function drop_part(b, item, what)
-  b.drops:add(("messages[%d].%s"):format(item.at, what))
 end
 
 ----------------------------------------------------------------------------------------------------------------------------
@@ -335,7 +297,7 @@ local function declaration(b, tool, i)
   local out = {}
   member(out, "name", quote(b.names:of(tool.name)))
   member(out, "description", description_of(tool))
-  local problem = put_schema(b, out, tool.custom and CUSTOM_SCHEMA or tool.schema, PARAMETERS, ("tools[%d].parameters"):format(i - 1))
+  local problem = put_schema(b, out, tool.custom and shape.custom_schema or tool.schema, PARAMETERS, ("tools[%d].parameters"):format(i - 1))
   return object(out), problem
 end
 

@@ -13,14 +13,6 @@ local MIN_OUTPUT = 16
 
 local quote, concat = json.quote, table.concat
 
-local function set_of(names)
-  local set = {}
-  for _, name in ipairs(names or {}) do
-    set[name] = true
-  end
-  return set
-end
-
 -- '{"a":1,"b":2}' of { { "a", "1" }, { "b", nil }, ... }, without those that are nil.
 local function object(members)
   local out = {}
@@ -406,7 +398,7 @@ end
 
 local function kept(build, fields)
   local quirks = build.target.quirks
-  local refused = set_of(quirks.unsupported)
+  local refused = shape.set_of(quirks.unsupported)
   if quirks.no_sampling then
     refused.temperature, refused.top_p = true, true
   end
