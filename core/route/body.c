@@ -384,6 +384,29 @@ static bool add_prompt_list(struct body_reading *r, int field, struct json_value
     return true;
 }
 
+bool body_read_parts(struct body_reading *r, struct json_value content, int field, size_t index,
+                     const char *member,
+                     void (*read_part)(struct body_reading *r, struct json_value part)) {
+    const char *wanted = "must be a string or an array of objects";
+    switch (json_type(content)) {
+    case JSON_STRING:
+        body_add_text(r, json_text(content));
+        return true;
+    case JSON_ARRAY:
+        for (struct json_iter it = json_iter(content); json_next(&it);) {
+            if (json_type(it.value) != JSON_OBJECT)
+                return body_refuse_item(r, field, index, member, wanted);
+            read_part(r, it.value);
+        }
+        return true;
+    case JSON_NULL:
+    case JSON_ABSENT:
+        return true;
+    default:
+        return body_refuse_item(r, field, index, member, wanted);
+    }
+}
+
 bool body_add_prompts(struct body_reading *r, int field, size_t *n) {
     struct json_value v = body_value(r, field), first = { 0 };
     *n = 1;

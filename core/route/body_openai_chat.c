@@ -148,27 +148,6 @@ static void read_call(struct body_reading *r, struct json_value call) {
     }
 }
 
-static bool read_content(struct body_reading *r, struct json_value content, size_t index) {
-    const char *wanted = "must be a string or an array of objects";
-    switch (json_type(content)) {
-    case JSON_STRING:
-        body_add_text(r, json_text(content));
-        return true;
-    case JSON_ARRAY:
-        for (struct json_iter it = json_iter(content); json_next(&it);) {
-            if (json_type(it.value) != JSON_OBJECT)
-                return body_refuse_item(r, FIELD_MESSAGES, index, "content", wanted);
-            read_part(r, it.value);
-        }
-        return true;
-    case JSON_NULL:
-    case JSON_ABSENT:
-        return true;
-    default:
-        return body_refuse_item(r, FIELD_MESSAGES, index, "content", wanted);
-    }
-}
-
 static bool read_message(struct body_reading *r, struct json_value message, size_t index) {
     if (json_type(message) != JSON_OBJECT)
         return body_refuse_item(r, FIELD_MESSAGES, index, "", "must be an object");
@@ -176,7 +155,7 @@ static bool read_message(struct body_reading *r, struct json_value message, size
     if (!role.len)
         return body_refuse_item(r, FIELD_MESSAGES, index, "role", "must be a string");
     struct json_value content = json_get(message, "content");
-    if (!read_content(r, content, index))
+    if (!body_read_parts(r, content, FIELD_MESSAGES, index, "content", read_part))
         return false;
     for (struct json_iter it = json_iter(json_get(message, "tool_calls")); json_next(&it);)
         read_call(r, it.value);

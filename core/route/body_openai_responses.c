@@ -84,35 +84,12 @@ static void read_part(struct body_reading *r, struct json_value part) {
     }
 }
 
-/* The content of a message or the output of a tool: a text or parts. */
-static bool read_parts(struct body_reading *r, struct json_value parts, size_t index,
-                       const char *member) {
-    const char *wanted = "must be a string or an array of objects";
-    switch (json_type(parts)) {
-    case JSON_STRING:
-        body_add_text(r, json_text(parts));
-        return true;
-    case JSON_ARRAY:
-        for (struct json_iter it = json_iter(parts); json_next(&it);) {
-            if (json_type(it.value) != JSON_OBJECT)
-                return body_refuse_item(r, FIELD_INPUT, index, member, wanted);
-            read_part(r, it.value);
-        }
-        return true;
-    case JSON_NULL:
-    case JSON_ABSENT:
-        return true;
-    default:
-        return body_refuse_item(r, FIELD_INPUT, index, member, wanted);
-    }
-}
-
 static bool read_message(struct body_reading *r, struct json_value item, size_t index) {
     struct span role = json_text(json_get(item, "role"));
     struct json_value content = json_get(item, "content");
     if (!role.len)
         return body_refuse_item(r, FIELD_INPUT, index, "role", "must be a string");
-    if (!read_parts(r, content, index, "content"))
+    if (!body_read_parts(r, content, FIELD_INPUT, index, "content", read_part))
         return false;
     body_add_message(r, role, content);
     return true;
@@ -143,7 +120,7 @@ static bool read_output(struct body_reading *r, struct json_value item, size_t i
     struct json_value output = json_get(item, "output");
     if (json_type(output) == JSON_OBJECT) /* one picture of a screen */
         read_part(r, output);
-    else if (!read_parts(r, output, index, "output"))
+    else if (!body_read_parts(r, output, FIELD_INPUT, index, "output", read_part))
         return false;
     body_add_message(r, SPAN("tool"), (struct json_value){ 0 });
     return true;

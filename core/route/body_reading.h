@@ -117,6 +117,12 @@ void body_add_picture(struct body_reading *r, struct span source, bool low);
 void body_add_audio(struct body_reading *r, struct span data);
 void body_add_file(struct body_reading *r, struct span data);
 
+/* A content: a text, or parts, each handed to `read_part`; null is nothing. What is neither is
+ * refused as `member` of item `index` of the list `field`. */
+bool body_read_parts(struct body_reading *r, struct json_value content, int field, size_t index,
+                     const char *member,
+                     void (*read_part)(struct body_reading *r, struct json_value part));
+
 /* One message, in order: "tool" stands for a result. Its text is the last user's or the first
  * system's, if it is that. */
 void body_add_message(struct body_reading *r, struct span role, struct json_value content);
