@@ -106,7 +106,3 @@ double health_token_factor(const struct health_figure *f) {
     unsigned factor = atomic_load_explicit(&f->token_factor, memory_order_relaxed);
     return factor ? (double)factor / HEALTH_FACTOR_ONE : 1;
 }
-
-void health_headroom(struct health_figure *f, double left) {
-    atomic_store_explicit(&f->headroom, (unsigned)(left * 100 + 0.5) + 1, memory_order_relaxed);
-}

@@ -25,8 +25,6 @@ struct health_figure {
     atomic_uint first_ms;     /* until the first content, likewise */
     atomic_uint token_factor; /* reported to estimated input tokens, in HEALTH_FACTOR_ONE; 0: none
                                * reported yet */
-    atomic_uint headroom; /* of the provider's rate limit, a thousand for all of it, and one: 0 is
-                               * not known */
     atomic_ullong answered, failed;
 };
 
@@ -52,9 +50,6 @@ uint32_t health_latency(const struct health_figure *f);
  * say more than short ones, which are mostly what a provider puts around them. Nothing is learned
  * of a zero. */
 void health_tokens(struct health_figure *f, uint64_t estimated, uint64_t reported);
-
-/* How much of the rate limit is left now, 0 to 1. */
-void health_headroom(struct health_figure *f, double left);
 
 /* What an estimate for the target is to be multiplied by: 0.25 to 4; 1 while nothing is known. */
 double health_token_factor(const struct health_figure *f);

@@ -2,7 +2,7 @@
  *
  * Owns          the spelling of the headers.
  * Fed by        attempt, with the head of an answer.
- * Feeds         health, with a figure.
+ * Feeds         it, with a share.
  * Must not know providers: a pair "...ratelimit...remaining..." and "...ratelimit...limit..." is
  *               understood whoever sends it.
  *

@@ -88,7 +88,6 @@ static void learn_headroom(struct request *r, const struct target *target, doubl
     if (!paced && told < 0)
         return;
     left = told >= 0 && told < left ? told : left;
-    health_headroom(r->epoch->figures[target->index], left);
     worker_headroom(r->epoch, target, left);
 }
 
