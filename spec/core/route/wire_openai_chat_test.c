@@ -1,35 +1,9 @@
 /* What providers send under the name of Chat Completions, from the reference forms to those that
  * broke other gateways. */
-#include "route/wire.h"
-#include "support/unit.h"
+#include "wire_unit.h"
 
-static struct json_parser *parser;
-static struct arena arena;
-static const struct wire *wire;
-
-static int set_up(void **state) {
-    parser = json_parser_new();
-    arena_init(&arena, 4096);
-    wire = wire_of(DIALECT_OPENAI_CHAT);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    json_parser_free(parser);
-    arena_deinit(&arena);
-    return 0;
-}
-
-static struct wire_seen event(const char *data) {
-    struct wire_seen seen;
-    wire->read_event(parser, SPAN_NONE, span_of(data), &arena, &seen);
-    return seen;
-}
-
-static struct wire_seen answer(const char *body) {
-    struct wire_seen seen;
-    wire->read_answer(parser, span_of(body), &arena, &seen);
-    return seen;
+static enum dialect unit_dialect(void) {
+    return DIALECT_OPENAI_CHAT;
 }
 
 #define CHUNK(choices)                                                                             \
