@@ -2,6 +2,7 @@
  * request and answer.
  *
  *   bench_events [--json]
+ *   bench_events open|answer CLIENT SPOKEN TIMES      one thing alone, to count instructions of it
  *
  * For each client and each dialect spoken: microseconds an event in the adapter (the crossing into
  * Lua included), an event in the whole stream (bytes in, bytes out), a small request built, a small
@@ -256,16 +257,33 @@ static double stream_us(const struct client *c, const struct spoken *s, bool pas
     return best;
 }
 
+static void open_times(const struct client *c, const struct spoken *s, int times) {
+    for (int i = 0; i < times; i++)
+        adapter_close(adapter, open_one(c, s));
+}
+
 static double open_us(const struct client *c, const struct spoken *s) {
     double best = 1e9;
     for (int round = 0; round < ROUNDS; round++) {
         uint64_t from = clock_us();
-        for (int i = 0; i < OPENS; i++)
-            adapter_close(adapter, open_one(c, s));
+        open_times(c, s, OPENS);
         double us = (double)(clock_us() - from) / OPENS;
         best = us < best ? us : best;
     }
     return best;
+}
+
+static void answer_times(int handle, const struct spoken *s, int times) {
+    for (int i = 0; i < times; i++) {
+        struct adapter_seen seen;
+        struct buf out = { 0 };
+        const char *why;
+        if (adapter_answer(adapter, handle, span_of(s->answer), &out, &seen, &why) < 0) {
+            fprintf(stderr, "bench_events: %s\n", why);
+            exit(1);
+        }
+        buf_deinit(&out);
+    }
 }
 
 static double answer_us(const struct client *c, const struct spoken *s) {
@@ -273,16 +291,7 @@ static double answer_us(const struct client *c, const struct spoken *s) {
     int handle = open_one(c, s);
     for (int round = 0; round < ROUNDS; round++) {
         uint64_t from = clock_us();
-        for (int i = 0; i < OPENS; i++) {
-            struct adapter_seen seen;
-            struct buf out = { 0 };
-            const char *why;
-            if (adapter_answer(adapter, handle, span_of(s->answer), &out, &seen, &why) < 0) {
-                fprintf(stderr, "bench_events: %s\n", why);
-                exit(1);
-            }
-            buf_deinit(&out);
-        }
+        answer_times(handle, s, OPENS);
         double us = (double)(clock_us() - from) / OPENS;
         best = us < best ? us : best;
     }
@@ -303,15 +312,30 @@ static void line(const struct client *c, const struct spoken *s, bool passes, bo
            feed, stream, build, answer);
 }
 
-int main(int argc, char **argv) {
-    bool json = argc > 1 && strcmp(argv[1], "--json") == 0;
-    struct snapshot *snap = snapshot_new();
-    snap->config.max_body = 1 << 20;
-    snapshot_seal(snap);
-    adapter = adapter_new(snap);
-    parser = json_parser_new();
-    if (!adapter)
-        return 1;
+/* Runs untimed: the difference of two runs is what so many more cost, whatever starting does. */
+static bool only(const char *what, const char *client, const char *spoken, int times) {
+    for (size_t c = 0; c < CLIENTS; c++) {
+        for (size_t s = 0; s < SPOKEN; s++) {
+            if (strcmp(dialect_name(clients[c].dialect), client) != 0 ||
+                strcmp(dialect_name(all_spoken[s].dialect), spoken) != 0)
+                continue;
+            if (strcmp(what, "open") == 0) {
+                open_times(&clients[c], &all_spoken[s], times);
+                return true;
+            }
+            if (strcmp(what, "answer") == 0) {
+                int handle = open_one(&clients[c], &all_spoken[s]);
+                answer_times(handle, &all_spoken[s], times);
+                adapter_close(adapter, handle);
+                return true;
+            }
+        }
+    }
+    fprintf(stderr, "bench_events: nothing is called that\n");
+    return false;
+}
+
+static void table(bool json) {
     if (!json)
         printf("%-20s %-27s %8s %8s %8s %8s   microseconds\n", "client", "spoken", "event",
                "stream", "open", "answer");
@@ -322,8 +346,23 @@ int main(int argc, char **argv) {
             line(&clients[c], &all_spoken[s], false, json);
         }
     }
+}
+
+int main(int argc, char **argv) {
+    bool good = true;
+    struct snapshot *snap = snapshot_new();
+    snap->config.max_body = 1 << 20;
+    snapshot_seal(snap);
+    adapter = adapter_new(snap);
+    parser = json_parser_new();
+    if (!adapter)
+        return 1;
+    if (argc == 5)
+        good = only(argv[1], argv[2], argv[3], atoi(argv[4]));
+    else
+        table(argc > 1 && strcmp(argv[1], "--json") == 0);
     json_parser_free(parser);
     adapter_free(adapter);
     snapshot_unref(snap);
-    return 0;
+    return good ? 0 : 1;
 }
