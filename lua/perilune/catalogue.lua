@@ -377,6 +377,27 @@ function M.price_for(tokens, now)
   end
 end
 
+--- Sets prices of one target and keeps the orders by price again: for what explains and replays, not for every request.
+---@param i integer
+---@param price { input?: number, output?: number } dollars per million tokens
+function M.reprice(i, price)
+  local r, data = M.records[i], data_of[i]
+  r.input, r.output = price.input or r.input, price.output or r.output
+  M.inputs[i], M.outputs[i] = r.input or false, r.output or false
+  data.price = price_view { input = r.input, output = r.output, cached = data.price.cached, cache_write = data.price.cache_write }
+  if r.rules then -- what is set holds whatever the rules say
+    r.base, r.rules = nil, nil
+    for k, ruled in ipairs(M.ruled) do
+      if ruled == i then
+        table.remove(M.ruled, k)
+        break
+      end
+    end
+  end
+  M.unpriced = {}
+  keep_orders()
+end
+
 ----------------------------------------------------------------------------------------------------------------------------
 -- Live figures
 

@@ -35,6 +35,15 @@ describe("catalogue", function()
     assert.same({ "empty/anything" }, ids "empty/anything")
   end)
 
+  it("takes another price, and orders by it", function()
+    local i = catalogue.lookup("openai/gpt-4o")[1]
+    catalogue.reprice(i, { output = 0.01 })
+    assert.equal(0.01, catalogue.views[i].price.output)
+    assert.equal(2.5, catalogue.views[i].price.input)
+    assert.equal(0.01, catalogue.outputs[i])
+    assert.equal(0.01, catalogue.records[i].output)
+  end)
+
   it("makes a target once a request, and forgets it", function()
     local a = catalogue.lookup("openai/new")[1]
     assert.equal(a, catalogue.lookup("openai/new")[1])
