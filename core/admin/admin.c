@@ -1,10 +1,7 @@
-#include "admin/admin.h"
+#include "admin/inside.h"
 
-#include "admin/watcher.h"
 #include "base/clock.h"
-#include "base/crypto.h"
 #include "base/log.h"
-#include "route/error.h"
 
 #include <limits.h>
 #include <signal.h>
@@ -12,32 +9,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { SIGNALS = 3, ADMIN_CONNECTIONS = 64, ADMIN_BODY = 64 * 1024 };
+enum { ADMIN_CONNECTIONS = 64, ADMIN_BODIES = 32 << 20 };
 
-/* A client that waits until all workers serve what it asked to be read. */
-struct waiting {
-    struct waiting *next;
-    struct admin *admin;
-    struct conn *conn; /* NULL: it left */
-    struct buf findings;
-};
-
-struct admin {
-    const struct admin_options *options;
-    uv_loop_t loop;
-    struct engine engine;
-    uv_async_t want;
-    uv_signal_t signals[SIGNALS];
-    struct watcher watch;
-    struct conn_server server;
-    struct listener *listener;
-    struct waiting *waiting;
-    struct snapshot *older;          /* in force before the present one; NULL: it is the first */
-    unsigned closed;                 /* policy versions in quarantine that have been dealt with */
-    struct config_findings findings; /* of the last reading */
-    uint64_t began_ms, loaded_ms;    /* wall clock */
-    bool loaded_ok, stopping, ready;
-    char config_dir[1024], config_name[256];
+/* Who waits until all workers serve what was read. */
+struct admin_waiting {
+    struct admin_waiting *next;
+    void (*then)(void *owner);
+    void *owner;
 };
 
 /* --- reading everything again --------------------------------------------------------------- */
@@ -121,8 +99,7 @@ static struct snapshot *guarded(struct admin *a, struct snapshot *snap) {
     return NULL;
 }
 
-/* False when nothing has changed because the configuration is wrong. */
-static bool reload(struct admin *a) {
+bool admin_reload(struct admin *a) {
     uint64_t before = clock_ms();
     config_findings_deinit(&a->findings);
     config_findings_init(&a->findings);
@@ -149,7 +126,7 @@ static bool reload(struct admin *a) {
 static void on_files(void *owner) {
     struct admin *a = owner;
     if (!a->stopping)
-        reload(a);
+        admin_reload(a);
 }
 
 /* --- findings -------------------------------------------------------------------------------- */
@@ -193,175 +170,16 @@ void admin_print_findings(const struct config_findings *findings, struct buf *ou
 
 /* --- the listener ---------------------------------------------------------------------------- */
 
-static void answer(struct conn *c, int status, struct span json) {
-    const struct pair headers[] = { { SPAN("content-type"), SPAN("application/json") },
-                                    { SPAN("cache-control"), SPAN("no-store") },
-                                    { SPAN("x-content-type-options"), SPAN("nosniff") } };
-    conn_reply(c, status, headers, sizeof headers / sizeof *headers, json);
-}
-
-static void answer_error(struct conn *c, enum error_code code, struct span message) {
-    struct api_error error = api_error(code, message);
-    struct buf body = { 0 };
-    error_write(DIALECT_NONE, &error, &body);
-    answer(c, error_status(&error), buf_span(&body));
-    buf_deinit(&body);
-}
-
-static void write_policies(struct admin *a, struct buf *out) {
-    const struct snapshot *snap = a->engine.snap;
-    buf_add(out, SPAN("\"policies\":["));
-    for (size_t i = 0; i < snap->n_policies; i++) {
-        const struct policy_source *p = &snap->policies[i];
-        buf_add(out, i ? SPAN(",{\"name\":") : SPAN("{\"name\":"));
-        buf_add_json(out, p->name);
-        buf_add(out, SPAN(",\"version\":"));
-        buf_add_json(out, p->version);
-        buf_add(out, SPAN(",\"path\":"));
-        buf_add_json(out, p->path);
-        buf_printf(out, ",\"quarantined\":%s}",
-                   engine_quarantined(&a->engine, p->version) ? "true" : "false");
-    }
-    buf_add_char(out, ']');
-}
-
-static void write_workers(struct admin *a, struct buf *out) {
-    buf_add(out, SPAN("\"workers\":["));
-    for (unsigned i = 0; i < a->engine.n_workers; i++) {
-        const struct worker *w = &a->engine.workers[i];
-        const struct worker_figures *f = &w->figures;
-        buf_printf(out,
-                   "%s{\"generation\":%u,\"in_flight\":%u,\"requests\":%llu,\"answered\":%llu,"
-                   "\"failed\":%llu,\"cancelled\":%llu,\"policy_failures\":%llu,\"kills\":%llu}",
-                   i ? "," : "", atomic_load(&w->generation), atomic_load(&f->in_flight),
-                   atomic_load(&f->requests), atomic_load(&f->answered), atomic_load(&f->failed),
-                   atomic_load(&f->cancelled), atomic_load(&f->policy_failures),
-                   (unsigned long long)atomic_load(&f->kills));
-    }
-    buf_add_char(out, ']');
-}
-
-static void write_status(struct admin *a, struct buf *out) {
-    const struct snapshot *snap = a->engine.snap;
-    char data[LISTENER_NAME_MAX], own[LISTENER_NAME_MAX], began[25], loaded[25];
-    listener_name(&a->options->data_address, data);
-    listener_name(&a->options->admin_address, own);
-    clock_rfc3339(a->began_ms, began);
-    clock_rfc3339(a->loaded_ms, loaded);
-    buf_printf(
-        out,
-        "{\"version\":\"" PERILUNE_VERSION
-        "\",\"listen\":\"%s\",\"admin\":\"%s\",\"started\":\"%s\","
-        "\"generation\":%u,\"providers\":%zu,\"targets\":%zu,\"reload\":{\"at\":\"%s\",\"ok\":%s,"
-        "\"findings\":",
-        data, own, began, snap->generation, snap->n_providers, snap->n_targets, loaded,
-        a->loaded_ok ? "true" : "false");
-    admin_write_findings(&a->findings, out);
-    buf_add(out, SPAN("},"));
-    write_policies(a, out);
-    buf_add_char(out, ',');
-    write_workers(a, out);
-    buf_add_char(out, '}');
-}
-
-static void on_waiting_gone(void *user) {
-    ((struct waiting *)user)->conn = NULL;
-}
-
-static const struct conn_user waiting_events = { .on_gone = on_waiting_gone };
-
-/* Answers those who wait once every worker serves the newest snapshot. */
-static void serve_waiting(struct admin *a) {
-    if (!engine_adopted(&a->engine))
-        return;
-    while (a->waiting) {
-        struct waiting *w = a->waiting;
-        struct buf body = { 0 };
-        a->waiting = w->next;
-        buf_printf(&body, "{\"generation\":%u,\"findings\":%.*s}", a->engine.snap->generation,
-                   (int)w->findings.len, w->findings.at);
-        if (w->conn)
-            answer(w->conn, 200, buf_span(&body));
-        buf_deinit(&body);
-        buf_deinit(&w->findings);
-        free(w);
-    }
-}
-
-static void answer_reload(struct admin *a, struct conn *c) {
-    struct waiting *w = calloc(1, sizeof *w);
-    if (!w)
-        abort();
-    bool ok = reload(a);
-    admin_write_findings(&a->findings, &w->findings);
-    if (ok) {
-        w->admin = a;
-        w->conn = c;
-        w->next = a->waiting;
-        a->waiting = w;
-        conn_attach(c, &waiting_events, w);
-        uv_async_send(&a->want);
-        return;
-    }
-    struct buf body = { 0 };
-    buf_printf(&body,
-               "{\"error\":{\"message\":\"The configuration is wrong; nothing has changed.\","
-               "\"code\":\"invalid_configuration\"},\"findings\":%.*s}",
-               (int)w->findings.len, w->findings.at);
-    answer(c, 422, buf_span(&body));
-    buf_deinit(&body);
-    buf_deinit(&w->findings);
-    free(w);
-}
-
-static bool authorized(const struct admin *a, const struct http_message *m) {
-    const struct span bearer = SPAN("bearer ");
-    struct span given = http_header(m, SPAN("authorization"));
-    return given.len > bearer.len && span_eq_nocase(span_sub(given, 0, bearer.len), bearer) &&
-           crypto_equal(span_sub(given, bearer.len, given.len), a->options->token);
-}
-
-static void serve(struct admin *a, struct conn *c, const struct http_message *m) {
-    bool get = span_eq(m->method, SPAN("GET")) || span_eq(m->method, SPAN("HEAD"));
-    bool status = span_eq(m->path, SPAN("/api/status"));
-    bool again = span_eq(m->path, SPAN("/api/reload"));
-    if (span_eq(m->path, SPAN("/health"))) {
-        answer(c, 200, SPAN("{\"status\":\"ok\"}"));
-    } else if (!authorized(a, m)) {
-        answer_error(c, ERROR_INVALID_API_KEY,
-                     SPAN("The admin side wants Authorization: Bearer TOKEN; the token is in the "
-                          "file admin.token of the data folder."));
-    } else if (!status && !again) {
-        answer_error(c, ERROR_NOT_FOUND,
-                     SPAN("The admin side has /health, /api/status and /api/reload."));
-    } else if (status ? !get : !span_eq(m->method, SPAN("POST"))) {
-        answer_error(c, ERROR_METHOD_NOT_ALLOWED,
-                     status ? SPAN("/api/status takes GET.") : SPAN("/api/reload takes POST."));
-    } else if (status) {
-        struct buf body = { 0 };
-        write_status(a, &body);
-        answer(c, 200, buf_span(&body));
-        buf_deinit(&body);
-    } else {
-        answer_reload(a, c);
-    }
-}
-
 static bool on_head(void *owner, struct conn *c, struct http_message *m) {
-    return true;
+    return api_welcomes(owner, c, m);
 }
 
 static void on_message(void *owner, struct conn *c, struct http_message *m) {
-    serve(owner, c, m);
-    http_message_free(m);
+    api_serve(owner, c, m);
 }
 
 static void on_bad_message(void *owner, struct conn *c, int status, const char *why) {
-    struct api_error error = api_error(error_of_status(status), span_of(why));
-    struct buf body = { 0 };
-    error_write(DIALECT_NONE, &error, &body);
-    answer(c, status, buf_span(&body));
-    buf_deinit(&body);
+    api_refuse(c, status, why);
 }
 
 static void on_conn_close(void *owner, struct conn *c) {
@@ -382,12 +200,12 @@ static int listen_admin(struct admin *a) {
         .limits = { .max_line = c->max_header_bytes,
                     .max_header_bytes = c->max_header_bytes,
                     .max_headers = c->max_headers,
-                    .max_body = ADMIN_BODY },
+                    .max_body = API_BODY_MAX },
         .head_ms = c->head_ms,
         .body_ms = c->body_ms,
         .idle_ms = c->idle_ms,
         .write_ms = c->write_ms,
-        .max_body_bytes = ADMIN_BODY * ADMIN_CONNECTIONS,
+        .max_body_bytes = ADMIN_BODIES,
         .events = &conn_handlers,
         .owner = a,
     };
@@ -401,6 +219,24 @@ static void on_engine_wants(void *owner) {
     uv_async_send(&((struct admin *)owner)->want);
 }
 
+void admin_when_served(struct admin *a, void (*then)(void *owner), void *owner) {
+    struct admin_waiting *w = calloc(1, sizeof *w);
+    if (!w)
+        abort();
+    *w = (struct admin_waiting){ a->waiting, then, owner };
+    a->waiting = w;
+    uv_async_send(&a->want);
+}
+
+static void tell_waiting(struct admin *a) {
+    while (a->waiting && engine_adopted(&a->engine)) {
+        struct admin_waiting *w = a->waiting;
+        a->waiting = w->next;
+        w->then(w->owner);
+        free(w);
+    }
+}
+
 static void on_want(uv_async_t *async) {
     struct admin *a = async->data;
     if (a->stopping)
@@ -409,10 +245,10 @@ static void on_want(uv_async_t *async) {
     unsigned closed = atomic_load(&a->engine.n_closed);
     if (closed != a->closed) {
         a->closed = closed;
-        reload(a);
+        admin_reload(a);
     }
     engine_refill(&a->engine);
-    serve_waiting(a);
+    tell_waiting(a);
 }
 
 static void stop(struct admin *a) {
@@ -422,7 +258,7 @@ static void stop(struct admin *a) {
     if (a->ready)
         log_info("shutting down: requests under way may end within %u s",
                  a->engine.snap->config.drain_ms / 1000);
-    for (size_t i = 0; i < SIGNALS; i++)
+    for (size_t i = 0; i < ADMIN_SIGNALS; i++)
         uv_close((uv_handle_t *)&a->signals[i], NULL);
     watcher_close(&a->watch);
     if (a->listener)
@@ -436,14 +272,14 @@ static void stop(struct admin *a) {
 static void on_signal(uv_signal_t *handle, int number) {
     struct admin *a = handle->data;
     if (number == SIGHUP)
-        reload(a);
+        admin_reload(a);
     else
         stop(a);
 }
 
 static void init_signals(struct admin *a) {
-    static const int numbers[SIGNALS] = { SIGHUP, SIGINT, SIGTERM };
-    for (size_t i = 0; i < SIGNALS; i++) {
+    static const int numbers[ADMIN_SIGNALS] = { SIGHUP, SIGINT, SIGTERM };
+    for (size_t i = 0; i < ADMIN_SIGNALS; i++) {
         uv_signal_init(&a->loop, &a->signals[i]);
         a->signals[i].data = a;
         uv_signal_start(&a->signals[i], on_signal, numbers[i]);
@@ -473,9 +309,8 @@ static void split_config_path(struct admin *a) {
 
 static void close_waiting(struct admin *a) {
     while (a->waiting) {
-        struct waiting *w = a->waiting;
+        struct admin_waiting *w = a->waiting;
         a->waiting = w->next;
-        buf_deinit(&w->findings);
         free(w);
     }
 }
@@ -488,6 +323,7 @@ int admin_run(const struct admin_options *options, struct snapshot *snap) {
     a->began_ms = a->loaded_ms = clock_wall_ms();
     a->loaded_ok = true;
     config_findings_init(&a->findings);
+    a->parser = json_parser_new();
     split_config_path(a);
     uv_loop_init(&a->loop);
     uv_async_init(&a->loop, &a->want, on_want);
@@ -511,6 +347,8 @@ int admin_run(const struct admin_options *options, struct snapshot *snap) {
     if (uv_loop_close(&a->loop) == UV_EBUSY)
         uv_walk(&a->loop, name_handle, NULL);
     close_waiting(a);
+    api_close(a);
+    json_parser_free(a->parser);
     if (a->older)
         snapshot_unref(a->older);
     engine_deinit(&a->engine);

@@ -2,18 +2,13 @@
  *
  * Owns          the main thread's loop: signals, the file watch, the admin listener; making
  *               snapshots and policy states.
- * Fed by        cli/run, with a configuration that has been read once; files, signals, POST
- *               /api/reload.
- * Feeds         engine.
+ * Fed by        cli/run, with a configuration that has been read once; files, signals, calls.
+ * Feeds         engine; api, with messages.
  * Must not know how requests are answered.
  *
  *   admin_run(&options, snap)      returns when a signal ended it and every handle is closed
  *
- * HTTP, on the admin address, with `Authorization: Bearer TOKEN` (but for /health):
- *   GET /health              200
- *   GET /api/status          what is served, by which versions, how much
- *   POST /api/reload         reads everything again; answers when all workers serve it: 200
- *                            {generation, findings}, or 422 {findings} and nothing has changed
+ * What can be asked over HTTP, on the admin address, is the table in api.c.
  */
 #ifndef PERILUNE_ADMIN_ADMIN_H
 #define PERILUNE_ADMIN_ADMIN_H

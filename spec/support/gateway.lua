@@ -173,6 +173,21 @@ function Gateway:ask(options, connect_options)
   return c
 end
 
+--- The headers of a call of the admin side, with the token.
+function Gateway:admin_headers()
+  local file = assert(io.open(self.dir .. "/state/admin.token"))
+  local token = file:read "*l"
+  file:close()
+  return { authorization = "Bearer " .. token }
+end
+
+--- One call of the admin side; the answer of http.exchange().
+function Gateway:admin(method, path, body, headers)
+  return http.exchange(self.admin_port, {
+    method = method, path = path, body = body, headers = merged(self:admin_headers(), headers),
+  })
+end
+
 --- Whether this is a sanitized build, whose memory and time say nothing.
 function M.is_sanitized()
   return os.getenv "SPEC_STRETCH" ~= nil

@@ -1,0 +1,126 @@
+/* api.h - the admin side's calls: which there are, and how one is answered.
+ *
+ * Owns          the table of routes; each call from its whole message until it is answered, also
+ *               when its client has left meanwhile.
+ * Fed by        admin, with messages of its listener.
+ * Feeds         the handler of one route; conn, with JSON and nothing else.
+ * Must not know what a handler does.
+ *
+ *   static void serve(struct api_call *call) {
+ *       if (api_fields(call, fields, n))        // else it has been answered
+ *           api_reply(call, 200, SPAN("{}"));   // at once or later, on this thread; once
+ *   }
+ *
+ * A handler may block this thread, which also builds, for as long as a reload does; what takes
+ * longer waits in the loop and replies when it is done.
+ */
+#ifndef PERILUNE_ADMIN_API_H
+#define PERILUNE_ADMIN_API_H
+
+#include "base/json.h"
+#include "net/conn.h"
+
+enum { API_BODY_MAX = 4 << 20, API_PARTS = 4 };
+
+/* Who may call. The token makes an admin; without it one is nobody. */
+enum api_role { API_ANYONE, API_VIEWER, API_ADMIN };
+
+enum api_code {
+    API_INVALID_REQUEST,
+    API_INVALID_TOKEN,
+    API_NOT_FOUND,
+    API_METHOD_NOT_ALLOWED,
+    API_CONFLICT,
+    API_MANAGED_BY_FILE, /* what a person's file says is changed in that file */
+    API_REQUEST_TOO_LARGE,
+    API_INVALID_CONFIGURATION, /* of the files as they are */
+    API_INVALID_POLICY,        /* of the policy that was given; findings say why */
+    API_SPECS_FAILED,
+    API_REPLAY_FAILED,
+    API_TIMEOUT,
+    API_INTERNAL,
+    API_NOT_AVAILABLE, /* this installation can not do it */
+    API_OVERLOADED,
+    API_CODES
+};
+
+struct admin;
+
+struct api_call {
+    struct admin *admin;
+    struct arena *arena; /* the call's own memory */
+    struct span method, path, query, body;
+    struct span parts[API_PARTS]; /* what the {names} of the route's pattern stand for, decoded */
+    /* kept by api */
+    struct conn *conn; /* NULL: the client left */
+    struct http_message *message;
+    struct api_call *next, **at;
+};
+
+struct api_route {
+    const char *method;
+    const char *pattern; /* "/api/policies/{name}"; {name...} at the end takes slashes, too */
+    enum api_role role;  /* the least that is needed */
+    void (*handler)(struct api_call *call);
+};
+
+extern const struct api_route api_routes[];
+extern const size_t api_n_routes;
+
+/* Whether a message's body is to be read: not that of one who may do nothing. False when it has been
+ * answered. */
+bool api_welcomes(struct admin *a, struct conn *c, const struct http_message *m);
+
+/* Takes a message of the listener over and has it answered. */
+void api_serve(struct admin *a, struct conn *c, struct http_message *m);
+
+/* The answer to a message that could not be read. */
+void api_refuse(struct conn *c, int status, const char *why);
+
+/* Gives up what is not answered yet, when the loop has ended. */
+void api_close(struct admin *a);
+
+/* ---- answering: each of these ends the call, which must not be touched any more ---- */
+
+void api_reply(struct api_call *call, int status, struct span json);
+
+/* {"error":{"code","message","param"}}; `param` may be NULL. */
+void api_fail(struct api_call *call, enum api_code code, const char *param, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* The same with more members behind the error: `"findings":[...]`. */
+void api_fail_with(struct api_call *call, enum api_code code, const char *message,
+                   struct span members);
+
+const char *api_code_name(enum api_code code);
+
+/* ---- reading ---- */
+
+/* One member that a body may have. The value of what is absent, or null, is left as it was. */
+struct api_field {
+    const char *name;
+    enum json_type type;
+    bool needed;
+    void *value; /* JSON_STRING: struct span, in the call's memory; JSON_BOOL: bool; JSON_NUMBER:
+                  * double; JSON_OBJECT: struct json_value, until the call is left */
+};
+
+/* Reads the body, a JSON object with these members and no others (nothing at all stands for {}).
+ * False when it has been answered: what is wrong is named, with the nearest name there is. */
+bool api_fields(struct api_call *call, const struct api_field *fields, size_t n);
+
+/* The same of an object within it; `under` is its name. */
+bool api_fields_of(struct api_call *call, struct json_value object, const char *under,
+                   const struct api_field *fields, size_t n);
+
+/* A parameter of the query, decoded; SPAN_NONE when it is not there. */
+struct span api_query(struct api_call *call, const char *name);
+
+/* ---- the handlers, by file ---- */
+
+/* api_status.c */
+void api_health(struct api_call *call);
+void api_status(struct api_call *call);
+void api_reload(struct api_call *call);
+
+#endif

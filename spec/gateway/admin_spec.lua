@@ -1,0 +1,102 @@
+-- The admin side: who may call, what is not there, what is no call at all.
+local gateway = require "support.gateway"
+local http = require "support.http"
+local loop = require "support.loop"
+local upstream = require "support.upstream"
+
+local API = "core/admin/api.c"
+
+-- The table of routes, as the code has it: { method, pattern, role }.
+local function routes()
+  local list = {}
+  local file = assert(io.open(API))
+  for method, pattern, role in file:read("*a"):gmatch '{ "(%u+)", "([^"]+)", API_(%u+), [%w_]+ }' do
+    list[#list + 1] = { method = method, pattern = pattern, role = role }
+  end
+  file:close()
+  return list
+end
+
+describe("the admin side", function()
+  local house, up
+
+  before_each(loop.test(function()
+    up = upstream.start(function(peer)
+      peer:send(upstream.answer(200, upstream.completion "x"))
+    end)
+    house = gateway.start { providers = { a = gateway.provider(up.url) } }
+  end))
+  after_each(loop.test(function()
+    house:stop()
+    up:close()
+  end))
+
+  local function refused(answer, status, code)
+    assert.equal(status, answer.status, answer.body)
+    assert.equal("application/json", answer.headers["content-type"])
+    assert.equal(code, answer.json.error.code)
+    assert.is_string(answer.json.error.message)
+    return answer.json.error
+  end
+
+  it("answers without a token to /health alone", loop.test(function()
+    local n = 0
+    for _, route in ipairs(routes()) do
+      local path = route.pattern:gsub("{.-}", "x")
+      local answer = house:admin(route.method, path, nil, { authorization = false })
+      n = n + 1
+      if route.role == "ANYONE" then
+        assert.equal(200, answer.status, path)
+      else
+        refused(answer, 401, "invalid_api_key")
+      end
+    end
+    assert.is_true(n >= 3)
+    refused(house:admin("GET", "/api/nothing", nil, { authorization = "Bearer wrong" }), 401, "invalid_api_key")
+  end))
+
+  it("does not read what strangers send", loop.test(function()
+    local c = assert(http.connect(house.admin_port))
+    c:send "POST /api/reload HTTP/1.1\r\nhost: x\r\ncontent-length: 4000000\r\n\r\n"
+    assert.equal(401, c:head().status)
+    c:close()
+  end))
+
+  it("says what is there instead of a path that is not", loop.test(function()
+    assert.matches("/api/status", refused(house:admin("GET", "/api/statsu"), 404, "not_found").message, 1, true)
+    refused(house:admin("GET", "/api/status/more"), 404, "not_found")
+  end))
+
+  it("names the methods a path takes", loop.test(function()
+    local answer = house:admin("PATCH", "/api/status")
+    refused(answer, 405, "method_not_allowed")
+    assert.equal("GET", answer.headers.allow)
+    assert.equal("POST", house:admin("GET", "/api/reload").headers.allow)
+  end))
+
+  it("refuses bodies that are none of its own, naming what is wrong", loop.test(function()
+    refused(house:admin("POST", "/api/reload", "{"), 400, "invalid_request")
+    refused(house:admin("POST", "/api/reload", "[]"), 400, "invalid_request")
+    refused(house:admin("POST", "/api/reload", '{"a":"\255"}'), 400, "invalid_request")
+    assert.equal("nonsense", refused(house:admin("POST", "/api/reload", { nonsense = 1 }), 400, "invalid_request").param)
+    refused(house:admin("POST", "/api/reload", ("["):rep(100000)), 400, "invalid_request")
+    refused(house:admin("POST", "/api/reload", (" "):rep(5 * 1024 * 1024)), 413, "request_too_large")
+  end))
+
+  it("reloads, and says which generation all workers serve", loop.test(function()
+    local before = house:admin("GET", "/api/status").json.generation
+    local answer = house:admin("POST", "/api/reload")
+    assert.equal(200, answer.status)
+    assert.equal(before + 1, answer.json.generation)
+    for _, worker in ipairs(house:admin("GET", "/api/status").json.workers) do
+      assert.equal(before + 1, worker.generation)
+    end
+  end))
+
+  it("ends while somebody waits", loop.test(function()
+    local c = assert(http.connect(house.admin_port))
+    c:send(http.request_bytes { method = "POST", path = "/api/reload", headers = house:admin_headers() })
+    house.process:signal "sigterm"
+    c:close()
+  end))
+end)
