@@ -141,6 +141,12 @@ struct policy_source {
     size_t n_libs;
 };
 
+/* A policy that decides beside another one, without acting. */
+struct shadow_setting {
+    struct span live, candidate; /* names */
+    double share;                /* of the live one's requests, 0 to 1 */
+};
+
 /* Settings, with the defaults filled in. Lists are empty where nothing was set. */
 struct config {
     struct span path; /* of the file; SPAN_NONE: none was read */
@@ -148,6 +154,8 @@ struct config {
     struct span listen, admin; /* "127.0.0.1:4100", "127.0.0.1:4101" */
     unsigned workers;
     struct span data_dir;
+    struct span record; /* where requests are written down, absolute; SPAN_NONE: they are not */
+    size_t record_max_bytes;                          /* of that file, then it is renamed */
     struct span policies_dir, providers_dir, lua_dir; /* absolute; may not exist */
     struct span default_policy;                       /* account's: "auto" */
     struct span auto_policy;                          /* what auto means: "cheapest" */
@@ -159,6 +167,8 @@ struct config {
     size_t n_tiers;
     const struct pair *policy_params; /* policy -> JSON object of its params */
     size_t n_policy_params;
+    const struct shadow_setting *shadows; /* each live policy at most once */
+    size_t n_shadows;
     const struct span
         *client_keys; /* secrets clients must present; none: everyone may, on loopback only */
     size_t n_client_keys;

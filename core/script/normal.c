@@ -132,12 +132,19 @@ static void read_limits(struct reader *r, struct config *c) {
     c->max_in_flight = whole(r, "max_in_flight");
 }
 
+static void read_shadow(struct reader *r, void *out) {
+    *(struct shadow_setting *)out =
+        (struct shadow_setting){ text(r, "live"), text(r, "candidate"), number(r, "share", 1) };
+}
+
 static void read_config(struct reader *r, struct config *c) {
     c->path = text(r, "path");
     c->listen = text(r, "listen");
     c->admin = text(r, "admin");
     c->workers = workers(r);
     c->data_dir = absolute(r, "data_dir");
+    c->record = absolute(r, "record");
+    c->record_max_bytes = size(r, "record_max_bytes");
     c->policies_dir = absolute(r, "policies_dir");
     c->providers_dir = absolute(r, "providers_dir");
     c->lua_dir = absolute(r, "lua_dir");
@@ -146,6 +153,7 @@ static void read_config(struct reader *r, struct config *c) {
     c->fallback = list(r, "fallback", sizeof(struct span), read_text, &c->n_fallback);
     c->routes = list(r, "routes", sizeof(struct pair), read_pair, &c->n_routes);
     c->tiers = list(r, "tiers", sizeof(struct pair), read_pair, &c->n_tiers);
+    c->shadows = list(r, "shadows", sizeof(struct shadow_setting), read_shadow, &c->n_shadows);
     c->policy_params =
         list(r, "policy_params", sizeof(struct pair), read_pair, &c->n_policy_params);
     c->client_keys = list(r, "client_keys", sizeof(struct span), read_text, &c->n_client_keys);

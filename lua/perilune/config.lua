@@ -30,6 +30,21 @@ end
 local UNSUPPORTED = { drop = true, refuse = true }
 local RETIRED = { refuse = true, reroute = true }
 
+-- "tier_next", or { policy = "tier_next", share = 0.1 }.
+local shadow_fields = S.record { policy = S.text, share = S.number(0, 1) }
+
+local function shadow(v, path, add)
+  if type(v) == "string" then
+    return { policy = S.text(v, path, add), share = 1 }
+  end
+  local out = shadow_fields(v, path, add)
+  if out and not out.policy then
+    add(S.join(path, "policy"), "expected the name of a policy")
+    return nil
+  end
+  return out and { policy = out.policy, share = out.share or 1 }
+end
+
 local SETTINGS = {
   listen = S.address,
   admin = S.address,
@@ -43,6 +58,8 @@ local SETTINGS = {
   aliases = S.map(S.list(S.text)),
   unsupported = S.one_of(UNSUPPORTED),
   retired = S.one_of(RETIRED),
+  record = S.text,
+  record_max_bytes = S.integer(MB, 1024 * 1024 * MB),
   policies = S.record {
     dir = S.text,
     default = S.text,
@@ -50,6 +67,7 @@ local SETTINGS = {
     fallback = S.list(S.text),
     routes = S.map(S.text, endpoint),
     tiers = S.map(S.text),
+    shadow = S.map(shadow),
     params = S.map(S.map(S.anything)),
     deadline_ms = S.integer(1, 1000),
     memory_mb = S.integer(1, 1024),
@@ -465,6 +483,15 @@ local function client_keys(config, env)
   return list
 end
 
+-- By the name of the live policy: which one decides beside it, on which share of its requests.
+local function shadows(map)
+  local out = {}
+  for _, entry in ipairs(pairs_sorted(map)) do
+    out[#out + 1] = { live = entry.name, candidate = entry.value.policy, share = entry.value.share }
+  end
+  return out
+end
+
 -- Struct config of core/base/snapshot.h, by its own names.
 local function normalise(config, path, host)
   local policies, limits, timeouts = config.policies or {}, config.limits or {}, config.timeouts or {}
@@ -475,6 +502,8 @@ local function normalise(config, path, host)
     admin = config.admin or "127.0.0.1:4101",
     workers = config.workers or 0, -- 0: as many as there are cores
     data_dir = data_dir(config, host.env),
+    record = config.record and beside(data_dir(config, host.env) .. "/", config.record),
+    record_max_bytes = config.record_max_bytes or 1024 * MB,
     policies_dir = policies_dir(config, path),
     providers_dir = beside(path, config.providers_dir or "providers"),
     lua_dir = beside(path, config.lua_dir or "lua"),
@@ -483,6 +512,7 @@ local function normalise(config, path, host)
     fallback = policies.fallback or {},
     routes = pairs_sorted(policies.routes),
     tiers = pairs_sorted(policies.tiers),
+    shadows = shadows(policies.shadow),
     policy_params = pairs_sorted(policies.params, function(value)
       return assert(json.encode(value))
     end),
@@ -563,6 +593,10 @@ local function check_policies(config, names, add)
     for key, name in pairs(policies[map] or {}) do
       one(S.join("policies." .. map, key), name)
     end
+  end
+  for live, s in pairs(policies.shadow or {}) do
+    one(S.join("policies.shadow", live), live)
+    one(S.join("policies.shadow", live), s and s.policy)
   end
   for name in pairs(policies.params or {}) do
     one(S.join("policies.params", name), name)

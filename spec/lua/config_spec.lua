@@ -33,12 +33,30 @@ describe("without a file", function()
     assert.same({
       listen = "127.0.0.1:4100", admin = "127.0.0.1:4101", workers = 0, data_dir = "/state/perilune", policies_dir = "policies",
       providers_dir = "providers", lua_dir = "lua", default_policy = "auto", auto_policy = "auto", fallback = {}, routes = {}, tiers = {},
-      policy_params = {}, client_keys = { "mine" }, cors_origins = {}, unsupported = "drop", reroute_retired = false,
-      policy_deadline_ms = 5, policy_memory = 16777216,
+      record_max_bytes = 1073741824, shadows = {}, policy_params = {}, client_keys = { "mine" }, cors_origins = {}, unsupported = "drop",
+      reroute_retired = false, policy_deadline_ms = 5, policy_memory = 16777216,
       quarantine_kills = 3, quarantine_kills_one = 10, max_body = 33554432, max_bodies = 268435456, max_header_bytes = 32768,
       max_headers = 100, max_connections = 10000, max_in_flight = 4096, head_ms = 10000, body_ms = 60000, idle_ms = 75000,
       write_ms = 60000, deadline_ms = 600000, hold_ms = 10000, drain_ms = 30000,
     }, c)
+  end)
+
+  it("requests are written down beside the state, or where it is said", function()
+    local function record(settings)
+      return kit.read(kit.LOCAL .. 'data_dir = "/data", ' .. settings, {}).config.record
+    end
+    assert.is_nil(record "")
+    assert.equal("/data/requests.jsonl", record 'record = "requests.jsonl"')
+    assert.equal("/logs/r.jsonl", record 'record = "/logs/r.jsonl"')
+  end)
+
+  it("a shadow is a name, or a name and a share", function()
+    local c = kit.read(kit.LOCAL .. [[policies = { shadow = { tier = { policy = "cheapest", share = 0.1 }, auto = "tier" } }]], {}).config
+    assert.same({ { live = "auto", candidate = "tier", share = 1 }, { live = "tier", candidate = "cheapest", share = 0.1 } }, c.shadows)
+    assert.matches("policies.shadow.tier.policy: expected the name of a policy",
+      kit.findings(kit.LOCAL .. "policies = { shadow = { tier = { share = 1 } } }"))
+    assert.matches("policies.shadow.tier.share: expected a number from 0 to 1",
+      kit.findings(kit.LOCAL .. 'policies = { shadow = { tier = { policy = "auto", share = 2 } } }'))
   end)
 
   it("the state has a place", function()
@@ -56,7 +74,7 @@ describe("the config fields", function()
   it("are all that the core's struct has", function()
     local c = kit.read(nil, { OPENAI_API_KEY = "k" }).config
     local body = kit.read_file("core/base/snapshot.h"):match "struct config (%b{})":gsub("/%*.-%*/", "")
-    local elsewhere = { path = true, mock_only = true } -- nil without a file; beside the settings
+    local elsewhere = { path = true, record = true, mock_only = true } -- nil without a file, unless set; beside the settings
     for name in pairs(c) do
       assert(body:find("%f[%w_]" .. name .. "%f[^%w_]"), "struct config has no " .. name)
     end
@@ -317,6 +335,8 @@ describe("names that nothing answers to", function()
     assert.matches('policies.default: no policy "teir" %[did you mean "tier"',
       kit.findings(kit.LOCAL .. 'policies = { default = "teir" }', {}, over))
     assert.matches("policies.tiers.free: no policy", kit.findings(kit.LOCAL .. 'policies = { tiers = { free = "x" } }', {}, over))
+    assert.matches('policies.shadow.tier: no policy "teir"',
+      kit.findings(kit.LOCAL .. 'policies = { shadow = { tier = "teir" } }', {}, over))
     assert.matches("policies.params.x: no policy", kit.findings(kit.LOCAL .. "policies = { params = { x = {} } }", {}, over))
     assert.is_table((kit.read(kit.LOCAL .. 'policies = { default = "tier", auto = "cheapest" }', {}, over)))
   end)

@@ -10,7 +10,8 @@
     "= 'p' } }, tiers = {}, "                                                                      \
     "policy_params = {}, unsupported = 'refuse', reroute_retired = true, client_keys = {}, "       \
     "cors_origins = {}, lua_dir = 'lua', data_dir = "                                              \
-    "'/data', max_body = 5e9 }"
+    "'/data', max_body = 5e9, record = '/data/r', record_max_bytes = 7e9, "                        \
+    "shadows = { { live = 'a', candidate = 'b', share = 0.5 } } }"
 #define PROVIDER                                                                                   \
     "{ name = 'p', base_url = 'http://x/v1', dialect = 'openai_chat', auth = 'aws-sigv4', "        \
     "speaks = { 'openai_chat', 'openai_embeddings' }, region = 'eu-west-1', quirks = '{}', "       \
@@ -55,6 +56,12 @@ static void all_of_it_is_copied(void **state) {
     assert_span(config->data_dir, "/data");
     assert_true(config->lua_dir.at[0] == '/' && span_ends(config->lua_dir, SPAN("/lua")));
     assert_true(config->max_body == 5000000000u);
+    assert_span(config->record, "/data/r");
+    assert_true(config->record_max_bytes == 7000000000u);
+    assert_int_equal(config->n_shadows, 1);
+    assert_span(config->shadows[0].live, "a");
+    assert_span(config->shadows[0].candidate, "b");
+    assert_true(config->shadows[0].share == 0.5);
     assert_true(config->mock_only);
     assert_int_equal(config->unsupported, UNSUPPORTED_REFUSE);
     assert_true(config->reroute_retired);
