@@ -119,7 +119,10 @@ static void push_member(lua_State *L, const struct rawscan *t, const struct raws
     set_position(L, "to", e->end);
 }
 
-/* ---- the functions ---- */
+/* Most objects have few members, most arrays one item; growing a table costs more than filling it. */
+enum { MEMBERS_EXPECTED = 4, ITEMS_EXPECTED = 1 };
+
+/* ---- slices ---- */
 
 static int members(lua_State *L) {
     struct rawscan t = text_at(L, 1);
@@ -137,13 +140,30 @@ static int fields(lua_State *L) {
     struct rawscan t = text_at(L, 1);
     struct rawscan_walk w = rawscan_walk(&t, '{', '}');
     struct rawscan_element e;
-    lua_newtable(L);
+    lua_createtable(L, 0, MEMBERS_EXPECTED);
     while (rawscan_next(&w, &e)) {
         push_string(L, &t, e.key, e.key_end);
         push_slice(L, &t, e.value, e.end);
         lua_rawset(L, -3);
     }
     return t.wrong ? push_wrong(L, &t) : 1;
+}
+
+/* Fields, and their keys in order. */
+static int ordered(lua_State *L) {
+    struct rawscan t = text_at(L, 1);
+    struct rawscan_walk w = rawscan_walk(&t, '{', '}');
+    struct rawscan_element e;
+    lua_createtable(L, 0, 2 * MEMBERS_EXPECTED);
+    lua_createtable(L, 2 * MEMBERS_EXPECTED, 0);
+    for (int n = 1; rawscan_next(&w, &e); n++) {
+        push_string(L, &t, e.key, e.key_end);
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, -3, n); /* stack: text, fields, keys, key */
+        push_slice(L, &t, e.value, e.end);
+        lua_rawset(L, 2);
+    }
+    return t.wrong ? push_wrong(L, &t) : 2;
 }
 
 static int items(lua_State *L) {
@@ -211,6 +231,169 @@ static int valid(lua_State *L) {
     return 2;
 }
 
+/* ---- whole values ---- */
+
+/* A checked number. */
+static void push_number(lua_State *L, const char *at, size_t len) {
+    enum { EXACT = 15 }; /* digits */
+    int64_t n = 0;
+    size_t i = 0;
+    while (i < len && i < EXACT && at[i] >= '0' && at[i] <= '9')
+        n = n * 10 + (at[i++] - '0');
+    if (i == len) {
+        lua_pushnumber(L, (lua_Number)n);
+        return;
+    }
+    lua_pushlstring(L, at, len);
+    lua_Number any = lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    lua_pushnumber(L, any);
+}
+
+static size_t push_scalar(lua_State *L, struct rawscan *t, size_t at) {
+    size_t end = rawscan_scalar(t, at);
+    if (end == RAWSCAN_NOWHERE)
+        return end;
+    switch (t->at[at]) {
+    case 't':
+    case 'f':
+        lua_pushboolean(L, t->at[at] == 't');
+        break;
+    case 'n':
+        lua_pushlightuserdata(L, NULL); /* as cjson has it */
+        break;
+    default:
+        push_number(L, t->at + at, end - at);
+    }
+    return end;
+}
+
+static size_t push_value(lua_State *L, struct rawscan *t, size_t at, unsigned depth);
+
+/* Behind a value: at the next one, or behind the closing byte with `*over`. */
+static size_t next_value(struct rawscan *t, size_t at, char closing, bool *over) {
+    at = rawscan_skip(t, at);
+    int c = rawscan_peek(t, at);
+    *over = c == closing;
+    if (*over)
+        return at + 1;
+    return c == ',' ? rawscan_skip(t, at + 1)
+                    : rawscan_malformed(t, at, "expected a comma or the end");
+}
+
+static size_t push_object(lua_State *L, struct rawscan *t, size_t at, unsigned depth) {
+    bool over = rawscan_peek(t, at) == '}';
+    lua_createtable(L, 0, over ? 0 : MEMBERS_EXPECTED);
+    at += over;
+    while (!over) {
+        size_t key = at, key_end;
+        at = rawscan_member(t, at, &key_end);
+        if (at == RAWSCAN_NOWHERE)
+            return at;
+        push_string(L, t, key, key_end);
+        at = push_value(L, t, at, depth);
+        if (at == RAWSCAN_NOWHERE)
+            return at;
+        lua_rawset(L, -3);
+        at = next_value(t, at, '}', &over);
+        if (at == RAWSCAN_NOWHERE)
+            return at;
+    }
+    return at;
+}
+
+static size_t push_array(lua_State *L, struct rawscan *t, size_t at, unsigned depth) {
+    bool over = rawscan_peek(t, at) == ']';
+    lua_createtable(L, over ? 0 : ITEMS_EXPECTED, 0);
+    at += over;
+    for (int n = 1; !over; n++) {
+        at = push_value(L, t, at, depth);
+        if (at == RAWSCAN_NOWHERE)
+            return at;
+        lua_rawseti(L, -2, n);
+        at = next_value(t, at, ']', &over);
+        if (at == RAWSCAN_NOWHERE)
+            return at;
+    }
+    return at;
+}
+
+/* Builds the value at `at`, within so many others, and returns its end. When it is malformed, what
+ * was built of it is left on the stack. */
+static size_t push_value(lua_State *L, struct rawscan *t, size_t at, unsigned depth) {
+    int c = rawscan_peek(t, at);
+    if (c == '"') {
+        size_t end = rawscan_string(t, at);
+        if (end != RAWSCAN_NOWHERE)
+            push_string(L, t, at, end);
+        return end;
+    }
+    if (c != '{' && c != '[')
+        return push_scalar(L, t, at);
+    if (depth == RAWSCAN_DEPTH)
+        return rawscan_malformed(t, at, "nested too deeply");
+    luaL_checkstack(L, 4, "JSON");
+    at = rawscan_skip(t, at + 1);
+    return (c == '{' ? push_object : push_array)(L, t, at, depth + 1);
+}
+
+static int read(lua_State *L) {
+    struct rawscan t = text_at(L, 1);
+    size_t end = push_value(L, &t, rawscan_skip(&t, 0), 0);
+    if (end != RAWSCAN_NOWHERE && rawscan_skip(&t, end) < t.len)
+        (void)rawscan_malformed(&t, end, "something follows the value");
+    return t.wrong ? push_wrong(L, &t) : 1;
+}
+
+/* ---- texts ---- */
+
+static void add_escaped(luaL_Buffer *b, unsigned char c) {
+    static const char names[] = "\b\f\n\r\t\"\\", writes[] = "bfnrt\"\\";
+    const char *named = c ? strchr(names, c) : NULL;
+    char code[8];
+    if (named) {
+        luaL_addchar(b, '\\');
+        luaL_addchar(b, writes[named - names]);
+    } else {
+        snprintf(code, sizeof code, "\\u%04x", c);
+        luaL_addstring(b, code);
+    }
+}
+
+/* A text as a JSON string. */
+static void push_quoted(lua_State *L, struct span s) {
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    luaL_addchar(&b, '"');
+    while (s.len) {
+        size_t plain = rawscan_plain(s.at, s.len);
+        luaL_addlstring(&b, s.at, plain);
+        s = span_sub(s, plain, s.len);
+        if (s.len) {
+            add_escaped(&b, (unsigned char)s.at[0]);
+            s = span_sub(s, 1, s.len);
+        }
+    }
+    luaL_addchar(&b, '"');
+    luaL_pushresult(&b);
+}
+
+static int quote(lua_State *L) {
+    struct rawscan t = text_at(L, 1);
+    push_quoted(L, (struct span){ t.at, t.len });
+    return 1;
+}
+
+/* All but the bytes that go on with a character. */
+static int characters(lua_State *L) {
+    struct rawscan t = text_at(L, 1);
+    size_t n = 0;
+    for (size_t i = 0; i < t.len; i++)
+        n += ((unsigned char)t.at[i] & 0xc0) != 0x80;
+    lua_pushnumber(L, (lua_Number)n);
+    return 1;
+}
+
 /* ---- splice ---- */
 
 /* Where an edit cuts, and what it leaves out of the text. */
@@ -258,30 +441,6 @@ static bool find_cut(lua_State *L, struct rawscan *t, struct span key, bool remo
         cut->from = cut->to = w.at - 1;
     cut->comma = before != RAWSCAN_NOWHERE;
     return !t->wrong;
-}
-
-/* A text as a JSON string, as perilune.json writes it. */
-static void push_quoted(lua_State *L, struct span s) {
-    static const char names[] = "\b\f\n\r\t\"\\", writes[] = "bfnrt\"\\";
-    luaL_Buffer b;
-    luaL_buffinit(L, &b);
-    luaL_addchar(&b, '"');
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.at[i];
-        const char *named = c ? strchr(names, c) : NULL;
-        char code[8];
-        if (named) {
-            luaL_addchar(&b, '\\');
-            luaL_addchar(&b, writes[named - names]);
-        } else if (c < ' ') {
-            snprintf(code, sizeof code, "\\u%04x", c);
-            luaL_addstring(&b, code);
-        } else {
-            luaL_addchar(&b, (char)c);
-        }
-    }
-    luaL_addchar(&b, '"');
-    luaL_pushresult(&b);
 }
 
 /* stack: text, edits, edit, key, raw. Leaves the changed text in the place of the first. */
@@ -344,8 +503,10 @@ static int splice(lua_State *L) {
 
 int rawjson_open(lua_State *L) {
     static const luaL_Reg functions[] = {
-        { "members", members }, { "fields", fields }, { "items", items },   { "kind", kind },
-        { "text", text },       { "valid", valid },   { "splice", splice }, { NULL, NULL },
+        { "members", members },       { "fields", fields }, { "ordered", ordered },
+        { "items", items },           { "kind", kind },     { "text", text },
+        { "valid", valid },           { "read", read },     { "quote", quote },
+        { "characters", characters }, { "splice", splice }, { NULL, NULL },
     };
     lua_newtable(L);
     for (const luaL_Reg *f = functions; f->name; f++) {

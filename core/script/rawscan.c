@@ -3,8 +3,6 @@
 #include <endian.h>
 #include <string.h>
 
-enum { DEPTH_MAX = 256 };
-
 size_t rawscan_malformed(struct rawscan *t, size_t at, const char *what) {
     t->wrong = what;
     t->wrong_at = at;
@@ -48,6 +46,19 @@ static size_t plain_of8(const char *bytes) {
     return special ? (size_t)__builtin_ctzll(special) / 8 : 8;
 }
 
+size_t rawscan_plain(const char *bytes, size_t len) {
+    size_t n = 0;
+    while (len - n >= 8) {
+        size_t plain = plain_of8(bytes + n);
+        n += plain;
+        if (plain < 8)
+            return n;
+    }
+    while (n < len && (unsigned char)bytes[n] >= ' ' && bytes[n] != '"' && bytes[n] != '\\')
+        n++;
+    return n;
+}
+
 /* The end of an escape; `at` is its backslash. */
 static size_t escape_end(struct rawscan *t, size_t at) {
     int c = rawscan_peek(t, at + 1);
@@ -65,19 +76,15 @@ static size_t escape_end(struct rawscan *t, size_t at) {
 size_t rawscan_string(struct rawscan *t, size_t from) {
     size_t at = from + 1;
     while (at != RAWSCAN_NOWHERE) {
-        for (size_t n = 8; n == 8 && at + 8 <= t->len; at += n)
-            n = plain_of8(t->at + at);
+        at += rawscan_plain(t->at + at, t->len - at);
         int c = rawscan_peek(t, at);
         if (c < 0)
             return rawscan_malformed(t, from, "unfinished string");
         if (c == '"')
             return at + 1;
-        if (c == '\\')
-            at = escape_end(t, at);
-        else if (c < ' ')
+        if (c != '\\')
             return rawscan_malformed(t, at, "control character in a string");
-        else
-            at++;
+        at = escape_end(t, at);
     }
     return RAWSCAN_NOWHERE;
 }
@@ -103,7 +110,7 @@ static size_t number_end(const struct rawscan *t, size_t at) {
     return is_digit(rawscan_peek(t, digits)) ? digits_end(t, digits) : at;
 }
 
-static size_t scalar_end(struct rawscan *t, size_t at) {
+size_t rawscan_scalar(struct rawscan *t, size_t at) {
     static const char *const words[] = { "true", "false", "null" };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         size_t len = strlen(words[i]);
@@ -116,9 +123,7 @@ static size_t scalar_end(struct rawscan *t, size_t at) {
     return rawscan_malformed(t, at, at >= t->len ? "unexpected end" : "unexpected character");
 }
 
-/* Where the value of a member begins; `at` is where its key must. The key's end goes to
- * `*key_end`. */
-static size_t value_start(struct rawscan *t, size_t at, size_t *key_end) {
+size_t rawscan_member(struct rawscan *t, size_t at, size_t *key_end) {
     if (rawscan_peek(t, at) != '"')
         return rawscan_malformed(t, at, "expected a key");
     *key_end = rawscan_string(t, at);
@@ -132,7 +137,7 @@ static size_t value_start(struct rawscan *t, size_t at, size_t *key_end) {
 
 /* What is open around a value: the closing byte of each container. */
 struct nest {
-    char closing[DEPTH_MAX];
+    char closing[RAWSCAN_DEPTH];
     size_t depth;
 };
 
@@ -148,7 +153,7 @@ static size_t go_on(struct rawscan *t, struct nest *nest, size_t at) {
             return rawscan_malformed(t, at, "expected a comma or the end");
         if (c == ',') {
             at = rawscan_skip(t, at + 1);
-            return closing == '}' ? value_start(t, at, &key_end) : at;
+            return closing == '}' ? rawscan_member(t, at, &key_end) : at;
         }
         nest->depth--;
         at++;
@@ -159,12 +164,12 @@ static size_t go_on(struct rawscan *t, struct nest *nest, size_t at) {
 /* Into the container at `at`: to its first value, or out of an empty one. */
 static size_t go_in(struct rawscan *t, struct nest *nest, size_t at, char closing) {
     size_t key_end;
-    if (nest->depth == DEPTH_MAX)
+    if (nest->depth == RAWSCAN_DEPTH)
         return rawscan_malformed(t, at, "nested too deeply");
     nest->closing[nest->depth++] = closing;
     at = rawscan_skip(t, at + 1);
     if (rawscan_peek(t, at) != closing)
-        return closing == '}' ? value_start(t, at, &key_end) : at;
+        return closing == '}' ? rawscan_member(t, at, &key_end) : at;
     nest->depth--;
     return go_on(t, nest, at + 1);
 }
@@ -177,7 +182,7 @@ size_t rawscan_value(struct rawscan *t, size_t at) {
         if (c == '{' || c == '[') {
             at = go_in(t, &nest, at, c == '{' ? '}' : ']');
         } else {
-            at = c == '"' ? rawscan_string(t, at) : scalar_end(t, at);
+            at = c == '"' ? rawscan_string(t, at) : rawscan_scalar(t, at);
             at = at == RAWSCAN_NOWHERE ? at : go_on(t, &nest, at);
         }
     } while (at != RAWSCAN_NOWHERE && nest.depth > 0);
@@ -220,7 +225,7 @@ bool rawscan_next(struct rawscan_walk *w, struct rawscan_element *e) {
     if (w->over || w->at == RAWSCAN_NOWHERE)
         return false;
     e->key = w->at;
-    e->value = w->closing == '}' ? value_start(w->text, w->at, &e->key_end) : w->at;
+    e->value = w->closing == '}' ? rawscan_member(w->text, w->at, &e->key_end) : w->at;
     e->end = e->value == RAWSCAN_NOWHERE ? RAWSCAN_NOWHERE : rawscan_value(w->text, e->value);
     w->at = e->end;
     if (w->at == RAWSCAN_NOWHERE)

@@ -21,6 +21,8 @@
 /* A position that is none: a scan failed, and why is in the text then. */
 #define RAWSCAN_NOWHERE SIZE_MAX
 
+enum { RAWSCAN_DEPTH = 256 };
+
 /* A text being scanned. Positions count from 0. */
 struct rawscan {
     const char *at;
@@ -38,11 +40,22 @@ int rawscan_peek(const struct rawscan *t, size_t at);
 /* Over white space. */
 size_t rawscan_skip(const struct rawscan *t, size_t at);
 
+/* How many bytes from here on stand for themselves in a string: no quote, backslash or control
+ * character. */
+size_t rawscan_plain(const char *bytes, size_t len);
+
 /* The end of the string whose opening quote is at `from`. */
 size_t rawscan_string(struct rawscan *t, size_t from);
 
+/* The end of the number, true, false or null at `at`. */
+size_t rawscan_scalar(struct rawscan *t, size_t at);
+
+/* Where the value of a member begins; `at` is where its key must. The key's end goes to
+ * `*key_end`. */
+size_t rawscan_member(struct rawscan *t, size_t at, size_t *key_end);
+
 /* The end of the value at `at`, with everything inside it checked: one pass, not recursive, at most
- * 256 levels. */
+ * RAWSCAN_DEPTH levels. */
 size_t rawscan_value(struct rawscan *t, size_t at);
 
 /* An element of a container; of an array's, key_end is not set. */

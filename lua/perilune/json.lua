@@ -9,7 +9,7 @@ local M = {}
 
 local byte, find, sub, match, format, char = string.byte, string.find, string.sub, string.match, string.format, string.char
 local concat = table.concat
-local type, pairs, tostring, tonumber, error = type, pairs, tostring, tonumber, error
+local type, pairs, select, tostring, tonumber, error = type, pairs, select, tostring, tonumber, error
 local floor, huge = math.floor, math.huge
 
 local MAX_DEPTH = 256
@@ -314,6 +314,21 @@ function M.fields(raw)
   return out
 end
 
+--- The same, and the keys in the order in which they stand.
+---@param raw perilune.Raw
+---@return table<string, perilune.Raw>|nil fields, string[]|string keys_or_why
+function M.ordered(raw)
+  local list, why = M.members(raw)
+  if not list then
+    return nil, why
+  end
+  local out, keys = {}, {}
+  for i, m in ipairs(list) do
+    out[m.key], keys[i] = m.raw, m.key
+  end
+  return out, keys
+end
+
 local function read_items(s)
   local list = {}
   walk(s, 91, 93, "array", function(at, n)
@@ -413,13 +428,6 @@ function M.valid(raw)
   return ok or false, why
 end
 
--- The same in C, word for word, where it is there: a request of 400 KB is cut up in 1.5 ms instead of 32.
-if has_native then
-  for name, f in pairs(native) do
-    M[name] = f
-  end
-end
-
 ----------------------------------------------------------------------------------------------------------------------------
 -- Building, for shapes that are ours
 
@@ -491,6 +499,13 @@ local function escape(c)
   return CONTROL[c] or (c == "\127" and c) or format("\\u%04x", byte(c))
 end
 
+--- Characters of a text.
+---@param s string
+---@return integer
+function M.characters(s)
+  return select(2, s:gsub("[^\128-\191]", ""))
+end
+
 --- A text as a JSON string.
 ---@param s string
 ---@return perilune.Raw
@@ -501,7 +516,7 @@ function M.quote(s)
   return '"' .. s .. '"'
 end
 
-local quote = M.quote
+local quote = has_native and native.quote or M.quote
 
 --- Puts a member into an object that is being written, a list of texts; a value of nil leaves it out. See object().
 ---@param out string[]
@@ -586,6 +601,11 @@ end
 ---@return string|nil, string|nil
 function M.encode(value)
   return guard(encode_value, value, 0)
+end
+
+-- The same in C, word for word, where it is there: a request of 400 KB is cut up in 1.5 ms instead of 32.
+for name, f in pairs(has_native and native or {}) do
+  M[name] = f
 end
 
 return M

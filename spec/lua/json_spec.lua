@@ -21,6 +21,15 @@ describe("json.members", function()
   end
 end)
 
+describe("json.ordered", function()
+  it("hands out raw values by key, and the keys as they stand", function()
+    local fields, keys = json.ordered '{"b":[ ],"a":1,"b":2}'
+    assert.same({ b = "2", a = "1" }, fields)
+    assert.same({ "b", "a", "b" }, keys)
+    assert.is_nil((json.ordered "[]"))
+  end)
+end)
+
 describe("json.items", function()
   it("hands out raw items", function()
     assert.same({ "1", '{"a":[]}', '"x,]"', "null" }, json.items '[1, {"a":[]}, "x,]" ,null]')
@@ -45,6 +54,13 @@ describe("json.text, number and kind", function()
     assert.same({ "object", "array", "string", "number", "boolean", "null", "boolean" }, kinds)
     assert.is_nil(json.kind(nil))
     assert.is_nil(json.kind "")
+  end)
+end)
+
+describe("json.characters", function()
+  it("counts what is read as one", function()
+    assert.equal(0, json.characters "")
+    assert.equal(3, json.characters "aü😀")
   end)
 end)
 

@@ -41,8 +41,8 @@ static const char KIT[] =
     "  { { key = 'e', raw = '1,\"f\":2' }, { key = 'f' } },\n"
     "}\n"
     "function all(text)\n"
-    "  for _, name in ipairs { 'members', 'fields', 'items', 'kind', 'text', 'valid' } do "
-    "both(name, text) end\n"
+    "  for _, name in ipairs { 'members', 'fields', 'ordered', 'items', 'kind', 'text', 'valid', "
+    "'read', 'quote', 'characters' } do both(name, text) end\n"
     "  for _, edits in ipairs(EDITS) do both('splice', text, edits) end\n"
     "end\n";
 
@@ -136,6 +136,17 @@ static enum vm_result some_results(lua_State *L, void *arg) {
     assert_true(lua_holds(L, "same(v, { a = '2', b = '{}' })"));
     lua_value(L, "raw.items '[1, \"x\"]'");
     assert_true(lua_holds(L, "same(v, { '1', '\"x\"' })"));
+    lua_value(L, "{ raw.ordered '{\"b\":1,\"a\":{},\"b\":2}' }");
+    assert_true(lua_holds(L, "same(v, { { a = '{}', b = '2' }, { 'b', 'a', 'b' } })"));
+    lua_value(L, "raw.read ' {\"a\":[1,-2.5e3,true,false,{\"b\":\"\\\\n\"},[]]} '");
+    assert_true(lua_holds(L, "same(v, { a = { 1, -2500, true, false, { b = '\\n' }, {} } })"));
+    lua_value(L, "{ raw.read 'null', raw.read '[1,]' }");
+    assert_true(lua_holds(L, "v[1] == require('cjson').null and v[2] == nil and v[3] == "
+                             "'unexpected character at byte 4'"));
+    lua_value(L, "raw.quote 'a\"\\\\\\n\\1\\127\\0'");
+    assert_true(lua_holds(L, "v == '\"a\\\\\"\\\\\\\\\\\\n\\\\u0001\\127\\\\u0000\"'"));
+    lua_value(L, "raw.characters 'a\\195\\188\\240\\159\\152\\128'");
+    assert_true(lua_holds(L, "v == 3"));
     lua_value(L, "{ raw.items '[1' }");
     assert_true(lua_holds(L, "v[1] == nil and v[2] == 'expected a comma or the end at byte 3'"));
     lua_value(L, "{ raw.valid '[1' }");
