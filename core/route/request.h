@@ -8,7 +8,7 @@
  *
  * A request is DECIDING (also: waiting for a policy state), TRYING (attempts are alive; at most one
  * owns the client's stream), WAITING (for a retry or in a queue) and then over. Whatever ends it
- * passes request.c's one tail gate.
+ * passes one tail gate.
  *
  *   request_begin(worker, conn, message, endpoint);      answers by itself and frees itself
  */

@@ -46,7 +46,7 @@ describe("docs/http.md", function()
       names[#names + 1] = "x-route-" .. what
     end
     expect("docs/http.md", names)
-    expect("docs/http.md", names_in("core/route/request.c", 'SPAN%("(x%-rout[%w-]+)"%)'))
+    expect("docs/http.md", names_in("core/route/client.c", 'SPAN%("(x%-rout[%w-]+)"%)'))
   end)
 
   it("has every error code that is answered", function()

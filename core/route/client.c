@@ -1,0 +1,139 @@
+#include "route/client.h"
+
+#include "base/clock.h"
+#include "route/reply.h"
+#include "route/wire.h"
+
+static void add_routed(struct request *r, struct reply *reply, const struct attempt *a,
+                       const struct trace_attempt *record, bool whole) {
+    size_t n;
+    const struct pair *passed = attempt_headers(a, &n);
+    reply_add(reply, SPAN("x-routed-model"), attempt_model(a));
+    reply_add(reply, SPAN("x-routed-provider"), record->target->provider->name);
+    reply_add(reply, SPAN("x-route-dropped"), attempt_dropped(a));
+    reply_add(reply, SPAN("x-upstream-request-id"), record->upstream_id);
+    for (size_t i = 0; i < n; i++)
+        reply_add(reply, passed[i].name, passed[i].value);
+    nanousd cost = whole ? trace_total_cost(&r->trace) : -1;
+    if (cost >= 0) {
+        struct buf usd = { 0 };
+        trace_write_usd(&usd, cost);
+        reply_add(reply, SPAN("x-route-cost-usd"), arena_copy(request_arena(r), buf_span(&usd)));
+        buf_deinit(&usd);
+    }
+}
+
+/* The headers every answer of a request has, errors too. */
+static void start_reply(struct request *r, struct reply *reply, struct span type) {
+    unsigned long long total_us = clock_us() - r->trace.began_us;
+    reply_init(reply, request_arena(r));
+    reply_add(reply, SPAN("content-type"), type);
+    reply_add(reply, SPAN("x-request-id"), r->trace.id);
+    if (r->endpoint->dialect == DIALECT_ANTHROPIC_MESSAGES)
+        reply_add(reply, SPAN("request-id"), r->trace.id);
+    if (r->facts.replaced.name.at)
+        reply_add(reply, SPAN("x-route-replaced"),
+                  arena_printf(request_arena(r), "%.*s -> %.*s", SPAN_ARGS(r->facts.replaced.name),
+                               SPAN_ARGS(r->facts.replaced.value)));
+    reply_add(reply, SPAN("x-route-policy"), r->trace.policy);
+    reply_add(reply, SPAN("x-route-attempts"),
+              arena_printf(request_arena(r), "%u", r->trace.tried));
+    reply_add(reply, SPAN("server-timing"),
+              arena_printf(request_arena(r), "policy;dur=%u.%03u, total;dur=%llu.%03llu",
+                           r->trace.policy_us / 1000, r->trace.policy_us % 1000, total_us / 1000,
+                           total_us % 1000));
+    reply_cors(reply, &r->epoch->snap->config, r->message);
+}
+
+/* --- streams --- */
+
+void client_commit(struct request *r, const struct attempt *a, const struct trace_attempt *record) {
+    struct reply reply;
+    start_reply(r, &reply, SPAN("text/event-stream; charset=utf-8"));
+    reply_add(&reply, SPAN("cache-control"), SPAN("no-cache"));
+    reply_add(&reply, SPAN("x-accel-buffering"), SPAN("no"));
+    if (a)
+        add_routed(r, &reply, a, record, false);
+    conn_start(r->conn, 200, reply.headers, reply.n);
+    r->committed = true;
+}
+
+void client_end(struct request *r) {
+    struct span mark = wire_of(r->facts.dialect)->end_mark;
+    if (mark.at)
+        conn_write(r->conn, mark);
+    conn_finish(r->conn);
+}
+
+/* --- whole answers --- */
+
+/* The answer with the trace in it. */
+static void splice_route(struct request *r, struct span body, struct buf *out) {
+    struct json_member member = { .name = SPAN("route") };
+    struct json_value root;
+    struct buf route = { 0 };
+    trace_write(&r->trace, &route);
+    int error = json_parse(r->worker->parser, body, &root);
+    if (error == JSON_OK)
+        error = json_locate(r->worker->parser, NULL, &member, 1);
+    if (error == JSON_OK) {
+        struct json_edit edit = { .where = member, .raw = buf_span(&route) };
+        json_splice(body, &edit, 1, out);
+    } else {
+        buf_add(out, body);
+    }
+    buf_deinit(&route);
+}
+
+void client_answer(struct request *r, const struct attempt *a, const struct trace_attempt *record,
+                   struct span body) {
+    struct reply reply;
+    struct buf traced = { 0 };
+    start_reply(r, &reply, SPAN("application/json"));
+    add_routed(r, &reply, a, record, true);
+    if (r->wishes.trace) {
+        splice_route(r, body, &traced);
+        body = buf_span(&traced);
+    }
+    conn_reply(r->conn, 200, reply.headers, reply.n, body);
+    buf_deinit(&traced);
+}
+
+void client_count(struct request *r, uint64_t tokens) {
+    struct reply reply;
+    start_reply(r, &reply, SPAN("application/json"));
+    conn_reply(
+        r->conn, 200, reply.headers, reply.n,
+        arena_printf(request_arena(r), "{\"input_tokens\":%llu}", (unsigned long long)tokens));
+}
+
+/* --- errors --- */
+
+void client_place(struct request *r, const struct attempt *a) {
+    r->place = attempt_place(a);
+    r->place.id = arena_copy(request_arena(r), r->place.id);
+    r->place.model = arena_copy(request_arena(r), r->place.model);
+}
+
+static void reply_error(struct request *r, const struct api_error *error) {
+    struct reply reply;
+    struct buf body = { 0 };
+    start_reply(r, &reply, SPAN("application/json"));
+    reply_error_headers(&reply, error, r->trace.tried > 0);
+    error_write(r->endpoint->dialect, error, &body);
+    conn_reply(r->conn, error_status_for(r->endpoint->dialect, error), reply.headers, reply.n,
+               buf_span(&body));
+    buf_deinit(&body);
+}
+
+void client_error(struct request *r, const struct api_error *error) {
+    struct buf event = { 0 };
+    if (!r->committed) {
+        reply_error(r, error);
+        return;
+    }
+    error_write_event(r->endpoint->dialect, error, &event);
+    conn_write(r->conn, buf_span(&event));
+    conn_finish(r->conn);
+    buf_deinit(&event);
+}

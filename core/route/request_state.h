@@ -1,0 +1,79 @@
+/* request_state.h - a request while it is under way, as the modules that drive it share it.
+ *
+ * Owns          the struct, and the one way out.
+ * Fed by        request, which makes it; pursuit, live and client, which carry it on.
+ * Feeds         the same.
+ * Must not know anything that is not named in request.h.
+ *
+ * request begins and ends it and has it decided; pursuit walks the chain; live runs the attempts and
+ * keeps their accounts; client writes what its client gets.
+ */
+#ifndef PERILUNE_ROUTE_REQUEST_STATE_H
+#define PERILUNE_ROUTE_REQUEST_STATE_H
+
+#include "route/access.h"
+#include "route/attempt.h"
+#include "route/chain.h"
+#include "route/error.h"
+#include "route/request.h"
+#include "route/worker.h"
+
+enum { LIVE_MAX = 2 }; /* attempts at a time: a hedge is two */
+
+/* An attempt that is under way, and what was set aside for it. */
+struct live {
+    struct attempt *attempt;
+    struct trace_attempt *record;
+    nanousd bound;
+};
+
+struct request {
+    struct request *next, **back; /* in worker.requests */
+    struct request *next_awaiting;
+    struct worker *worker;
+    struct conn *conn;            /* NULL once the client is gone */
+    struct http_message *message; /* its arena holds this struct too */
+    struct epoch *epoch;
+    const struct endpoint *endpoint;
+    struct facts facts;
+    struct access_wishes wishes;
+    struct body body;
+    struct span policy; /* the name of the one that decides */
+    struct decision decision;
+    struct chain_walk walk;
+    struct trace trace;
+    struct live live[LIVE_MAX];
+    size_t n_live;
+    struct attempt *owner; /* whose content the client gets; NULL before the first content */
+    struct attempt_failure failed; /* how the last attempt ended; texts in the arena */
+    struct error_place place;      /* where the client's stream stands, once it is broken */
+    uint64_t reopens_ms; /* the earliest moment a provider named for asking again; 0: none did */
+    const struct target *reopens; /* which target that is */
+    uint64_t began_ms, deadline_ms;
+    struct wheel_timer deadline; /* hard, over everything */
+    struct wheel_timer wait;     /* for a policy state, a retry, a place in the queue */
+    struct wheel_timer hold;     /* until a waiting stream commits, then between comments */
+    unsigned turns;              /* times on_failure gave a move or a chain of its own */
+    bool awaiting;               /* in worker.awaiting */
+    bool decided;                /* by a policy, whose on_failure may be asked */
+    bool committed;              /* the client has a head */
+    bool early;                  /* it got that before there was content */
+};
+static inline struct arena *request_arena(struct request *r) {
+    return &r->message->arena;
+}
+
+/* The tail gate. Everything that ends a request comes through here, once, just before its last
+ * bytes go out. */
+void request_gate(struct request *r, enum request_outcome outcome, int status);
+
+/* After the gate and the last bytes: the request and its memory are gone. */
+void request_dismiss(struct request *r);
+
+/* Ends the request with an error: as a reply, or inside the stream when that has begun. */
+void request_fail(struct request *r, const struct api_error *why);
+
+/* Its time is over. */
+void request_too_late(struct request *r);
+
+#endif
