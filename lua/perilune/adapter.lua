@@ -2,6 +2,7 @@
 ---
 ---   handle, http = adapter.open(setup)
 ---   out, seen, flags = adapter.feed(handle, event, data)   any number of times
+---   seen = adapter.catch_up(handle, event, data, n)    in the place of `n` events that were answered without it
 ---   out, seen = adapter.finish(handle)                 the stream ended well
 ---   out, seen = adapter.answer(handle, body)           or: a whole answer
 ---   adapter.close(handle)
@@ -216,6 +217,17 @@ local function relay_of(s)
   return s.relay
 end
 
+-- Tells the relay of an event. Where streams are repaired the first of its results is what the client gets.
+local function hear(s, r, event, data)
+  local source = s.repair or s.reader
+  r.seen.content, r.told = false, 0
+  local heard, why = source:feed(r, event, data)
+  if (s.repair and s.repair.reader or s.reader).looked then
+    r.told = 0
+  end
+  return heard, why
+end
+
 --- One event.
 ---@param handle integer
 ---@param event string|nil its name
@@ -224,19 +236,39 @@ end
 function M.feed(handle, event, data)
   local s = stream_of(handle)
   local r = s.relay or relay_of(s)
-  r.seen.content = false
-  if s.repair then
-    local out, why = s.repair:feed(r, event, data)
-    if not out then
-      return nil, why
-    end
-    return out, r.seen, r:flags()
-  end
-  local ok, why = s.reader:feed(r, event, data)
-  if not ok then
+  local heard, why = hear(s, r, event, data)
+  if not heard then
     return nil, why
   end
-  return r:take(), r.seen, r:flags()
+  return s.repair and heard or r:take(), r.seen, r:flags()
+end
+
+--- Events that were answered without us, because they were like one before but for a text: as one event with all of the text. What it
+--- would make has been made.
+---@param handle integer
+---@param event string|nil
+---@param data string
+---@param n integer so many they were
+---@return perilune.RelaySeen|nil, string|nil
+function M.catch_up(handle, event, data, n)
+  local s = stream_of(handle)
+  local r = relay_of(s)
+  local heard, why = hear(s, r, event, data)
+  if not heard then
+    return nil, why
+  end
+  r:take()
+  if r.writer.skip then
+    r.writer:skip(n - 1)
+  end
+  return r.seen
+end
+
+--- What is known of a dialect's events and needs no dialect: see perilune.Echo.
+---@param name string
+---@return perilune.Echo
+function M.echo(name)
+  return dialect_of(name).echo or {}
 end
 
 --- The stream ended well.

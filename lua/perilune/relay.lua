@@ -28,6 +28,7 @@ local MAX_SIZE = 16 * 1024 * 1024 -- bytes of an answer: some of it is held unti
 ---@class perilune.Relay : perilune.Sink
 ---@field seen perilune.RelaySeen
 ---@field news boolean more of it than the five words has changed since flags() was asked
+---@field told integer what an event said: 1 is a text or a piece of arguments and nothing else. Whoever feeds one sets it to 0
 local Relay = {}
 Relay.__index = Relay
 
@@ -76,6 +77,7 @@ function M.new(writer, context, options)
     begun = false,
     size = 0,
     news = false,
+    told = 0,
     seen = { content = false, finished = false, excused = false, ended = false, error = false },
   }, Relay)
 end
@@ -103,15 +105,15 @@ function Relay:take()
   return bytes
 end
 
---- What was seen in one number, for the core: one for content, finished, excused, ended, error by their bits from the lowest, and 32 when
---- there is more to read in `seen` than was there at the last time.
+--- What was seen in one number, for the core: one for content, finished, excused, ended, error by their bits from the lowest, 32 when
+--- there is more to read in `seen` than was there at the last time, 64 when the event said one text and nothing else.
 ---@return integer
 function Relay:flags()
   local seen = self.seen
   local news = self.news
   self.news = false
   return (seen.content and 1 or 0) + (seen.finished and 2 or 0) + (seen.excused and 4 or 0) + (seen.ended and 8 or 0)
-    + (seen.error and 16 or 0) + (news and 32 or 0)
+    + (seen.error and 16 or 0) + (news and 32 or 0) + (self.told == 1 and 64 or 0)
 end
 
 -- Counts what is said. What is too much ends the stream.
@@ -120,6 +122,11 @@ local function grow(self, text)
   if self.size > MAX_SIZE then
     self:fail { message = "The answer is larger than 16 MB." }
   end
+end
+
+-- Notes what is more than a text: an event that says it is not like others that say the same.
+local function more(self)
+  self.told = self.told + 2
 end
 
 local function is_index(n)
@@ -215,7 +222,7 @@ local function say_waiting(self, c)
   end
 end
 
-local function say(method, remember)
+local function say(method, is_text, remember)
   local function speak(self, c, a, b)
     if not may_speak(self, c, speak, a, b) then
       return
@@ -237,6 +244,7 @@ local function say(method, remember)
     else
       return
     end
+    self.told = self.told + (is_text and type(b) ~= "table" and 1 or 2)
     if remember and self.keep then
       remember(c, a, b)
     end
@@ -266,9 +274,9 @@ local function remember_state(c, state)
   last.state = state
 end
 
-Relay.text = say "text"
-Relay.reasoning = say("reasoning", remember_thought)
-local say_state = say("state", remember_state)
+Relay.text = say("text", true)
+Relay.reasoning = say("reasoning", true, remember_thought)
+local say_state = say("state", false, remember_state)
 
 -- A state goes back to the model that was asked: not to the dated name it answers under.
 function Relay:state(choice, state)
@@ -276,7 +284,7 @@ function Relay:state(choice, state)
   say_state(self, choice, state)
 end
 
-Relay.refusal = say "refusal"
+Relay.refusal = say("refusal", true)
 Relay.audio = say "audio"
 Relay.opaque = say "opaque"
 
@@ -367,6 +375,7 @@ local function named(self, c, call)
 end
 
 function Relay:call(choice, key, id, name, fields)
+  more(self)
   local c = choice_of(self, choice)
   key = key == nil and (id or name or 0) or key
   local call = c.by_key[key]
@@ -397,6 +406,7 @@ function Relay:arguments(choice, key, piece)
     self:text(c.index, piece)
     return
   end
+  self.told = self.told + 1
   grow(self, piece)
   call.pieces[#call.pieces + 1] = piece
   if call.n and not call.closed and not call.whole_only then
@@ -405,6 +415,7 @@ function Relay:arguments(choice, key, piece)
 end
 
 function Relay:call_done(choice, key, whole)
+  more(self)
   local c = choice_of(self, choice)
   local call = c.by_key[key]
   if not call then
@@ -437,6 +448,7 @@ end
 local WEIGHT = { stop = 1, tool_calls = 2, length = 3, content_filter = 3 }
 
 function Relay:finish(choice, reason, detail)
+  more(self)
   local c = choice_of(self, choice)
   if not c.reason or WEIGHT[reason] > WEIGHT[c.reason] then
     c.reason = reason

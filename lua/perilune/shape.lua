@@ -170,6 +170,14 @@ local M = {}
 --- through the core as they come.
 ---@field repair? fun(context: perilune.Context): perilune.Repair
 
+---- Events of a stream that may be answered without asking again (core/script/echo.h). A dialect whose readers look into texts has none.
+---@field echo? perilune.Echo
+
+---@class perilune.Echo names of members, with spaces between them
+---@field texts? string of what is read: all that are told to the sink as they are, as texts or pieces of arguments
+---@field loose? string of what is read: numbers and strings of which only the last counts, and those that nobody reads
+---@field counter? string of what is written: one more in each event
+
 ---@alias perilune.Param { [1]: string, [2]: perilune.Raw|nil } a step's override: OpenAI's name and JSON; no JSON takes the field out
 
 ---@class perilune.Context what an answer needs of this world
@@ -196,6 +204,7 @@ local M = {}
 ---@class perilune.Reader reads a provider's stream into a sink
 ---@field feed fun(self, sink: perilune.Sink, event: string|nil, data: string): boolean, string|nil false and a message: not the dialect
 ---@field finish? fun(self, sink: perilune.Sink) the bytes are over
+---@field looked? boolean what a piece meant hung on the texts before it: no event may be taken for one like the last
 
 --- What readers call (perilune.relay is the one there is). It repairs, so readers tell what they see and no more: empty deltas, missing or
 --- repeated ids, calls without a name yet, arguments that are no JSON, a finish of "stop" after calls are all taken care of. `choice` counts
@@ -234,6 +243,7 @@ local M = {}
 ---@field call_done fun(self, choice: integer, n: integer, whole: string): string
 ---@field audio fun(self, choice: integer, raw: perilune.Raw): string
 ---@field opaque fun(self, choice: integer, dialect: string, raw: perilune.Raw): string
+---@field skip? fun(self, n: integer) so many events more have gone out: of dialects that count them
 ---@field finish fun(self, ends: { choice: integer, reason: perilune.Finish, stop_sequence?: string }[], usage: perilune.Usage): string all that is left, the dialect's end event included, but for Chat Completions' [DONE], which the core writes
 
 ---@class perilune.Answer a whole one, repaired and promised as above
@@ -246,6 +256,7 @@ local M = {}
 ---@field usage perilune.Usage
 
 ---@class perilune.Repair
+---@field reader perilune.Reader
 ---@field feed fun(self, sink: perilune.Sink, event: string|nil, data: string): string|nil, string|nil the event's bytes, "" to leave it out; nil and a message. It tells the sink what it saw, and the sink writes nothing.
 ---@field answer fun(self, sink: perilune.Sink, body: string): string|nil, string|nil
 

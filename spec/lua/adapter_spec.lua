@@ -129,6 +129,36 @@ describe("adapter", function()
     adapter.close(handle)
   end)
 
+  it("catches up with what was answered without it", function()
+    local handle = open { client = "openai_responses", spoken = "gemini", stream = true, body = '{"model":"x","input":"Hi"}' }
+    local function event(text, tokens)
+      return ('{"candidates":[{"content":{"parts":[{"text":"%s"}]},"index":0}],"usageMetadata":{"candidatesTokenCount":%d}}'):format(text,
+        tokens)
+    end
+    local out, _, flags = adapter.feed(handle, nil, event("a", 1))
+    assert.truthy(out:find('"sequence_number":4,', 1, true))
+    assert.truthy(flags >= 64)
+    local seen = adapter.catch_up(handle, nil, event("bcd", 4), 3)
+    assert.equal(4, seen.output_tokens)
+    out, _, flags = adapter.feed(handle, nil, event("e", 5))
+    assert.truthy(out:find('"sequence_number":8,', 1, true))
+    assert.truthy(flags >= 96)
+    adapter.feed(handle, nil, '{"candidates":[{"finishReason":"STOP","index":0}]}')
+    assert.truthy(adapter.finish(handle):find('"text":"abcde"', 1, true))
+    adapter.close(handle)
+    local bad = open { spoken = "gemini", stream = true }
+    assert.is_nil((adapter.catch_up(bad, nil, "no JSON", 1)))
+    adapter.close(bad)
+  end)
+
+  it("knows which members of a dialect's events are texts", function()
+    for _, name in ipairs { "openai_chat", "openai_responses", "anthropic_messages", "gemini", "bedrock_converse" } do
+      assert.is_string(adapter.echo(name).texts)
+    end
+    assert.equal("sequence_number", adapter.echo("openai_responses").counter)
+    assert.same({}, adapter.echo "openai_completions")
+  end)
+
   it("maps a step's params by OpenAI's names, and sends what is extra as it is", function()
     local handle, http = open {
       spoken = "anthropic_messages",

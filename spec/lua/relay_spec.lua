@@ -103,9 +103,9 @@ describe("the relay", function()
     assert.equal(0, r:flags())
     r:text(0, "a")
     r:begin { model = "vm" }
-    assert.equal(1, r:flags())
+    assert.equal(65, r:flags())
     r:usage { output_tokens = 1 }
-    assert.equal(33, r:flags())
+    assert.equal(97, r:flags())
     r:usage { output_tokens = 1 }
     r:finish(0, "length")
     assert.equal(7, r:flags())
@@ -113,6 +113,32 @@ describe("the relay", function()
     assert.equal(15, r:flags())
     r:fail { message = "no" }
     assert.equal(63, r:flags())
+  end)
+
+  it("tells an event of one text, or one piece of arguments, from all others", function()
+    local function plain(steps, options)
+      local r = relay.new(scribe(), context(), options)
+      r:call(0, 0, "x", "f")
+      r.told = 0
+      for _, step in ipairs(steps) do
+        r[step[1]](r, unpack(step, 2))
+      end
+      return r:flags() >= 64
+    end
+    assert.is_true(plain { { "text", 0, "a" } })
+    assert.is_true(plain { { "reasoning", 0, "a", true } })
+    assert.is_true(plain { { "refusal", 0, "a" } })
+    assert.is_true(plain { { "arguments", 0, 0, "{" } })
+    assert.is_true(plain { { "begin", { model = "vm" } }, { "text", 0, "a" }, { "usage", { output_tokens = 1 } } })
+    assert.is_false(plain {})
+    assert.is_false(plain { { "text", 0, "" } })
+    assert.is_false(plain { { "text", 0, "a" }, { "reasoning", 0, "b" } })
+    assert.is_false(plain { { "text", 0, "a", { logprobs = "{}" } } })
+    assert.is_false(plain { { "text", 0, "a" }, { "state", 0, { kind = "signature", value = "s" } } })
+    assert.is_false(plain { { "text", 0, "a" }, { "call", 0, 0, "x", "f" } })
+    assert.is_false(plain { { "arguments", 0, 0, "{}" }, { "call_done", 0, 0 } })
+    assert.is_false(plain { { "text", 0, "a" }, { "finish", 0, "stop" } })
+    assert.is_false(plain { { "audio", 0, "{}" } })
   end)
 
   it("takes what numbers no choice for the first", function()

@@ -19,6 +19,7 @@ local MOST_MARKS = 4
 M.read = read.request
 M.reader, M.read_answer = reader.new, reader.answer
 M.writer, M.write_answer = writer.new, writer.answer
+M.echo = { texts = "text thinking partial_json" }
 
 ----------------------------------------------------------------------------------------------------------------------------
 -- Whom a request is for

@@ -6,7 +6,7 @@ local build = require "perilune.dialects.bedrock_build"
 local json = require "perilune.json"
 
 ---@type perilune.Dialect
-local M = { name = "bedrock_converse", build = build.build }
+local M = { name = "bedrock_converse", build = build.build, echo = { texts = "text input", loose = "p" } }
 
 local NAME = "bedrock_converse"
 

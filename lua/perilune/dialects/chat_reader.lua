@@ -240,6 +240,7 @@ local function take_call(self, sink, choice, item, position, whole, data, path)
   local call, new = call_of(calls_of(self, choice), whole and position or index, id, name, piece)
   local signature = signature_of(item.extra_content)
   local late_id = not call.id and id or nil
+  self.looked = self.looked or (name ~= nil and not new) -- the name again: what the arguments are so far told whether it begins a call
   if new or late_id or (name and not call.name) or signature then
     call.id, call.name, call.custom = call.id or id, call.name or name, call.custom or custom or nil
     sink:call(choice, call.key, late_id, name, (custom or signature) and { custom = custom or nil, signature = signature } or nil)

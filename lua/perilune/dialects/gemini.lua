@@ -17,6 +17,11 @@ local M = {
   reader = answer.reader,
   write_answer = answer.write_answer,
   writer = answer.writer,
+  echo = {
+    texts = "text",
+    loose = "promptTokenCount toolUsePromptTokenCount cachedContentTokenCount candidatesTokenCount thoughtsTokenCount totalTokenCount "
+      .. "tokenCount",
+  },
 }
 
 return M

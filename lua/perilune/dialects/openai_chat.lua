@@ -25,6 +25,10 @@ local M = {
   writer = writer.new,
   write_answer = writer.write_answer,
   repair = repair.new,
+  echo = {
+    texts = "content text refusal reasoning reasoning_content reasoning_text thinking arguments input",
+    loose = "obfuscation prompt_tokens completion_tokens total_tokens cached_tokens reasoning_tokens",
+  },
 }
 
 --- Sets one field of a request, but for its messages, by OpenAI's name; without a value it is taken out.

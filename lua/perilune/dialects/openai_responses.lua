@@ -20,6 +20,7 @@ local M = {
   reader = reader.reader,
   write_answer = writer.write_answer,
   writer = writer.writer,
+  echo = { texts = "delta", loose = "sequence_number obfuscation", counter = "sequence_number" },
 }
 
 return M

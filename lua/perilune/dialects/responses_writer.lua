@@ -370,6 +370,12 @@ function Writer.audio()
   return ""
 end
 
+--- Numbers of events that went out without us.
+---@param n integer
+function Writer:skip(n)
+  self.said = self.said + n
+end
+
 -- An item that a tool of this dialect's providers made is one for the client as well; blocks of other dialects are none.
 function Writer:opaque(choice, dialect, raw)
   if choice > 0 or dialect ~= NAME then
