@@ -72,6 +72,10 @@ struct decision {
     size_t n_cuts;
     const struct pair *notes; /* note(key, value) */
     size_t n_notes;
+    /* What could not be used of the answer, one sentence each that begins with its place:
+     * "chain[2].timeout_ms: expected milliseconds". The rest of it is used. */
+    const struct span *findings;
+    size_t n_findings;
     bool read_text; /* the policy looked at req.text or req.system */
 };
 

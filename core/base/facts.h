@@ -12,6 +12,12 @@
 #include "base/dialect.h"
 #include "base/span.h"
 
+/* A target that answered this session before. */
+struct session_target {
+    struct span id;
+    uint64_t cached_tokens; /* expected to be read from its cache; 0 when it has gone cold */
+};
+
 struct facts {
     struct span id; /* the request's id, 26 characters */
     unsigned key;   /* which of the configured client keys asks, from 1; 0: none are configured */
@@ -32,6 +38,8 @@ struct facts {
     struct span user;    /* safety_identifier, user, metadata.user_id: the first there is */
     struct span session; /* x-route-session, prompt_cache_key, a coding agent's own: the first there
                           * is */
+    const struct session_target *last_targets; /* of the session, newest first */
+    size_t n_last_targets;
     const struct span *tags;
     size_t n_tags;
 

@@ -109,7 +109,16 @@ void worker_headroom(struct epoch *e, const struct target *target, double left) 
     if (i == EPOCH_CHANGED)
         return;
     e->told[target->index] = percent;
-    e->changed[i] = (struct policy_figure){ target->index, left };
+    e->changed[i] = (struct policy_figure){
+        .target = target->index,
+        .state = "closed",
+        .error_rate = -1,
+        .in_flight = -1,
+        .headroom = left,
+        .ttft_ms = { -1, -1, -1 },
+        .total_ms = { -1, -1, -1 },
+        .tokens_per_s = -1,
+    };
     e->n_changed += i == e->n_changed;
 }
 

@@ -8,6 +8,7 @@ enum {
     PARAMS_MAX = 100,
     CUTS_MAX = 10000,
     NOTES_MAX = 100,
+    FINDINGS_MAX = 100,
     MS_MAX = 24 * 3600 * 1000
 };
 
@@ -210,6 +211,23 @@ static void read_cuts(struct reader *r, struct decision *out) {
     out->n_cuts = n;
 }
 
+static void read_findings(struct reader *r, struct decision *out) {
+    size_t n = open_list(r, "findings", FINDINGS_MAX);
+    if (n == 0)
+        return;
+    struct span *findings = arena_new_array(r->arena, struct span, n);
+    for (size_t i = 0; i < n; i++) {
+        lua_rawgeti(r->L, -1, (int)i + 1);
+        findings[i] = text_here(r, "findings");
+        if (!findings[i].at)
+            fail(r, "findings");
+        lua_pop(r->L, 1);
+    }
+    lua_pop(r->L, 1);
+    out->findings = findings;
+    out->n_findings = n;
+}
+
 /* Reads { status =, code =, message = } when there is one. */
 static bool read_refusal(struct reader *r, struct decision *out) {
     lua_getfield(r->L, -1, "refused");
@@ -236,6 +254,7 @@ const char *answer_read(lua_State *L, const struct snapshot *snap, struct arena 
     if (!read_refusal(&r, out))
         read_chain(&r, &out->chain);
     read_cuts(&r, out);
+    read_findings(&r, out);
     out->notes = pairs_field(&r, "notes", NOTES_MAX, &out->n_notes);
     return r.wrong;
 }

@@ -1,5 +1,6 @@
 #include "script/policy.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #include "script/answer.h"
@@ -19,6 +20,7 @@ enum { LOAD_US = 200 * 1000, ERROR_MAX = 1024 };
 /* Where the functions of perilune.host lie in the registry, and what else is kept there. */
 struct refs {
     int load, prepare, info, decide, on_failure, update;
+    int figures;         /* the list host.update() is given, with the tables of earlier calls */
     int request_meta;    /* metatable of `req` */
     int present_request; /* the `req` of the call under way */
 };
@@ -87,6 +89,8 @@ static enum vm_result run_setup(lua_State *L, void *arg) {
     p->refs.decide = keep_field(L, "decide");
     p->refs.on_failure = keep_field(L, "on_failure");
     p->refs.update = keep_field(L, "update");
+    lua_newtable(L);
+    p->refs.figures = luaL_ref(L, LUA_REGISTRYINDEX);
     keep_request_meta(L, p);
     lua_getfield(L, -1, "setup");
     push_setup(L, p->snap);
@@ -392,20 +396,15 @@ struct updating {
     size_t n;
 };
 
-/* host.update({ { index =, headroom = }, ... }) */
+/* host.update(figures, n, now_ms) */
 static enum vm_result run_update(lua_State *L, void *arg) {
     const struct updating *u = arg;
     lua_rawgeti(L, LUA_REGISTRYINDEX, u->p->refs.update);
-    lua_createtable(L, (int)u->n, 0);
-    for (size_t i = 0; i < u->n; i++) {
-        lua_createtable(L, 0, 2);
-        lua_pushinteger(L, (lua_Integer)u->figures[i].target + 1);
-        lua_setfield(L, -2, "index");
-        lua_pushnumber(L, u->figures[i].headroom);
-        lua_setfield(L, -2, "headroom");
-        lua_rawseti(L, -2, (int)i + 1);
-    }
-    lua_call(L, 1, 0);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, u->p->refs.figures);
+    push_figures(L, u->figures, u->n);
+    lua_pushnumber(L, (double)u->n);
+    lua_pushnumber(L, (double)clock_ms());
+    lua_call(L, 3, 0);
     return VM_OK;
 }
 

@@ -39,13 +39,21 @@ void policy_state_free(struct policy_state *p);
 bool policy_state_dead(const struct policy_state *p);
 const struct snapshot *policy_state_snapshot(const struct policy_state *p);
 
-/* What changed of a target since the last decision. */
+/* What a target has been doing lately: all that is known, so that what was known before and is
+ * negative here is unknown again. */
 struct policy_figure {
-    unsigned target; /* its index */
-    double headroom; /* 0 to 1 */
+    unsigned target;    /* its index */
+    const char *state;  /* "closed", "open", "half_open" */
+    double error_rate;  /* 0 to 1 */
+    double in_flight;   /* attempts */
+    double headroom;    /* 0 to 1 */
+    double ttft_ms[3];  /* p50, p95, p99 */
+    double total_ms[3]; /* the same */
+    double tokens_per_s;
 };
 
-/* Tells the policies; trusted code alone runs. */
+/* Tells the policies; trusted code alone runs. Later figures of a target take the place of earlier
+ * ones. */
 void policy_update(struct policy_state *p, const struct policy_figure *figures, size_t n);
 
 /* Asks one policy. On VM_OK `*out` is filled, in `arena`. Otherwise policy_error() says what

@@ -202,10 +202,24 @@ static void set_limits(lua_State *L, const struct facts *facts) {
     lua_setfield(L, -2, "limits");
 }
 
+/* Which targets the session knows: the newest, and what is expected in whose cache. */
+static void set_session(lua_State *L, const struct facts *facts) {
+    if (facts->n_last_targets == 0)
+        return;
+    set_span(L, "last_target", facts->last_targets[0].id);
+    lua_createtable(L, 0, (int)facts->n_last_targets);
+    for (size_t i = 0; i < facts->n_last_targets; i++) {
+        luaspan_push(L, facts->last_targets[i].id);
+        lua_pushnumber(L, (double)facts->last_targets[i].cached_tokens);
+        lua_rawset(L, -3);
+    }
+    lua_setfield(L, -2, "cached");
+}
+
 /* What the library looks at in every call. Everything else waits until it is read: most policies read
  * little, and a table that is filled for nothing costs more than the decision. */
 void push_request(lua_State *L, const struct facts *facts) {
-    lua_createtable(L, 0, 9);
+    lua_createtable(L, 0, 10);
     set_span(L, "model", facts->model);
     set_list(L, "models", facts->models, facts->n_models);
     set_bool(L, "stream", facts->stream);
@@ -215,6 +229,7 @@ void push_request(lua_State *L, const struct facts *facts) {
     set_abilities(L, "uses", facts->uses & ~(uint32_t)ABILITY_CHAT);
     set_bool(L, "chat", facts->uses & ABILITY_CHAT);
     set_limits(L, facts);
+    set_session(L, facts);
 }
 
 static void push_headers(lua_State *L, const struct facts *facts) {
@@ -304,6 +319,62 @@ void push_request_field(lua_State *L, const struct facts *facts, struct span nam
         return;
     }
     lua_pushnil(L);
+}
+
+/* ---- live figures ---- */
+
+/* Unknown is false, so that what was known is taken back. */
+static void set_figure(lua_State *L, const char *name, double value) {
+    if (value >= 0)
+        lua_pushnumber(L, value);
+    else
+        lua_pushboolean(L, false);
+    lua_setfield(L, -2, name);
+}
+
+/* Pushes the table that stands in a field of the one on top, made when there is none. */
+static void open_table(lua_State *L, const char *name, int fields) {
+    lua_getfield(L, -1, name);
+    if (lua_istable(L, -1))
+        return;
+    lua_pop(L, 1);
+    lua_createtable(L, 0, fields);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, name);
+}
+
+static void set_percentiles(lua_State *L, const char *name, const double ms[3]) {
+    open_table(L, name, 3);
+    set_figure(L, "p50", ms[0]);
+    set_figure(L, "p95", ms[1]);
+    set_figure(L, "p99", ms[2]);
+    lua_pop(L, 1);
+}
+
+static void set_figures(lua_State *L, const struct policy_figure *f) {
+    set_number(L, "index", f->target + 1.0);
+    lua_pushstring(L, f->state);
+    lua_setfield(L, -2, "state");
+    set_figure(L, "error_rate", f->error_rate);
+    set_figure(L, "in_flight", f->in_flight);
+    set_figure(L, "headroom", f->headroom);
+    set_figure(L, "tokens_per_s", f->tokens_per_s);
+    set_percentiles(L, "ttft_ms", f->ttft_ms);
+    set_percentiles(L, "total_ms", f->total_ms);
+}
+
+void push_figures(lua_State *L, const struct policy_figure *figures, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        lua_rawgeti(L, -1, (int)i + 1);
+        if (lua_isnil(L, -1)) {
+            lua_pop(L, 1);
+            lua_createtable(L, 0, 8);
+            lua_pushvalue(L, -1);
+            lua_rawseti(L, -3, (int)i + 1);
+        }
+        set_figures(L, &figures[i]);
+        lua_pop(L, 1);
+    }
 }
 
 /* ---- a failed attempt ---- */

@@ -13,6 +13,7 @@
 #include <lua.h>
 
 struct policy_failure;
+struct policy_figure;
 
 /* For host.setup(). */
 void push_setup(lua_State *L, const struct snapshot *snap);
@@ -26,6 +27,10 @@ void push_request(lua_State *L, const struct facts *facts);
 /* The fields that are made only when a policy reads them. Pushes one value, nil for any other name.
  * `*is_text` becomes true when it was what the user or the system wrote. */
 void push_request_field(lua_State *L, const struct facts *facts, struct span name, bool *is_text);
+
+/* For host.update(): fills the list on top of the stack, whose tables are used again by every call,
+ * and leaves it there. */
+void push_figures(lua_State *L, const struct policy_figure *figures, size_t n);
 
 void push_failure(lua_State *L, const struct policy_failure *failure);
 

@@ -426,8 +426,10 @@ end
 
 --- Sets live figures.
 ---@param list perilune.Update[]
-function M.update(list)
-  for _, u in ipairs(list) do
+---@param n? integer how many of them count; all
+function M.update(list, n)
+  for k = 1, n or #list do
+    local u = list[k]
     local r, data = M.records[u.index], data_of[u.index]
     if u.state ~= nil then
       local open = u.state == "open"

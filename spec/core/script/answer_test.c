@@ -80,6 +80,15 @@ static void money_is_whole(void **state) {
     assert_true(w->decision.chain.max_cost == NANOUSD_NONE);
 }
 
+static void what_could_not_be_used(void **state) {
+    struct world *w = *state;
+    assert_null(read(w, "{ 1, findings = { 'chain[2]: a', 'chain.b: c' } }"));
+    assert_int_equal(w->decision.chain.n_steps, 1);
+    assert_int_equal(w->decision.n_findings, 2);
+    assert_span(w->decision.findings[0], "chain[2]: a");
+    assert_span(w->decision.findings[1], "chain.b: c");
+}
+
 static void cuts_notes_and_refusals(void **state) {
     struct world *w = *state;
     assert_null(read(w, "{ cuts = { { word = 'able', why = 'price', count = 7 }, { target = 'p/a', "
@@ -129,6 +138,8 @@ static void nonsense_is_refused(void **state) {
         "{ 1, on_exhausted = 'shrug' }",
         "{ 1, on_exhausted = 1 }",
         "{ 1, reason = {} }",
+        "{ 1, findings = 'x' }",
+        "{ 1, findings = { {} } }",
         "{ 1, cuts = 'x' }",
         "{ 1, cuts = { 'x' } }",
         "{ 1, notes = { {} } }",
@@ -178,6 +189,7 @@ int main(void) {
         CASE(what_is_left_out_has_its_default),
         CASE(money_is_whole),
         CASE(cuts_notes_and_refusals),
+        CASE(what_could_not_be_used),
         CASE(nonsense_is_refused),
         CASE(staying_with_a_step),
     };

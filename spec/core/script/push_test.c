@@ -121,6 +121,46 @@ static enum vm_result request(lua_State *L, void *arg) {
     return VM_OK;
 }
 
+static enum vm_result session(lua_State *L, void *arg) {
+    struct session_target last[] = { { SPAN("p/new"), 900 }, { SPAN("p/old"), 0 } };
+    struct facts facts = { .model = SPAN("auto"), .last_targets = last, .n_last_targets = 2 };
+    push_request(L, &facts);
+    assert_true(lua_holds(L, "v.last_target == 'p/new' and v.cached['p/new'] == 900 and "
+                             "v.cached['p/old'] == 0"));
+    facts.n_last_targets = 0;
+    push_request(L, &facts);
+    assert_true(lua_holds(L, "v.last_target == nil and v.cached == nil"));
+    return VM_OK;
+}
+
+static enum vm_result figures(lua_State *L, void *arg) {
+    struct policy_figure seen[] = { {
+                                        .target = 4,
+                                        .state = "half_open",
+                                        .error_rate = 0,
+                                        .in_flight = 2,
+                                        .headroom = -1,
+                                        .ttft_ms = { 300, 900, -1 },
+                                        .total_ms = { -1, -1, -1 },
+                                        .tokens_per_s = 50,
+                                    },
+                                    { .target = 0, .state = "closed" } };
+    lua_newtable(L);
+    push_figures(L, seen, 2);
+    assert_true(lua_holds(L, "v[1].index == 5 and v[1].state == 'half_open' and v[1].in_flight == "
+                             "2 and v[1].tokens_per_s == 50"));
+    assert_true(lua_holds(L, "v[1].error_rate == 0 and v[1].headroom == false"));
+    assert_true(lua_holds(
+        L, "v[1].ttft_ms.p50 == 300 and v[1].ttft_ms.p99 == false and not v[1].total_ms.p50"));
+    assert_true(lua_holds(L, "v[2].index == 1"));
+    lua_pushvalue(L, -1);
+    lua_setglobal(L, "before");
+    seen[0].ttft_ms[0] = 10;
+    push_figures(L, seen, 1);
+    assert_true(lua_holds(L, "v == before and v[1].ttft_ms.p50 == 10 and v[2].index == 1"));
+    return VM_OK;
+}
+
 static enum vm_result failure(lua_State *L, void *arg) {
     struct target known = { .id = SPAN("p/m"), .index = 4 },
                   ad_hoc = { .id = SPAN("p/x"), .index = TARGET_AD_HOC };
@@ -178,6 +218,14 @@ static void a_request(void **state) {
     assert_int_equal(lua_run(request, NULL), VM_OK);
 }
 
+static void what_a_session_knows(void **state) {
+    assert_int_equal(lua_run(session, NULL), VM_OK);
+}
+
+static void live_figures_in_tables_used_again(void **state) {
+    assert_int_equal(lua_run(figures, NULL), VM_OK);
+}
+
 static void a_failure_and_the_rest(void **state) {
     assert_int_equal(lua_run(failure, NULL), VM_OK);
 }
@@ -190,6 +238,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_catalogue),
         cmocka_unit_test(a_request),
+        cmocka_unit_test(what_a_session_knows),
+        cmocka_unit_test(live_figures_in_tables_used_again),
         cmocka_unit_test(a_failure_and_the_rest),
         cmocka_unit_test(a_policys_source),
     };
