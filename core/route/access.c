@@ -237,6 +237,11 @@ bool access_read(struct http_message *m, struct facts *facts, struct access_wish
     return true;
 }
 
+bool access_is_recorded(struct span name) {
+    return span_starts(name, SPAN("x-route-")) || span_starts(name, SPAN("x-claude-code-")) ||
+           IN(name, SPAN("session_id"), SPAN("session-id"), SPAN("x-session-id"));
+}
+
 struct span access_agent_session(const struct facts *facts) {
     static const struct span names[] = {
         { "x-claude-code-session-id", 24 },

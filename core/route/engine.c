@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "route/record.h"
 
 enum {
     QUARANTINE_WINDOW_MS = 60000,
@@ -22,6 +23,7 @@ int engine_init(struct engine *e, const struct pump_options *pump, void (*on_wan
     e->health = health_new();
     e->keyring = keyring_new();
     e->kept = kept_new(KEPT_MAX, KEPT_MS);
+    e->record = record_new();
     e->guard = vm_guard_open(e->watchdog);
     return 0;
 }
@@ -41,6 +43,7 @@ int engine_start(struct engine *e, struct snapshot *snap, const struct sockaddr_
     unsigned wanted = snap->config.workers < WORKERS_MAX ? snap->config.workers : WORKERS_MAX;
     e->snap = snap;
     e->address = *address;
+    record_open(e->record, snap->config.record, snap->config.record_max_bytes);
     for (unsigned i = 0; i < wanted; i++) {
         int error = worker_start(&e->workers[i], e, i, address, snap, build_state(e, snap),
                                  build_state(e, snap));
@@ -57,6 +60,7 @@ int engine_start(struct engine *e, struct snapshot *snap, const struct sockaddr_
 void engine_adopt(struct engine *e, struct snapshot *snap) {
     struct snapshot *old = e->snap;
     e->snap = snap;
+    record_open(e->record, snap->config.record, snap->config.record_max_bytes);
     for (unsigned i = 0; i < e->n_workers; i++)
         worker_adopt(&e->workers[i], snap, build_state(e, snap), build_state(e, snap));
     snapshot_unref(old);
@@ -98,6 +102,8 @@ void engine_deinit(struct engine *e) {
         keyring_free(e->keyring);
     if (e->kept)
         kept_free(e->kept);
+    if (e->record)
+        record_free(e->record);
     pthread_mutex_destroy(&e->lock);
 }
 

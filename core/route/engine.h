@@ -1,7 +1,7 @@
 /* engine.h - what all workers share, and the workers.
  *
- * Owns          health, the watchdog, the workers, the newest snapshot, the hooks, which policy
- *               versions are in quarantine.
+ * Owns          health, the watchdog, the workers, the newest snapshot, the hooks, the record, which
+ *               policy versions are in quarantine.
  * Fed by        admin (or a spec), with snapshots, on one thread: the builder's, which may block.
  * Feeds         workers, with snapshots and policy states; admin, with what is wanted.
  * Must not know files, configuration, HTTP.
@@ -35,6 +35,7 @@ struct engine {
     struct health *health;
     struct keyring *keyring;
     struct kept *kept;
+    struct record *record;
     struct vm_watchdog *watchdog;
     struct vm_guard *guard; /* the builder's own */
     struct request_hooks hooks;

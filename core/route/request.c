@@ -8,6 +8,7 @@
 #include "route/outcome.h"
 #include "route/pursuit.h"
 #include "route/reach.h"
+#include "route/record.h"
 #include "route/tokens.h"
 
 #include <math.h>
@@ -31,6 +32,7 @@ void request_gate(struct request *r, enum request_outcome outcome, int status) {
     wheel_disarm(&w->wheel, &r->hold);
     if (hooks->record)
         hooks->record(hooks->owner, &r->facts, &r->trace, outcome, status);
+    record_request(w->engine->record, w->index, &r->facts, &r->trace, outcome, status);
     atomic_ullong *count = outcome == REQUEST_ANSWERED    ? &w->figures.answered
                            : outcome == REQUEST_CANCELLED ? &w->figures.cancelled
                                                           : &w->figures.failed;
@@ -161,6 +163,7 @@ static void fall_back(struct request *r, struct span why) {
     r->trace.policy = SPAN("fallback");
     r->decision = (struct decision){ .kind = DECISION_CHAIN };
     reach_fallback(r->epoch->snap, &r->facts, request_arena(r), &r->decision.chain);
+    trace_decided(&r->trace, request_arena(r), &r->decision);
     follow(r);
 }
 
@@ -177,6 +180,7 @@ static void policy_broke(struct request *r, struct policy_state *state, enum vm_
         return;
     }
     r->trace.policy_error = why;
+    r->trace.refused = 403;
     struct api_error error = api_error(
         ERROR_POLICY_REFUSED, SPAN("The policy failed, and it is set to refuse then (on_error)."));
     error.trace = &r->trace;
@@ -189,6 +193,7 @@ void request_decide(struct request *r) {
     leave_awaiting(r);
     wheel_disarm(&w->wheel, &r->wait);
     struct policy_state *state = worker_policy(w, r->epoch);
+    r->trace.decided_us = clock_us();
     if (!source || !state || engine_quarantined(w->engine, source->version)) {
         fall_back(r, arena_printf(request_arena(r), "policy '%.*s' %s", SPAN_ARGS(r->policy),
                                   !source  ? "is not loaded"
@@ -197,20 +202,15 @@ void request_decide(struct request *r) {
         return;
     }
     r->trace.policy = source->version;
-    uint64_t before = clock_us();
     enum vm_result result =
         policy_decide(state, w->guard, r->policy, &r->facts, request_arena(r), &r->decision);
-    r->trace.policy_us = (uint32_t)(clock_us() - before);
+    r->trace.policy_us = (uint32_t)(clock_us() - r->trace.decided_us);
     if (result != VM_OK) {
         policy_broke(r, state, result);
         return;
     }
     r->decided = true;
-    r->trace.reason = r->decision.chain.reason;
-    r->trace.cuts = r->decision.cuts;
-    r->trace.n_cuts = r->decision.n_cuts;
-    r->trace.notes = r->decision.notes;
-    r->trace.n_notes = r->decision.n_notes;
+    trace_decided(&r->trace, request_arena(r), &r->decision);
     follow(r);
 }
 

@@ -10,6 +10,24 @@ void trace_init(struct trace *t, struct span id, uint64_t began_us) {
     t->end = &t->attempts;
 }
 
+void trace_decided(struct trace *t, struct arena *arena, const struct decision *d) {
+    const struct chain *chain = &d->chain;
+    size_t kept = chain->n_steps < TRACE_CHAIN_MAX ? chain->n_steps : TRACE_CHAIN_MAX;
+    const struct target **targets = arena_new_array(arena, const struct target *, kept + 1);
+    for (size_t i = 0; i < kept; i++)
+        targets[i] = chain->steps[i].target;
+    t->chain = targets;
+    t->n_chain = kept;
+    t->n_steps = chain->n_steps;
+    t->refused = d->kind != DECISION_REFUSED ? 0 : d->status ? d->status : 403;
+    t->read_text = d->read_text;
+    t->reason = chain->reason;
+    t->cuts = d->cuts;
+    t->n_cuts = d->n_cuts;
+    t->notes = d->notes;
+    t->n_notes = d->n_notes;
+}
+
 struct trace_attempt *trace_add(struct trace *t, struct arena *arena, const struct target *target) {
     struct trace_attempt *a = arena_new(arena, struct trace_attempt);
     a->target = target;

@@ -33,6 +33,9 @@ struct trace_attempt {
     nanousd cost;                                                         /* -1: unknown */
 };
 
+/* So much of a chain as it was decided is kept; longer ones are known by their length. */
+enum { TRACE_CHAIN_MAX = 32 };
+
 struct trace {
     struct span id;
     struct span policy; /* "tier@3f9c2a1b"; "fallback" when the configured chain had to answer */
@@ -43,6 +46,11 @@ struct trace {
     size_t n_cuts;
     const struct pair *notes;
     size_t n_notes;
+    const struct target *const *chain; /* as decided: before it was enforced, tightened, replaced */
+    size_t n_chain, n_steps;           /* how many of its steps are kept, how many there were */
+    int refused;                       /* the status of a policy that said no; 0: it did not */
+    bool read_text;                    /* it decided by what was written */
+    uint64_t decided_us;               /* clock_us() when the policy was asked; 0: none was */
     struct trace_attempt *attempts, **end;
     unsigned tried;
     uint64_t began_us; /* the request's first byte */
@@ -50,6 +58,9 @@ struct trace {
 };
 
 void trace_init(struct trace *t, struct span id, uint64_t began_us);
+
+/* Notes what was decided, by a policy or in its place. */
+void trace_decided(struct trace *t, struct arena *arena, const struct decision *d);
 
 /* A new last entry, in `arena`, for the target. */
 struct trace_attempt *trace_add(struct trace *t, struct arena *arena, const struct target *target);

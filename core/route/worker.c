@@ -7,6 +7,7 @@
 #include "route/error.h"
 #include "route/models.h"
 #include "route/reach.h"
+#include "route/record.h"
 #include "route/reply.h"
 
 #include <assert.h>
@@ -91,8 +92,10 @@ void worker_release(struct worker *w, struct epoch *e) {
 }
 
 struct policy_state *worker_policy(struct worker *w, struct epoch *e) {
-    if (e->policy && e->n_changed)
+    if (e->policy && e->n_changed) {
         policy_update(e->policy, e->changed, e->n_changed);
+        record_figures(w->engine->record, w->index, e->snap, e->changed, e->n_changed);
+    }
     if (e->policy)
         e->n_changed = 0;
     return e->policy;
