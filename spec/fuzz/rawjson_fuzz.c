@@ -28,7 +28,7 @@ static const char KIT[] =
     "local function compare(name, ...)\n"
     "  local a, why_a = plain[name](...)\n"
     "  local b, why_b = native[name](...)\n"
-    "  if not same(a, b) or why_a ~= why_b then\n"
+    "  if not same(a, b) or not same(why_a, why_b) then\n"
     "    error(('%s: %s (%s) in Lua, %s (%s) in C'):format(name, tostring(a), tostring(why_a),\n"
     "      tostring(b), tostring(why_b)), 0)\n"
     "  end\n"

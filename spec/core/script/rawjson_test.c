@@ -26,7 +26,7 @@ static const char KIT[] =
     "function both(name, ...)\n"
     "  local a, why_a = plain[name](...)\n"
     "  local b, why_b = native[name](...)\n"
-    "  if not same(a, b) or why_a ~= why_b then\n"
+    "  if not same(a, b) or not same(why_a, why_b) then\n"
     "    error(('%s of %q: %s (%s) in Lua and %s (%s) in C'):format(name, (...), tostring(a),\n"
     "      tostring(why_a), tostring(b), tostring(why_b)), 0)\n"
     "  end\n"
