@@ -83,13 +83,25 @@ static void learn_headroom(struct request *r, const struct target *target, doubl
     worker_headroom(r->epoch, target, left);
 }
 
+/* At least one: 0 is for what was not measured. */
+static uint32_t ms_between(uint64_t from_us, uint64_t to_us) {
+    uint64_t ms = (to_us - from_us) / 1000;
+    return ms ? (uint32_t)ms : 1;
+}
+
 /* What an attempt that is over tells of its target. */
 static void learn(struct request *r, const struct live *gone) {
     const struct trace_attempt *record = gone->record;
     struct health_figure *figure = r->epoch->figures[record->target->index];
-    uint64_t first_us = record->first_us ? record->first_us - record->began_us : 0;
-    health_ended(figure, record->failure, (uint32_t)(first_us / 1000),
-                 (uint32_t)((record->ended_us - record->began_us) / 1000));
+    struct health_end end = {
+        .class = record->failure,
+        .permit = BREAKER_CLOSED,
+        .retry_after_ms = attempt_failure(gone->attempt)->retry_after_ms,
+        .first_ms = record->first_us ? ms_between(record->began_us, record->first_us) : 0,
+        .total_ms = ms_between(record->began_us, record->ended_us),
+        .output_tokens = record->output_tokens,
+    };
+    health_ended(figure, &end, clock_ms());
     if (record->input_tokens > 0)
         health_tokens(figure, tokens_estimate(&r->facts, record->target),
                       (uint64_t)record->input_tokens);
@@ -102,6 +114,7 @@ struct trace_attempt *live_ended(struct request *r, const struct attempt *a) {
     struct trace_attempt *record = gone.record;
     const struct request_hooks *hooks = engine_hooks(r->worker->engine);
     r->live[at] = r->live[--r->n_live];
+    attempt_settle(gone.attempt);
     record->ended_us = clock_us();
     if (record->cost < 0)
         record->cost = trace_attempt_cost(record); /* a stream given up has used what it told of */

@@ -1,5 +1,6 @@
 #include "route/pursuit.h"
 
+#include "base/clock.h"
 #include "route/client.h"
 #include "route/engine.h"
 #include "route/live.h"
@@ -59,7 +60,8 @@ static uint32_t predicted_ms(void *owner, const struct step *step) {
     struct request *r = owner;
     return step->target->index == TARGET_AD_HOC
                ? 0
-               : health_latency(r->epoch->figures[step->target->index]);
+               : health_latency(r->epoch->figures[step->target->index], r->facts.output_tokens,
+                                clock_ms());
 }
 
 static void on_skip(void *owner, const struct step *step, enum failure why) {
