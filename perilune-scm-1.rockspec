@@ -78,6 +78,7 @@ build = {
     ["perilune.schema"] = "lua/perilune/schema.lua",
     ["perilune.shape"] = "lua/perilune/shape.lua",
     ["perilune.spec"] = "lua/perilune/spec.lua",
+    ["perilune.spec.chain"] = "lua/perilune/spec/chain.lua",
     ["perilune.steps"] = "lua/perilune/steps.lua",
     ["perilune.tool_names"] = "lua/perilune/tool_names.lua",
     ["perilune.turns"] = "lua/perilune/turns.lua",

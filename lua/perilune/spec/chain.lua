@@ -1,0 +1,278 @@
+--- Walking a chain as the core walks it (core/route/chain.c): which step comes next, and when. Both are held to the walks in
+--- spec/fixtures/chain/walks.txt, so that what a spec says of a policy is what becomes of a request.
+---
+---   local walk = chain.begin(chain, now_ms, deadline_ms)
+---   local move = chain.next(walk, view, nil, now_ms)                       -- the first
+---   ... move.verdict == "try": try walk.at; it failed ...
+---   move = chain.next(walk, view, { class = "timeout" }, now_ms)           -- and so on until "end"
+local failure = require "perilune.failure"
+
+local M = {}
+
+local floor, huge, min = math.floor, math.huge, math.min
+
+local BACKOFF_BASE_MS, BACKOFF_CAP_MS = 100, 5000
+local RETRY_AFTER_FITS_MS = 10000 -- without a retry window, a longer Retry-After is not waited for
+local DEFAULT_WINDOW_MS = 30000 -- of on_exhausted = "queue" without retry_window_ms
+
+local function set_of(names)
+  local set = {}
+  for _, name in ipairs(names) do
+    set[name] = true
+  end
+  return set
+end
+
+-- Failures that may be gone when the same target is asked again.
+local PASSING = set_of {
+  "connect", "timeout", "first_token", "idle", "rate_limited", "overloaded", "server_error", "bad_response", "cut_stream",
+}
+
+-- What a step without `when` does not take.
+local STOPS = set_of { "bad_request", "content_filter", "cancelled" }
+
+---@class perilune.WalkStep a step as a decision has it; `when` is a mask
+---@field target string
+---@field context? integer the target's window
+---@field when? integer
+---@field retries? integer
+---@field max_cost_usd? number in the unit of the view's bounds
+---@field max_latency_ms? number
+
+---@class perilune.WalkChain
+---@field steps perilune.WalkStep[]
+---@field max_cost_usd? number
+---@field max_latency_ms? number
+---@field max_attempts? integer
+---@field on_exhausted? "fail"|"queue"
+---@field retry_window_ms? number
+
+---@class perilune.WalkView what the walk asks about a step just before it would be tried
+---@field bound fun(step: perilune.WalkStep): number|nil the most an attempt can cost; nil without a price
+---@field latency fun(step: perilune.WalkStep): number|nil predicted ms; nil: nothing known yet
+---@field on_skip fun(step: perilune.WalkStep, class: "cost"|"latency")
+---@field jitter fun(cap_ms: number): number a whole number from 0 to cap_ms
+
+---@class perilune.Walk
+---@field chain perilune.WalkChain
+---@field at integer the step last tried or to be tried, from 1
+---@field tries integer of that step so far
+---@field attempts integer of all
+---@field spent number kept by the caller
+---@field began_ms number
+---@field deadline_ms? number
+---@field rounds integer
+
+---@class perilune.WalkMove
+---@field verdict "try"|"wait"|"end"
+---@field wait_ms? number
+---@field over_threshold? boolean
+
+local END = { verdict = "end" }
+
+--- Begins a walk.
+---@param chain perilune.WalkChain
+---@param now_ms number
+---@param deadline_ms? number absolute
+---@return perilune.Walk
+function M.begin(chain, now_ms, deadline_ms)
+  return { chain = chain, at = 1, tries = 0, attempts = 0, spent = 0, began_ms = now_ms, deadline_ms = deadline_ms, rounds = 0 }
+end
+
+--- Whether `step` is reached by a failure of that class of the step before it.
+---@param step perilune.WalkStep
+---@param class perilune.FailureClass
+---@param failed? perilune.WalkStep
+---@return boolean
+function M.takes(step, class, failed)
+  if step.when and step.when ~= 0 then
+    return floor(step.when / 2 ^ failure.number[class]) % 2 == 1
+  end
+  if class == "context_length" and failed then
+    -- Only a larger window helps; an unknown one is worth a try unless it is the same model again.
+    if not step.context or not failed.context then
+      return step.target ~= failed.target
+    end
+    return step.context > failed.context
+  end
+  return not STOPS[class]
+end
+
+local function spent_up(walk, now_ms)
+  local most = walk.chain.max_attempts
+  return most ~= nil and walk.attempts >= most or walk.deadline_ms ~= nil and now_ms >= walk.deadline_ms
+end
+
+local function too_dear(walk, view, step)
+  local ceiling = min(step.max_cost_usd or huge, (walk.chain.max_cost_usd or huge) - walk.spent)
+  if ceiling == huge then
+    return false
+  end
+  local bound = view.bound(step)
+  return bound == nil or bound > ceiling
+end
+
+-- Predicted time when it is over the step's or the chain's threshold, else nil.
+local function too_slow(walk, view, step)
+  local limit = min(step.max_latency_ms or huge, walk.chain.max_latency_ms or huge)
+  local predicted = limit < huge and view.latency(step)
+  return predicted and predicted > limit and predicted or nil
+end
+
+local function try_step(walk, at)
+  if walk.at ~= at then
+    walk.tries = 0
+  end
+  walk.at = at
+  walk.tries = walk.tries + 1
+  walk.attempts = walk.attempts + 1
+  return { verdict = "try" }
+end
+
+-- The first step from `from` on that takes `class` and passes its thresholds. When nothing has been tried and only slowness stands in the
+-- way, the fastest of the slow ones.
+local function pick(walk, view, from, class, failed)
+  local fastest, fastest_ms
+  for i = from, #walk.chain.steps do
+    local step = walk.chain.steps[i]
+    if not class or M.takes(step, class, failed) then
+      local dear = too_dear(walk, view, step)
+      local slow = not dear and too_slow(walk, view, step)
+      if not dear and not slow then
+        return try_step(walk, i)
+      end
+      if slow and (not fastest or slow < fastest_ms) then
+        fastest, fastest_ms = i, slow
+      end
+      -- A step behind a skipped one is reached by that skip.
+      class, failed = dear and "cost" or "latency", step
+      view.on_skip(step, class)
+    end
+  end
+  if walk.attempts == 0 and fastest then
+    local move = try_step(walk, fastest)
+    move.over_threshold = true
+    return move
+  end
+  return END
+end
+
+local function backoff(view, tries)
+  return view.jitter(min(BACKOFF_BASE_MS * 2 ^ min(tries, 6), BACKOFF_CAP_MS))
+end
+
+local function fits(walk, now_ms, wait_ms, window_ms)
+  local at = now_ms + wait_ms
+  return (not window_ms or at <= walk.began_ms + window_ms) and (not walk.deadline_ms or at < walk.deadline_ms)
+end
+
+-- How long to wait before the same step is tried again; nil: it is not. Steps that say nothing are retried once, for a connection that
+-- could not be made and for a rate limit that says when it ends, and only where the chain has nowhere else to go.
+local function retry_wait(walk, view, failed, last, now_ms)
+  local step, window, told = walk.chain.steps[walk.at], walk.chain.retry_window_ms, failed.retry_after_ms
+  local retries = step.retries or 0
+  if not PASSING[failed.class] then
+    return nil
+  end
+  if not step.retries and last and (failed.class == "connect" or failed.class == "rate_limited" and told) then
+    retries = 1
+  end
+  if walk.tries > retries or told and not window and told > RETRY_AFTER_FITS_MS then
+    return nil
+  end
+  local wait = told or backoff(view, walk.tries - 1)
+  return fits(walk, now_ms, wait, window) and wait or nil
+end
+
+local function anybody_takes(walk, class)
+  local steps = walk.chain.steps
+  for i = walk.at + 1, #steps do
+    if M.takes(steps[i], class, steps[walk.at]) then
+      return true
+    end
+  end
+  return false
+end
+
+-- on_exhausted = "queue": once more from the start, while the retry window is open and waiting can help.
+local function queue(walk, view, failed, now_ms)
+  if walk.chain.on_exhausted ~= "queue" or not PASSING[failed.class] or spent_up(walk, now_ms) then
+    return END
+  end
+  local wait = failed.retry_after_ms or backoff(view, walk.rounds + 1)
+  if not fits(walk, now_ms, wait, walk.chain.retry_window_ms or DEFAULT_WINDOW_MS) then
+    return END
+  end
+  walk.rounds, walk.at, walk.tries = walk.rounds + 1, 1, 0
+  return { verdict = "wait", wait_ms = wait }
+end
+
+--- The next move. Counts an attempt for each "try"; after "wait" call resume().
+---@param walk perilune.Walk
+---@param view perilune.WalkView
+---@param failed { class: perilune.FailureClass, retry_after_ms?: number }|nil nil for the first
+---@param now_ms number
+---@return perilune.WalkMove
+function M.next(walk, view, failed, now_ms)
+  if not failed then
+    return pick(walk, view, 1)
+  end
+  if failed.class == "cancelled" or spent_up(walk, now_ms) then
+    return END
+  end
+  local wait = retry_wait(walk, view, failed, not anybody_takes(walk, failed.class), now_ms)
+  if wait then
+    return { verdict = "wait", wait_ms = wait }
+  end
+  local move = pick(walk, view, walk.at + 1, failed.class, walk.chain.steps[walk.at])
+  return move.verdict == "end" and queue(walk, view, failed, now_ms) or move
+end
+
+--- The wait is over: what to try.
+---@param walk perilune.Walk
+---@param view perilune.WalkView
+---@param now_ms number
+---@return perilune.WalkMove
+function M.resume(walk, view, now_ms)
+  if spent_up(walk, now_ms) then
+    return END
+  end
+  if walk.tries == 0 then
+    return pick(walk, view, walk.at)
+  end
+  -- What the tries before have cost counts; a step that was too slow then may be tried again.
+  local step = walk.chain.steps[walk.at]
+  if not too_dear(walk, view, step) then
+    return try_step(walk, walk.at)
+  end
+  view.on_skip(step, "cost")
+  return pick(walk, view, walk.at + 1, "cost", step)
+end
+
+--- Another rest of the chain, as on_failure gave it: the steps behind the present one become `rest`.
+---@param walk perilune.Walk
+---@param rest perilune.WalkStep[]
+function M.replace(walk, rest)
+  local steps = {}
+  for i = 1, walk.at do
+    steps[i] = walk.chain.steps[i]
+  end
+  for _, step in ipairs(rest) do
+    steps[#steps + 1] = step
+  end
+  walk.chain.steps = steps
+end
+
+--- The same step again in `wait_ms`, as on_failure asked.
+---@param walk perilune.Walk
+---@param wait_ms number
+---@param now_ms number
+---@return perilune.WalkMove
+function M.stay(walk, wait_ms, now_ms)
+  if spent_up(walk, now_ms) or not fits(walk, now_ms, wait_ms, walk.chain.retry_window_ms) then
+    return END
+  end
+  return { verdict = "wait", wait_ms = wait_ms }
+end
+
+return M
