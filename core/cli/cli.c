@@ -94,6 +94,7 @@ static bool take_value(struct cli_call *call, size_t i, const char *given, struc
     if (!given)
         buf_printf(error, "--%s needs a value: %s", option->name, option->value);
     call->values[i] = given;
+    call->given[call->n_given++] = (struct cli_given){ i, given };
     return given != NULL;
 }
 
@@ -132,7 +133,8 @@ bool cli_parse(const struct cli_command *command, int argc, char **argv, struct 
                struct buf *error) {
     *call = (struct cli_call){ .command = command };
     call->args = calloc((size_t)argc + 1, sizeof *call->args);
-    if (!call->args)
+    call->given = calloc((size_t)argc + 1, sizeof *call->given);
+    if (!call->args || !call->given)
         abort();
     struct words words = { argv, argc, 0 };
     bool only_args = false;
@@ -157,9 +159,22 @@ bool cli_parse(const struct cli_command *command, int argc, char **argv, struct 
     return true;
 }
 
+void cli_call_deinit(struct cli_call *call) {
+    free(call->args);
+    free(call->given);
+}
+
 const char *cli_option(const struct cli_call *call, const char *name) {
     size_t i = find_option(call->command, span_of(name));
     return i < CLI_MAX_OPTIONS ? call->values[i] : NULL;
+}
+
+size_t cli_option_values(const struct cli_call *call, const char *name, const char **values) {
+    size_t option = find_option(call->command, span_of(name)), n = 0;
+    for (size_t i = 0; i < call->n_given; i++)
+        if (call->given[i].option == option)
+            values[n++] = call->given[i].value;
+    return n;
 }
 
 bool cli_number(const struct cli_call *call, const char *name, uint64_t fallback, uint64_t max,
@@ -214,7 +229,7 @@ static int call_command(const struct cli_command *command, int argc, char **argv
         code = cli_complain(command, error.at);
     } else
         code = call.help ? print_help(command) : command->main(&call);
-    free(call.args);
+    cli_call_deinit(&call);
     buf_deinit(&error);
     return code;
 }

@@ -61,7 +61,12 @@ struct cli_call {
     const struct cli_command *command;
     const char
         *values[CLI_MAX_OPTIONS]; /* as in command->options; NULL: not given, "": a flag given */
-    const char **args;            /* what is no option, in order */
+    struct cli_given {
+        size_t option;
+        const char *value;
+    } * given; /* each time an option was given, in order */
+    size_t n_given;
+    const char **args; /* what is no option, in order */
     size_t n_args;
     bool help; /* --help was there: nothing else counts */
 };
@@ -77,13 +82,19 @@ int cli_run(int argc, char **argv);
 const struct cli_command *cli_find(const char *name);
 
 /* Reads a command's arguments (argv without the program's and the command's name). On false `error`
- * holds one line for the user and nothing else is valid. `call->args` is on the heap either way:
- * free() it. */
+ * holds one line for the user and nothing else is valid. Either way: cli_call_deinit(). */
 bool cli_parse(const struct cli_command *command, int argc, char **argv, struct cli_call *call,
                struct buf *error);
 
-/* The value of an option, by its long name: NULL when it was not given, "" for a flag that was. */
+void cli_call_deinit(struct cli_call *call);
+
+/* The value of an option, by its long name: NULL when it was not given, "" for a flag that was. The
+ * last one counts. */
 const char *cli_option(const struct cli_call *call, const char *name);
+
+/* All values of an option that may be given again and again, in order; how many there are. `values`
+ * has room for call->n_given. */
+size_t cli_option_values(const struct cli_call *call, const char *name, const char **values);
 
 /* The same as a whole number of at most `max`; `fallback` when it was not given. On false the
  * complaint has been printed: return CLI_USAGE. */

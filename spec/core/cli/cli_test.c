@@ -41,12 +41,28 @@ static void reads_every_form_of_an_option(void **state) {
         assert_null(cli_option(&call, "rate"));
         assert_int_equal(call.n_args, 1);
         assert_string_equal(call.args[0], "thing");
-        free(call.args);
+        cli_call_deinit(&call);
     }
     assert_true(PARSE(&call, &error, "-cx.lua", "--rate=5"));
     assert_string_equal(cli_option(&call, "config"), "x.lua");
     assert_string_equal(cli_option(&call, "rate"), "5");
-    free(call.args);
+    cli_call_deinit(&call);
+    buf_deinit(&error);
+}
+
+static void an_option_may_come_again(void **state) {
+    struct buf error = { 0 };
+    struct cli_call call;
+    const char *values[4];
+    assert_true(PARSE(&call, &error, "--rate=1", "-c", "x.lua", "-r2", "--rate", "3"));
+    assert_string_equal(cli_option(&call, "rate"), "3");
+    assert_int_equal(cli_option_values(&call, "rate", values), 3);
+    assert_string_equal(values[0], "1");
+    assert_string_equal(values[1], "2");
+    assert_string_equal(values[2], "3");
+    assert_int_equal(cli_option_values(&call, "config", values), 1);
+    assert_int_equal(cli_option_values(&call, "json", values), 0);
+    cli_call_deinit(&call);
     buf_deinit(&error);
 }
 
@@ -55,11 +71,11 @@ static void takes_dashes_as_arguments_where_they_are(void **state) {
     struct cli_call call;
     assert_true(PARSE(&call, &error, "-"));
     assert_string_equal(call.args[0], "-");
-    free(call.args);
+    cli_call_deinit(&call);
     assert_true(PARSE(&call, &error, "--", "--json"));
     assert_null(cli_option(&call, "json"));
     assert_string_equal(call.args[0], "--json");
-    free(call.args);
+    cli_call_deinit(&call);
     buf_deinit(&error);
 }
 
@@ -83,7 +99,7 @@ static void says_what_is_wrong(void **state) {
         char *words[2] = { cases[i].words[0], cases[i].words[1] };
         assert_false(cli_parse(&command, cases[i].n, words, &call, &error));
         assert_text(&error, cases[i].message);
-        free(call.args);
+        cli_call_deinit(&call);
         buf_deinit(&error);
     }
 }
@@ -93,10 +109,10 @@ static void help_is_asked_for_anywhere(void **state) {
     struct cli_call call;
     assert_true(PARSE(&call, &error, "a", "b", "--help"));
     assert_true(call.help);
-    free(call.args);
+    cli_call_deinit(&call);
     assert_true(PARSE(&call, &error, "-h"));
     assert_true(call.help);
-    free(call.args);
+    cli_call_deinit(&call);
     buf_deinit(&error);
 }
 
@@ -108,14 +124,14 @@ static void reads_numbers(void **state) {
     assert_true(cli_number(&call, "rate", 3, 12, &value));
     assert_int_equal(value, 12);
     assert_false(cli_number(&call, "rate", 3, 11, &value));
-    free(call.args);
+    cli_call_deinit(&call);
     assert_true(PARSE(&call, &error, "--json"));
     assert_true(cli_number(&call, "rate", 3, 11, &value));
     assert_int_equal(value, 3);
-    free(call.args);
+    cli_call_deinit(&call);
     assert_true(PARSE(&call, &error, "--rate", "1x"));
     assert_false(cli_number(&call, "rate", 3, 11, &value));
-    free(call.args);
+    cli_call_deinit(&call);
     buf_deinit(&error);
 }
 
@@ -150,6 +166,7 @@ static void every_command_is_described(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_every_form_of_an_option),
+        cmocka_unit_test(an_option_may_come_again),
         cmocka_unit_test(takes_dashes_as_arguments_where_they_are),
         cmocka_unit_test(says_what_is_wrong),
         cmocka_unit_test(help_is_asked_for_anywhere),
