@@ -29,29 +29,29 @@ local FORGETFUL = { openai_chat = true, openai_completions = true }
 local streams = {} -- by handle
 local last = 0
 
+local loaded = {}
+
 local function dialect_of(name)
-  if not DIALECTS[name] then
+  local dialect = loaded[name]
+  if dialect then
+    return dialect
+  elseif not DIALECTS[name] then
     error(('no dialect "%s"%s'):format(tostring(name), near.hint(name, DIALECTS)), 0)
   end
-  return require("perilune.dialects." .. name)
+  dialect = require("perilune.dialects." .. name)
+  loaded[name] = dialect
+  return dialect
 end
 
 ----------------------------------------------------------------------------------------------------------------------------
 -- Requests
 
--- Few different texts come again and again.
-local quirks_of = {}
-
-local function read_quirks(text)
-  if not text then
-    return {}
+-- The same target comes again and again; its quirks are read when it first does.
+local function read_quirks(target)
+  local quirks = target.quirks
+  if type(quirks) ~= "table" then
+    target.quirks = quirks and assert(json.decode(quirks)) or {}
   end
-  local quirks = quirks_of[text]
-  if not quirks then
-    quirks = assert(json.decode(text))
-    quirks_of[text] = quirks
-  end
-  return quirks
 end
 
 -- What was kept of an earlier answer goes back into the history where the client lost it.
@@ -105,9 +105,9 @@ local function translate(to, request, setup, drops)
   if setup.recall then
     recall_all(request, setup.recall)
   end
-  local wire = set_params(request, setup.params)
+  local wire = setup.params[1] and set_params(request, setup.params)
   local http, problem = to.build(request, setup.target, drops)
-  if http and wire[1] then
+  if http and wire and wire[1] then
     http.body = assert(json.splice(http.body, wire))
   end
   return http, problem
@@ -153,10 +153,8 @@ local LARGE = 1024 * 1024
 
 -- What is large in a request and of no use to its answer. Streams are open for minutes, and there are many.
 local function forget_history(request)
-  request.messages = nil
-  for _, name in ipairs { "messages", "input", "system" } do
-    request.fields[name] = nil
-  end
+  local fields = request.fields
+  request.messages, fields.messages, fields.input, fields.system = nil, nil, nil, nil
 end
 
 --- Builds the upstream request and begins its answer. With `http.passes` that comes in the client's dialect and needs nothing: the core
@@ -165,7 +163,7 @@ end
 ---@return integer|nil handle, perilune.Http|string http_or_why, string|nil param
 function M.open(setup)
   local from, to = dialect_of(setup.client), dialect_of(setup.spoken)
-  setup.target.quirks = read_quirks(setup.target.quirks)
+  read_quirks(setup.target)
   local request, problem = from.read(setup.body)
   if not request and from == to and to.edits_unread then
     request = { messages = {}, fields = {}, extra = {} }

@@ -5,7 +5,7 @@ local M = {}
 
 local NAME = "anthropic_messages"
 
-local type, null = type, json.null
+local type, null, characters = type, json.null, json.characters
 
 ----------------------------------------------------------------------------------------------------------------------------
 -- What streams and whole answers share
@@ -84,12 +84,6 @@ local function signature(value, model)
   return { kind = "signature", value = value, by = NAME, model = model }
 end
 
--- Characters of a text.
-local function length(text)
-  local _, n = text:gsub("[^\128-\191]", "")
-  return n
-end
-
 -- Citations of pages in the web, as the annotations Chat Completions has for them; those of the client's own documents have no such form.
 -- They are about the characters from `from` to `to` of the whole text.
 local function tell_citations(citations, from, to, sink)
@@ -138,7 +132,7 @@ local STARTS = {
   text = function(self, sink, _, block)
     local state = { from = self.chars }
     if text_of(block.text) then
-      self.chars = self.chars + length(block.text)
+      self.chars = self.chars + characters(block.text)
       sink:text(0, block.text)
     end
     return state
@@ -191,7 +185,7 @@ local DELTAS = {
   text_delta = function(self, sink, _, delta)
     local text = text_of(delta.text)
     if text then
-      self.chars = self.chars + length(text)
+      self.chars = self.chars + characters(text)
       sink:text(0, text)
     end
   end,
@@ -296,21 +290,23 @@ end
 ----------------------------------------------------------------------------------------------------------------------------
 -- Whole answers
 
--- Blocks of a whole answer: (sink, number, fields, model, chars) -> chars.
+-- Blocks of a whole answer: (sink, number, block, model, chars, raw) -> chars. `raw`, the block as it came, is there unless COPIED.
 local WHOLE = {
-  text = function(sink, _, block, _, chars)
-    local text = json.text(block.text) or ""
-    if text ~= "" then
+  text = function(sink, _, block, _, chars, raw)
+    local text = text_of(block.text)
+    local to = chars
+    if text then
       sink:text(0, text)
+      to = chars + characters(text)
     end
-    local to = chars + length(text)
-    if json.kind(block.citations) == "array" then
-      tell_citations(json.items(block.citations), chars, to, sink)
+    if type(block.citations) == "table" then
+      local citations = slice(raw, "citations")
+      tell_citations(json.kind(citations) == "array" and json.items(citations) or {}, chars, to, sink)
     end
     return to
   end,
   thinking = function(sink, _, block, model)
-    local text, signed = text_of(json.text(block.thinking)), text_of(json.text(block.signature))
+    local text, signed = text_of(block.thinking), text_of(block.signature)
     if text then
       sink:reasoning(0, text)
     end
@@ -319,26 +315,31 @@ local WHOLE = {
     end
   end,
   redacted_thinking = function(sink, _, block, model)
-    local data = text_of(json.text(block.data))
+    local data = text_of(block.data)
     if data then
       sink:state(0, { kind = "redacted", value = data, by = NAME, model = model })
     end
   end,
-  tool_use = function(sink, n, block)
-    sink:call(0, n, text_of(json.text(block.id)), text_of(json.text(block.name)))
-    sink:call_done(0, n, json.kind(block.input) == "object" and block.input or "{}")
+  tool_use = function(sink, n, block, _, _, raw)
+    local input = slice(raw, "input")
+    sink:call(0, n, text_of(block.id), text_of(block.name))
+    sink:call_done(0, n, json.kind(input) == "object" and input or "{}")
   end,
 }
+local COPIED = { text = true, thinking = true, redacted_thinking = true }
 
-local function tell_blocks(content, model, sink)
-  local chars = 0
-  for n, raw in ipairs(json.kind(content) == "array" and json.items(content) or {}) do
-    local block = json.kind(raw) == "object" and json.fields(raw) or {}
-    local kind = json.text(block.type) or ""
+local function tell_blocks(content, body, model, sink)
+  local chars, raws = 0, nil
+  for n, block in ipairs(type(content) == "table" and content or {}) do
+    block = type(block) == "table" and block or {}
+    local kind = text_of(block.type) or ""
+    if not raws and (not COPIED[kind] or type(block.citations) == "table") then
+      raws = json.items(json.fields(body).content)
+    end
     if WHOLE[kind] then
-      chars = WHOLE[kind](sink, n - 1, block, model, chars) or chars
+      chars = WHOLE[kind](sink, n - 1, block, model, chars, raws and raws[n]) or chars
     elseif is_hosted(kind) then
-      sink:opaque(0, NAME, raw)
+      sink:opaque(0, NAME, raws[n])
     end
   end
 end
@@ -348,19 +349,18 @@ end
 ---@param sink perilune.Sink
 ---@return boolean, string|nil
 function M.answer(body, sink)
-  local fields, why = json.fields(body)
-  if not fields then
+  local value = json.kind(body) == "object" and json.read(body)
+  if not value then
+    local _, why = json.fields(body)
     return false, "the answer is not JSON: " .. why
-  end
-  local value = json.read(body)
-  if value.type == "error" or (value.error ~= nil and value.error ~= null) then
+  elseif value.type == "error" or (value.error ~= nil and value.error ~= null) then
     tell_failure(value, sink)
     return true
   elseif value.type ~= "message" then
     return false, "the answer is no message"
   end
   tell_message(value, sink)
-  tell_blocks(fields.content, text_of(value.model), sink)
+  tell_blocks(value.content, body, text_of(value.model), sink)
   tell_usage({}, value.usage, sink)
   tell_finish(value, sink)
   sink:stop()
