@@ -301,6 +301,13 @@ static void note_usage(struct trace_attempt *record, const struct wire_usage *u)
     record->reasoning_tokens = u->reasoning;
 }
 
+void attempt_settle(struct attempt *a) {
+    if (!a->streaming)
+        return;
+    stream_settle(&a->stream);
+    note_usage(a->setup.record, &a->stream.usage);
+}
+
 /* What the provider said of its failure, but for the message. Its words for classes of errors mean
  * nothing to a client of another dialect. */
 static void take_error(struct attempt *a, const struct wire_error *e) {

@@ -116,6 +116,9 @@ struct span attempt_dropped(const struct attempt *a);
 /* The client can take more. */
 void attempt_resume(struct attempt *a);
 
+/* The record has all the usage that was told, also when the attempt is given up. */
+void attempt_settle(struct attempt *a);
+
 /* Both may be called inside an event, as the last thing done with the attempt. */
 void attempt_free(struct attempt *a);
 void attempt_release(struct attempt *a);

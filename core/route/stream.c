@@ -255,17 +255,21 @@ static bool pass(struct stream *s, const struct sse_event *event) {
 
 /* --- translated --- */
 
+static struct wire_usage usage_of(const struct adapter_seen *seen) {
+    return (struct wire_usage){ .input = seen->input_tokens,
+                                .output = seen->output_tokens,
+                                .cached = seen->cached_tokens,
+                                .written = seen->cache_write_tokens,
+                                .reasoning = seen->reasoning_tokens,
+                                .fresh = -1 };
+}
+
 static void note_adapted(struct stream *s, const struct adapter_seen *seen) {
     const struct wire_seen same = {
         .content = seen->content,
         .excused = seen->excused,
         .has_usage = true,
-        .usage = { .input = seen->input_tokens,
-                   .output = seen->output_tokens,
-                   .cached = seen->cached_tokens,
-                   .written = seen->cache_write_tokens,
-                   .reasoning = seen->reasoning_tokens,
-                   .fresh = -1 },
+        .usage = usage_of(seen),
         .model = seen->model,
     };
     note(s, &same);
@@ -394,4 +398,13 @@ void stream_close(struct stream *s) {
         broken(s, FAILURE_CUT_STREAM, SPAN("The stream broke off within a frame."));
     else
         closed(s);
+}
+
+void stream_settle(struct stream *s) {
+    struct adapter_seen seen = { 0 };
+    if (!s->setup.adapter)
+        return;
+    adapter_settle(s->setup.adapter, s->setup.handle, &seen);
+    const struct wire_usage told = usage_of(&seen);
+    wire_usage_merge(&s->usage, &told);
 }

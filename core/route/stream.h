@@ -86,4 +86,7 @@ void stream_feed(struct stream *s, const char *bytes, size_t len);
 /* The bytes are over, as a message ends: an exchange that broke is the caller's to judge. */
 void stream_close(struct stream *s);
 
+/* For one that did not end well, whoever gave it up: `usage` holds all that was told by then. */
+void stream_settle(struct stream *s);
+
 #endif

@@ -3,6 +3,7 @@
 #include "base/ability.h"
 #include "base/log.h"
 #include "base/utf8.h"
+#include "script/echo.h"
 #include "script/loader.h"
 #include "script/luaspan.h"
 #include "script/vm.h"
@@ -10,6 +11,7 @@
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <uthash.h>
 
 /* Beside some bodies of the largest size, so that no honest request runs into the cap: what is within
  * what is cut out one by one, and put together again the other way round. */
@@ -17,16 +19,29 @@ enum { MEMORY = 64 << 20, BODIES = 16 };
 /* So much more than after the last look, and garbage is collected at once instead of when Lua
  * comes to it. */
 enum { GARBAGE_MAX = 8 << 20 };
-enum { TEXTS_KEEP = 4096 };
+enum { TEXTS_KEEP = 4096, WORDS_KEEP = 1024 };
 
 /* Where the functions of perilune.adapter lie in the registry. */
 struct refs {
-    int open, feed, finish, answer, close;
+    int open, feed, catch_up, finish, answer, close, echo;
+};
+
+/* A stream whose events may be alike. */
+struct echoing {
+    int handle;
+    struct echo echo;
+    UT_hash_handle hh;
 };
 
 struct adapter {
     struct vm *vm;
     struct refs refs;
+    int targets;        /* in the registry: the snapshot's own, as Lua sees them, by target_key() */
+    struct echoing *echoing;                /* by handle */
+    bool plain;                             /* all events are translated */
+    struct echo_names names[DIALECT_COUNT]; /* of the dialects that were spoken, */
+    bool named[DIALECT_COUNT];
+    struct arena words; /* and their texts */
     size_t settled;     /* bytes the state had after garbage was last collected here */
     struct arena texts; /* what `seen` of the last call points into */
     struct buf failed;  /* what `why` of the last call points to */
@@ -46,9 +61,11 @@ static enum vm_result run_setup(lua_State *L, void *arg) {
     lua_call(L, 1, 1);
     a->refs.open = keep_function(L, "open");
     a->refs.feed = keep_function(L, "feed");
+    a->refs.catch_up = keep_function(L, "catch_up");
     a->refs.finish = keep_function(L, "finish");
     a->refs.answer = keep_function(L, "answer");
     a->refs.close = keep_function(L, "close");
+    a->refs.echo = keep_function(L, "echo");
     return VM_OK;
 }
 
@@ -58,6 +75,7 @@ struct adapter *adapter_new(const struct snapshot *snap) {
         abort();
     struct vm_library library = loader_library(snap);
     arena_init(&a->texts, TEXTS_KEEP);
+    arena_init(&a->words, WORDS_KEEP);
     a->vm = vm_new(VM_TRUSTED, MEMORY + BODIES * snap->config.max_body, &library);
     if (vm_call(a->vm, NULL, 0, run_setup, a) != VM_OK) {
         log_error("the adapters do not load: %s", vm_error(a->vm));
@@ -68,11 +86,21 @@ struct adapter *adapter_new(const struct snapshot *snap) {
     return a;
 }
 
+static void free_echoing(struct adapter *a, struct echoing *s) {
+    HASH_DEL(a->echoing, s);
+    echo_deinit(&s->echo);
+    free(s);
+}
+
 void adapter_free(struct adapter *a) {
+    struct echoing *s, *next;
     if (!a)
         return;
+    HASH_ITER(hh, a->echoing, s, next)
+    free_echoing(a, s);
     vm_free(a->vm);
     arena_deinit(&a->texts);
+    arena_deinit(&a->words);
     buf_deinit(&a->failed);
     free(a);
 }
@@ -84,6 +112,8 @@ struct call {
     int function;
     int handle;
     struct span event, data;
+    size_t n;   /* events that `data` stands for */
+    bool plain; /* out: the event was one text */
     struct adapter_setup *setup;
     struct buf *out;
     size_t out_before; /* its length, to go back to when the call fails */
@@ -137,7 +167,7 @@ static void set_flag(lua_State *L, const char *name, bool flag) {
 }
 
 /* perilune.AimedAt, with `quirks` still as text. */
-static void push_target(lua_State *L, const struct adapter_setup *s) {
+static void make_target(lua_State *L, const struct adapter_setup *s) {
     const struct target *t = s->target;
     lua_createtable(L, 0, 10);
     set_text(L, "id", t->id);
@@ -158,6 +188,27 @@ static void push_target(lua_State *L, const struct adapter_setup *s) {
     lua_setfield(L, -2, "abilities");
 }
 
+static int target_key(const struct adapter_setup *s) {
+    return (int)(s->target->index * DIALECT_COUNT + s->spoken);
+}
+
+/* A target of the snapshot stays what it is, and is made once. */
+static void push_target(lua_State *L, struct adapter *a, const struct adapter_setup *s) {
+    if (s->target->index == TARGET_AD_HOC) {
+        make_target(L, s);
+        return;
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, a->targets);
+    lua_rawgeti(L, -1, target_key(s));
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        make_target(L, s);
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, -3, target_key(s)); /* stack: targets, target */
+    }
+    lua_remove(L, -2);
+}
+
 /* recall(call_id) */
 static int lua_recall(lua_State *L) {
     const struct adapter_setup *s = lua_touserdata(L, lua_upvalueindex(1));
@@ -166,11 +217,11 @@ static int lua_recall(lua_State *L) {
 }
 
 /* perilune.AdapterSetup */
-static void push_setup(lua_State *L, struct adapter_setup *s) {
+static void push_setup(lua_State *L, struct adapter *a, struct adapter_setup *s) {
     lua_createtable(L, 0, 12);
     set_text(L, "client", span_of(dialect_name(s->client)));
     set_text(L, "spoken", span_of(dialect_name(s->spoken)));
-    push_target(L, s);
+    push_target(L, a, s);
     lua_setfield(L, -2, "target");
     set_text(L, "body", s->body);
     set_flag(L, "stream", s->stream);
@@ -209,7 +260,7 @@ static enum vm_result run_open(lua_State *L, void *arg) {
     struct call *c = arg;
     struct adapter_setup *s = c->setup;
     lua_rawgeti(L, LUA_REGISTRYINDEX, c->function);
-    push_setup(L, s);
+    push_setup(L, c->a, s);
     lua_call(L, 1, 3); /* stack: handle or nil, http or why, param of a refusal */
     if (!lua_isnumber(L, 1) || !lua_istable(L, 2)) {
         s->param = arena_copy(s->arena, luaspan_at(L, 3));
@@ -243,11 +294,54 @@ static void settle(struct adapter *a) {
         (void)vm_call(a->vm, NULL, 0, run_settle, a);
 }
 
+struct dialect_call {
+    struct adapter *a;
+    enum dialect dialect;
+};
+
+static enum vm_result run_echo(lua_State *L, void *arg) {
+    const struct dialect_call *c = arg;
+    struct echo_names *names = &c->a->names[c->dialect];
+    lua_rawgeti(L, LUA_REGISTRYINDEX, c->a->refs.echo);
+    lua_pushstring(L, dialect_name(c->dialect));
+    lua_call(L, 1, 1);
+    names->texts = luaspan_field(L, "texts", &c->a->words);
+    names->loose = luaspan_field(L, "loose", &c->a->words);
+    names->counter = luaspan_field(L, "counter", &c->a->words);
+    return VM_OK;
+}
+
+static const struct echo_names *names_of(struct adapter *a, enum dialect dialect) {
+    struct dialect_call c = { a, dialect };
+    if (!a->named[dialect] && vm_call(a->vm, NULL, 0, run_echo, &c) != VM_OK)
+        log_error("an adapter does not know its own dialect: %s", vm_error(a->vm));
+    a->named[dialect] = true;
+    return &a->names[dialect];
+}
+
+static void open_echo(struct adapter *a, const struct adapter_setup *setup, int handle) {
+    if (a->plain || !setup->stream || setup->passes || !names_of(a, setup->spoken)->texts.at)
+        return;
+    struct echoing *s = calloc(1, sizeof *s);
+    if (!s)
+        abort();
+    s->handle = handle;
+    s->echo.names = *names_of(a, setup->spoken);
+    s->echo.names.counter = names_of(a, setup->client)->counter;
+    HASH_ADD_INT(a->echoing, handle, s);
+}
+
 int adapter_open(struct adapter *a, struct adapter_setup *setup, const char **why) {
     struct call c = { .a = a, .function = a->refs.open, .setup = setup, .out = setup->out };
     int error = run(&c, run_open, why);
+    if (error == 0)
+        open_echo(a, setup, c.handle);
     settle(a);
     return error == 0 ? c.handle : 0;
+}
+
+void adapter_echoes(struct adapter *a, bool on) {
+    a->plain = !on;
 }
 
 /* ---- answers ---- */
@@ -306,12 +400,15 @@ enum {
     FLAG_EXCUSED = 4,
     FLAG_ENDED = 8,
     FLAG_ERROR = 16,
-    FLAG_NEWS = 32 /* there is more to read */
+    FLAG_NEWS = 32, /* there is more to read */
+    FLAG_PLAIN = 64 /* the event said one text and nothing else */
 };
 
 /* What most events are, in one number: reading a dozen members would cost more than they say. */
-static bool take_flags(lua_State *L, struct adapter_seen *seen) {
+static bool take_flags(lua_State *L, struct call *c) {
+    struct adapter_seen *seen = c->seen;
     int flags = (int)lua_tointeger(L, -1);
+    c->plain = (flags & ~FLAG_NEWS) == (FLAG_CONTENT | FLAG_PLAIN);
     seen->content = flags & FLAG_CONTENT;
     seen->finished = flags & FLAG_FINISHED;
     seen->excused = flags & FLAG_EXCUSED;
@@ -336,7 +433,7 @@ static enum vm_result run_feed(lua_State *L, void *arg) {
     luaspan_push(L, c->event);
     luaspan_push(L, c->data);
     lua_call(L, 3, 3); /* stack: out or nil, seen or why, flags */
-    bool news = !lua_isnumber(L, -1) || take_flags(L, c->seen);
+    bool news = !lua_isnumber(L, -1) || take_flags(L, c);
     if (!news)
         buf_add(c->out, luaspan_at(L, -3));
     lua_settop(L, -2);
@@ -384,8 +481,54 @@ static bool is_utf8(struct span s) {
     return true;
 }
 
+static struct echo *echo_of(struct adapter *a, int handle) {
+    struct echoing *s;
+    HASH_FIND_INT(a->echoing, &handle, s);
+    return s ? &s->echo : NULL;
+}
+
+static enum vm_result run_catch_up(lua_State *L, void *arg) {
+    struct call *c = arg;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, c->function);
+    lua_pushinteger(L, c->handle);
+    luaspan_push(L, c->event);
+    luaspan_push(L, c->data);
+    lua_pushinteger(L, (lua_Integer)c->n);
+    lua_call(L, 4, 2); /* stack: seen or nil, why */
+    if (!lua_istable(L, -2))
+        return refuse(L);
+    lua_settop(L, -2);
+    take_seen(L, c->a, c->seen);
+    return VM_OK;
+}
+
+/* Lua hears of all events that were answered without it. What that was, the next event or the end
+ * tells as well. */
+static int catch_up(struct adapter *a, int handle, struct echo *e, struct adapter_seen *seen,
+                    const char **why) {
+    struct buf data = { 0 };
+    struct call c = { .a = a, .function = a->refs.catch_up, .handle = handle, .seen = seen };
+    int error = 0;
+    if (e && (c.n = echo_take(e, &c.event, &data)) > 0) {
+        c.data = buf_span(&data);
+        error = run(&c, run_catch_up, why);
+    }
+    buf_deinit(&data);
+    return error;
+}
+
+/* An event that Lua answered, and what it made of it. */
+static void note_echo(struct echo *e, const struct call *c) {
+    if (c->plain)
+        echo_learn(e, c->event, c->data,
+                   span_sub(buf_span(c->out), c->out_before, c->out->len - c->out_before));
+    else
+        echo_forget(e);
+}
+
 int adapter_feed(struct adapter *a, int handle, struct span event, struct span data,
                  struct buf *out, struct adapter_seen *seen, const char **why) {
+    struct echo *e = echo_of(a, handle);
     struct call c = { .a = a,
                       .function = a->refs.feed,
                       .handle = handle,
@@ -394,11 +537,28 @@ int adapter_feed(struct adapter *a, int handle, struct span event, struct span d
                       .out = out,
                       .seen = seen };
     *seen = nothing_seen;
+    if (e && echo_answer(e, event, data, out)) {
+        seen->content = true;
+        return 0;
+    }
     if (!is_utf8(data)) {
         *why = "An event is not UTF-8.";
         return -1;
     }
-    return run(&c, run_feed, why);
+    if (catch_up(a, handle, e, seen, why) < 0)
+        return -1;
+    *seen = nothing_seen;
+    int error = run(&c, run_feed, why);
+    if (e)
+        note_echo(e, &c);
+    return error;
+}
+
+void adapter_settle(struct adapter *a, int handle, struct adapter_seen *seen) {
+    const char *why;
+    *seen = nothing_seen;
+    if (catch_up(a, handle, echo_of(a, handle), seen, &why) < 0)
+        *seen = nothing_seen;
 }
 
 int adapter_finish(struct adapter *a, int handle, struct buf *out, struct adapter_seen *seen,
@@ -406,6 +566,9 @@ int adapter_finish(struct adapter *a, int handle, struct buf *out, struct adapte
     struct call c = {
         .a = a, .function = a->refs.finish, .handle = handle, .out = out, .seen = seen
     };
+    *seen = nothing_seen;
+    if (catch_up(a, handle, echo_of(a, handle), seen, why) < 0)
+        return -1;
     *seen = nothing_seen;
     return run(&c, run_finish, why);
 }
@@ -434,6 +597,10 @@ static enum vm_result run_close(lua_State *L, void *arg) {
 void adapter_close(struct adapter *a, int handle) {
     struct call c = { .a = a, .function = a->refs.close, .handle = handle };
     const char *why;
+    struct echoing *s;
+    HASH_FIND_INT(a->echoing, &handle, s);
+    if (s)
+        free_echoing(a, s);
     if (run(&c, run_close, &why) < 0)
         log_warn("an adapter's stream could not be closed: %s", why);
     settle(a);

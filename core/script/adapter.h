@@ -10,6 +10,9 @@
  *   adapter_finish(a, id, &out, &why);               the stream ended well
  *   adapter_answer(a, id, body, &out, &why);         or: a whole answer
  *   adapter_close(a, id);
+ *
+ * Events of a stream that are alike but for their text need no Lua (script/echo): it hears of them
+ * later. What was said is the same, its usage may be told one event late.
  */
 #ifndef PERILUNE_SCRIPT_ADAPTER_H
 #define PERILUNE_SCRIPT_ADAPTER_H
@@ -77,10 +80,16 @@ int adapter_open(struct adapter *a, struct adapter_setup *setup, const char **wh
  * maybe none. */
 int adapter_feed(struct adapter *a, int handle, struct span event, struct span data,
                  struct buf *out, struct adapter_seen *seen, const char **why);
+/* What a stream that is given up has told of so far: the usage, which the last events may not have
+ * said. */
+void adapter_settle(struct adapter *a, int handle, struct adapter_seen *seen);
 int adapter_finish(struct adapter *a, int handle, struct buf *out, struct adapter_seen *seen,
                    const char **why);
 int adapter_answer(struct adapter *a, int handle, struct span body, struct buf *out,
                    struct adapter_seen *seen, const char **why);
 void adapter_close(struct adapter *a, int handle);
+
+/* For comparison: streams opened from now on are translated event by event, or again not. */
+void adapter_echoes(struct adapter *a, bool on);
 
 #endif
