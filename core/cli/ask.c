@@ -61,13 +61,15 @@ static int read_status(struct span answer) {
 }
 
 static int exchange(int fd, const char *method, const char *path, struct span address,
-                    struct span token, struct buf *body) {
+                    struct span token, struct span json, struct buf *body) {
     struct buf request = { 0 }, answer = { 0 };
     int status = 0;
     buf_printf(&request,
                "%s %s HTTP/1.1\r\nhost: %.*s\r\nauthorization: Bearer %.*s\r\n"
-               "content-length: 0\r\nconnection: close\r\n\r\n",
-               method, path, SPAN_ARGS(address), SPAN_ARGS(token));
+               "content-type: application/json\r\ncontent-length: %zu\r\n"
+               "connection: close\r\n\r\n",
+               method, path, SPAN_ARGS(address), SPAN_ARGS(token), json.len);
+    buf_add(&request, json);
     if (send_all(fd, buf_span(&request)) && receive_all(fd, &answer))
         status = read_status(buf_span(&answer));
     const char *end = status ? memmem(answer.at, answer.len, "\r\n\r\n", 4) : NULL;
@@ -79,6 +81,18 @@ static int exchange(int fd, const char *method, const char *path, struct span ad
 }
 
 int ask(const struct config *config, const char *method, const char *path, struct buf *body) {
+    return ask_with(config, method, path, SPAN_NONE, body);
+}
+
+bool ask_known(const struct config *config) {
+    struct buf address = { 0 };
+    bool known = state_read(config, "admin.address", &address);
+    buf_deinit(&address);
+    return known;
+}
+
+int ask_with(const struct config *config, const char *method, const char *path, struct span json,
+             struct buf *body) {
     struct buf address = { 0 }, token = { 0 };
     int status = 0;
     if (!state_read(config, "admin.address", &address) ||
@@ -88,7 +102,7 @@ int ask(const struct config *config, const char *method, const char *path, struc
     } else {
         int fd = dial(buf_span(&address));
         if (fd >= 0) {
-            status = exchange(fd, method, path, buf_span(&address), buf_span(&token), body);
+            status = exchange(fd, method, path, buf_span(&address), buf_span(&token), json, body);
             close(fd);
         }
         if (!status)

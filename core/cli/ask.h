@@ -1,7 +1,7 @@
 /* ask.h - asking a running perilune something over its admin side.
  *
  * Owns          one blocking connection while it asks.
- * Fed by        reload, status.
+ * Fed by        reload, status, explain, policy.
  * Feeds         them, with a status and a body.
  * Must not know what it asks for.
  */
@@ -15,5 +15,12 @@
  * answer's body is appended to `body`. Returns the HTTP status, or 0 with the reason printed (the
  * command exits with CLI_UNREACHABLE then). */
 int ask(const struct config *config, const char *method, const char *path, struct buf *body);
+
+/* The same with a body of its own, JSON. */
+int ask_with(const struct config *config, const char *method, const char *path, struct span json,
+             struct buf *body);
+
+/* Whether an instance has left word of itself in that state folder, whether it still runs or not. */
+bool ask_known(const struct config *config);
 
 #endif
