@@ -7,6 +7,7 @@
 #   make profile  instructions a request, and where they go
 #   make fuzz     looks for inputs that break a decoder or a dialect: TARGET=adapted SECONDS=60 (spec/fuzz/*_fuzz.c)
 #   make kill-soak   a hundred thousand policy calls stopped, on three threads, beside states that raise errors (minutes)
+#   make breaker-model   a million random sequences through the breaker, beside its rules said a second time (a minute)
 
 JOBS ?= 2
 TARGET ?= adapted
@@ -16,7 +17,7 @@ CMAKE = cmake -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo --log-level=WARNING
 
 C_FILES = find core spec -name '*.[ch]' -o -name '*.cpp'
 
-.PHONY: run build test lint asan tsan bench profile fuzz kill-soak install clean
+.PHONY: run build test lint asan tsan bench profile fuzz kill-soak breaker-model install clean
 
 run: build
 	build/perilune run $(ARGS)
@@ -76,6 +77,10 @@ fuzz:
 kill-soak: build
 	@tools/setup test
 	@cmake --build build -j $(JOBS) --target kill_soak
+
+breaker-model: build
+	@tools/setup test
+	@cmake --build build -j $(JOBS) --target breaker_model
 
 PREFIX ?= /usr/local
 install: build
