@@ -74,6 +74,7 @@ build = {
     ["perilune.quirks"] = "lua/perilune/quirks.lua",
     ["perilune.relay"] = "lua/perilune/relay.lua",
     ["perilune.request"] = "lua/perilune/request.lua",
+    ["perilune.routes"] = "lua/perilune/routes.lua",
     ["perilune.sandbox"] = "lua/perilune/sandbox.lua",
     ["perilune.schema"] = "lua/perilune/schema.lua",
     ["perilune.shape"] = "lua/perilune/shape.lua",

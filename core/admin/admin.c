@@ -138,7 +138,8 @@ void admin_write_findings(const struct config_findings *findings, struct buf *ou
         const struct pair texts[] = { { SPAN("path"), f->path },
                                       { SPAN("setting"), f->setting },
                                       { SPAN("message"), f->message },
-                                      { SPAN("hint"), f->hint } };
+                                      { SPAN("hint"), f->hint },
+                                      { SPAN("excerpt"), f->excerpt } };
         buf_printf(out, "%s{\"line\":%u,\"warning\":%s", i ? "," : "", f->line,
                    f->warning ? "true" : "false");
         for (size_t j = 0; j < sizeof texts / sizeof *texts; j++) {
@@ -163,6 +164,8 @@ void admin_print_findings(const struct config_findings *findings, struct buf *ou
         if (f->setting.len)
             buf_printf(out, "%.*s: ", SPAN_ARGS(f->setting));
         buf_printf(out, "%.*s\n", SPAN_ARGS(f->message));
+        if (f->excerpt.len)
+            buf_printf(out, "%.*s\n", SPAN_ARGS(f->excerpt));
         if (f->hint.len)
             buf_printf(out, "  hint: %.*s\n", SPAN_ARGS(f->hint));
     }

@@ -30,7 +30,7 @@ struct admin_options {
 /* Takes the caller's reference to `snap`. 0, or negative with the reason logged. */
 int admin_run(const struct admin_options *options, struct snapshot *snap);
 
-/* A findings list as JSON: [{"path","line","setting","message","hint","warning"},...]. */
+/* A findings list as JSON: [{"path","line","setting","message","hint","excerpt","warning"},...]. */
 void admin_write_findings(const struct config_findings *findings, struct buf *out);
 
 /* The same as lines for people: "policies/tier.lua:3: message" and "  hint: ...". */

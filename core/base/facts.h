@@ -60,7 +60,11 @@ struct facts {
     struct span text;      /* last user text, at most FACTS_TEXT_MAX bytes */
     struct span system;    /* first system or developer text, bounded likewise */
 
-    double max_cost_usd;     /* the client's own ceiling; HUGE_VAL without one */
+    unsigned
+        assignment; /* of the snapshot's, from 1, which chose the policy; 0: it was asked for */
+
+    double max_cost_usd; /* the client's own ceiling, or a tighter one of the assignment; HUGE_VAL
+                          * without one */
     uint32_t max_latency_ms; /* 0: none */
     uint32_t deadline_ms;    /* 0: none */
 

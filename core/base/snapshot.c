@@ -136,6 +136,39 @@ const struct retired *snapshot_retired(const struct snapshot *snap, struct span 
     return NULL;
 }
 
+/* --- assignments --- */
+
+static const char *const scopes[ASSIGNED_SCOPES] = {
+    [ASSIGNED_KEY] = "key",           [ASSIGNED_PROJECT] = "project", [ASSIGNED_TIER] = "tier",
+    [ASSIGNED_ENDPOINT] = "endpoint", [ASSIGNED_ACCOUNT] = "account",
+};
+
+const char *snapshot_scope_name(enum assignment_scope scope) {
+    return scopes[scope];
+}
+
+enum assignment_scope snapshot_scope_of(struct span name) {
+    enum assignment_scope scope = 0;
+    while (scope < ASSIGNED_SCOPES && !span_eq(name, span_of(scopes[scope])))
+        scope++;
+    return scope;
+}
+
+const struct assignment *snapshot_assignment(const struct snapshot *snap,
+                                             enum assignment_scope scope, struct span name) {
+    for (size_t i = 0; i < snap->config.n_assignments; i++) {
+        const struct assignment *a = &snap->config.assignments[i];
+        if (a->scope == scope && span_eq(a->name, name))
+            return a;
+    }
+    return NULL;
+}
+
+bool snapshot_has_asker(const struct snapshot *snap, enum assignment_scope scope,
+                        struct span name) {
+    return scope != ASSIGNED_KEY && scope != ASSIGNED_PROJECT;
+}
+
 const struct named_chain *snapshot_chain(const struct snapshot *snap, struct span name) {
     uint32_t i = look_up(snap, KIND_CHAIN, name);
     return i == NONE ? NULL : &snap->chains[i];

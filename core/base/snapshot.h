@@ -147,6 +147,27 @@ struct shadow_setting {
     double share;                /* of the live one's requests, 0 to 1 */
 };
 
+/* For whom a policy decides, the first that has an assignment first. */
+enum assignment_scope {
+    ASSIGNED_KEY,
+    ASSIGNED_PROJECT,
+    ASSIGNED_TIER,
+    ASSIGNED_ENDPOINT,
+    ASSIGNED_ACCOUNT,
+    ASSIGNED_SCOPES
+};
+
+/* Which policy decides for one of them, with what params and within which limits. */
+struct assignment {
+    enum assignment_scope scope;
+    struct span name;    /* SPAN_NONE: of the account */
+    struct span policy;  /* may be "auto" */
+    struct span params;  /* JSON object, over those of the policy; SPAN_NONE: none */
+    double max_cost_usd; /* HUGE_VAL: none */
+    uint32_t max_latency_ms, deadline_ms; /* 0: none */
+    bool managed; /* by the configuration; else it stands in policies/routes.lua */
+};
+
 /* Settings, with the defaults filled in. Lists are empty where nothing was set. */
 struct config {
     struct span path; /* of the file; SPAN_NONE: none was read */
@@ -157,14 +178,11 @@ struct config {
     struct span record; /* where requests are written down, absolute; SPAN_NONE: they are not */
     size_t record_max_bytes;                          /* of that file, then it is renamed */
     struct span policies_dir, providers_dir, lua_dir; /* absolute; may not exist */
-    struct span default_policy;                       /* account's: "auto" */
     struct span auto_policy;                          /* what auto means: "cheapest" */
     const struct span *fallback;                      /* names; the chain when a policy fails */
     size_t n_fallback;
-    const struct pair *routes; /* endpoint -> policy */
-    size_t n_routes;
-    const struct pair *tiers; /* tier -> policy */
-    size_t n_tiers;
+    const struct assignment *assignments;
+    size_t n_assignments;
     const struct pair *policy_params; /* policy -> JSON object of its params */
     size_t n_policy_params;
     const struct shadow_setting *shadows; /* each live policy at most once */
@@ -238,6 +256,18 @@ const struct named_chain *snapshot_chain(const struct snapshot *snap, struct spa
 
 /* The catalogue's target of that id, or NULL. */
 const struct target *snapshot_target(const struct snapshot *snap, struct span id);
+
+/* The assignment of exactly that one, or NULL. `name` SPAN_NONE: the account's. */
+const struct assignment *snapshot_assignment(const struct snapshot *snap,
+                                             enum assignment_scope scope, struct span name);
+
+/* Whether there is such a one to assign a policy to. Anybody can be of a tier; keys and projects
+ * have no names yet. */
+bool snapshot_has_asker(const struct snapshot *snap, enum assignment_scope scope, struct span name);
+
+/* "tier"; and back, ASSIGNED_SCOPES for what is none. */
+const char *snapshot_scope_name(enum assignment_scope scope);
+enum assignment_scope snapshot_scope_of(struct span name);
 
 /* The retired model of that name ("gpt-4-32k", "openai/gpt-4-32k"), or NULL. */
 const struct retired *snapshot_retired(const struct snapshot *snap, struct span name);

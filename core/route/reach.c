@@ -20,11 +20,33 @@ struct chain reach_chain(void) {
     return (struct chain){ .max_cost = NANOUSD_NONE, .hold_ms = -1 };
 }
 
-static struct span setting(const struct pair *list, size_t n, struct span name) {
-    for (size_t i = 0; i < n; i++)
-        if (span_eq(list[i].name, name))
-            return list[i].value;
-    return SPAN_NONE;
+/* The assignment of who asks, or what is asked, or of all; NULL when nothing was said. (Those of keys
+ * and projects go first, once these have names.) */
+static const struct assignment *assigned(const struct snapshot *snap, const struct facts *facts) {
+    const struct assignment *a = NULL;
+    if (facts->tier.at)
+        a = snapshot_assignment(snap, ASSIGNED_TIER, facts->tier);
+    if (!a)
+        a = snapshot_assignment(snap, ASSIGNED_ENDPOINT, facts->endpoint);
+    return a ? a : snapshot_assignment(snap, ASSIGNED_ACCOUNT, SPAN_NONE);
+}
+
+static void tighten_ms(uint32_t *limit, uint32_t by) {
+    if (by && (!*limit || by < *limit))
+        *limit = by;
+}
+
+/* The policy of an assignment decides, within its limits. */
+static struct span take_assignment(const struct snapshot *snap, struct facts *facts) {
+    const struct assignment *a = assigned(snap, facts);
+    if (!a)
+        return SPAN("auto");
+    facts->assignment = (unsigned)(a - snap->config.assignments) + 1;
+    if (a->max_cost_usd < facts->max_cost_usd)
+        facts->max_cost_usd = a->max_cost_usd;
+    tighten_ms(&facts->max_latency_ms, a->max_latency_ms);
+    tighten_ms(&facts->deadline_ms, a->deadline_ms);
+    return a->policy;
 }
 
 /* The name behind "policy/" or "auto:", or SPAN_NONE. */
@@ -57,12 +79,9 @@ bool reach_policy(const struct snapshot *snap, struct facts *facts, struct span 
     if (in_model.at)
         facts->model = SPAN("auto");
     struct span name = wished.at ? wished : in_model;
-    if (!name.at && facts->tier.at)
-        name = setting(c->tiers, c->n_tiers, facts->tier);
+    facts->assignment = 0;
     if (!name.at)
-        name = setting(c->routes, c->n_routes, facts->endpoint);
-    if (!name.at)
-        name = c->default_policy;
+        name = take_assignment(snap, facts);
     if (span_eq(name, SPAN("auto")))
         name = c->auto_policy;
     *policy = name;

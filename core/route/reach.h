@@ -13,8 +13,9 @@
 #include "route/error.h"
 
 /* Which policy decides; first match wins: `wished` (header), the model policy/NAME or auto:MODE
- * (facts->model becomes "auto" then), the tier's, the endpoint's, the account's. `auto` means the
- * account's mode. False with `*error` when one that does not exist was asked for. */
+ * (facts->model becomes "auto" then), the assignment of the tier, the endpoint or the account, whose
+ * limits tighten the facts' then (facts->assignment says which). `auto` means the account's mode.
+ * False with `*error` when one that does not exist was asked for. */
 bool reach_policy(const struct snapshot *snap, struct facts *facts, struct span wished,
                   struct arena *arena, struct span *policy, struct api_error *error);
 

@@ -41,6 +41,7 @@ void config_findings_add(struct config_findings *f, struct config_finding findin
         .setting = arena_copy(&f->arena, finding.setting),
         .message = arena_copy(&f->arena, finding.message),
         .hint = arena_copy(&f->arena, finding.hint),
+        .excerpt = arena_copy(&f->arena, finding.excerpt),
         .warning = finding.warning,
     };
 }
@@ -57,6 +58,7 @@ struct reading {
     struct span text;
     struct source_file *policies; /* read when the configuration has said where they lie */
     size_t n_policies;
+    struct span only; /* of the policies, this one is wanted; SPAN_NONE: all */
     bool ok;
 };
 
@@ -137,6 +139,36 @@ static size_t read_sources(struct reading *r, enum sources_kind kind, const char
     return kept;
 }
 
+static const struct config_draft *draft_of(const struct reading *r, const char *name) {
+    const struct config_draft *draft = r->options->draft;
+    return draft && span_eq(draft->name, span_of(name)) ? draft : NULL;
+}
+
+static int by_name(const void *a, const void *b) {
+    const struct source_file *one = a, *other = b;
+    return strcmp(one->name.at, other->name.at);
+}
+
+/* Puts the policy that might be in the place of the one there is. */
+static void put_draft(struct reading *r, const char *dir) {
+    const struct config_draft *draft = r->options->draft;
+    size_t i = 0;
+    if (!draft || draft_of(r, "routes"))
+        return;
+    while (i < r->n_policies && !span_eq(r->policies[i].name, draft->name))
+        i++;
+    struct source_file *all = arena_new_array(&r->arena, struct source_file, r->n_policies + 1);
+    memcpy(all, r->policies, r->n_policies * sizeof *all);
+    r->policies = all;
+    r->n_policies += i == r->n_policies;
+    all[i] = (struct source_file){
+        .name = draft->name,
+        .path = arena_printf(&r->arena, "%s/%.*s.lua", dir, SPAN_ARGS(draft->name)),
+        .text = draft->text,
+    };
+    qsort(all, r->n_policies, sizeof *all, by_name);
+}
+
 /* provider_files(dir) */
 static int host_provider_files(lua_State *L) {
     struct source_file *files;
@@ -161,6 +193,7 @@ static int host_policies(lua_State *L) {
     struct reading *r = reading_of(L);
     int n = 0;
     r->n_policies = read_sources(r, SOURCES_POLICIES, luaL_checkstring(L, 1), &r->policies);
+    put_draft(r, lua_tostring(L, 1));
     lua_createtable(L, (int)r->n_policies, 0);
     for (size_t i = 0; i < r->n_policies; i++) {
         if (is_library(&r->policies[i]))
@@ -171,12 +204,46 @@ static int host_policies(lua_State *L) {
     return 1;
 }
 
+/* Pushes { path =, text = }, or nil when there is no such file. */
+static void push_file(lua_State *L, struct span path, struct span text) {
+    if (!text.at) {
+        lua_pushnil(L);
+        return;
+    }
+    lua_createtable(L, 0, 2);
+    set_text(L, "path", path);
+    set_text(L, "text", text);
+}
+
+/* The text of policies/routes.lua; SPAN_NONE when there is none. 0, or negative when it can not be
+ * read. */
+static int read_routes(struct span path, struct arena *arena, struct span *text) {
+    struct buf bytes = { 0 };
+    int error = files_read(path.at, CONFIG_MAX, &bytes);
+    *text = error ? SPAN_NONE : arena_copy(arena, bytes.at ? buf_span(&bytes) : SPAN(""));
+    buf_deinit(&bytes);
+    return error == -ENOENT || error == -ENOTDIR ? 0 : error;
+}
+
+/* routes(dir): the file of assignments. */
+static int host_routes(lua_State *L) {
+    struct reading *r = reading_of(L);
+    const struct config_draft *draft = draft_of(r, "routes");
+    struct span text, path = arena_printf(&r->arena, "%s/routes.lua", luaL_checkstring(L, 1));
+    int error = read_routes(path, &r->arena, &text);
+    if (error && !draft)
+        add_error(r, path, arena_printf(&r->arena, "it can not be read: %s", strerror(-error)));
+    push_file(L, path, draft ? draft->text : text);
+    return 1;
+}
+
 static void push_host(lua_State *L, struct reading *r) {
     static const struct luaL_Reg functions[] = {
         { "env", host_env },
         { "file", host_file },
         { "provider_files", host_provider_files },
         { "policies", host_policies },
+        { "routes", host_routes },
     };
     lua_newtable(L);
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
@@ -190,19 +257,29 @@ static void push_host(lua_State *L, struct reading *r) {
 /* ---- running it ---- */
 
 /* The finding on top of the stack. */
-static void take_finding(lua_State *L, struct reading *r) {
+static void take_finding(lua_State *L, struct config_findings *findings) {
+    struct arena *arena = &findings->arena;
     struct config_finding finding = {
-        .path = luaspan_field(L, "path", &r->arena),
-        .setting = luaspan_field(L, "setting", &r->arena),
-        .message = luaspan_field(L, "message", &r->arena),
-        .hint = luaspan_field(L, "hint", &r->arena),
+        .path = luaspan_field(L, "path", arena),
+        .setting = luaspan_field(L, "setting", arena),
+        .message = luaspan_field(L, "message", arena),
+        .hint = luaspan_field(L, "hint", arena),
     };
     lua_getfield(L, -1, "line");
     lua_getfield(L, -2, "warning");
     finding.line = (unsigned)lua_tointeger(L, -2);
     finding.warning = lua_toboolean(L, -1);
     lua_pop(L, 2);
-    config_findings_add(r->findings, finding);
+    config_findings_add(findings, finding);
+}
+
+/* The list of them on top of the stack. */
+static void take_findings(lua_State *L, struct config_findings *findings) {
+    for (size_t i = 1; i <= lua_objlen(L, -1); i++) {
+        lua_rawgeti(L, -1, (int)i);
+        take_finding(L, findings);
+        lua_pop(L, 1);
+    }
 }
 
 static void push_module(lua_State *L, const char *module, const char *function) {
@@ -220,11 +297,7 @@ static enum vm_result run_read(lua_State *L, void *arg) {
     luaspan_push(L, r->path);
     push_host(L, r);
     lua_call(L, 3, 2); /* stack: normalised or nil, findings */
-    for (size_t i = 1; i <= lua_objlen(L, -1); i++) {
-        lua_rawgeti(L, -1, (int)i);
-        take_finding(L, r);
-        lua_pop(L, 1);
-    }
+    take_findings(L, r->findings);
     lua_pop(L, 1);
     r->ok = lua_istable(L, -1);
     if (r->ok)
@@ -277,9 +350,7 @@ static void push_files(lua_State *L, const struct reading *r) {
     lua_createtable(L, 0, (int)r->n_policies);
     for (size_t i = 0; i < r->n_policies; i++) {
         luaspan_push(L, r->policies[i].name);
-        lua_createtable(L, 0, 2);
-        set_text(L, "path", r->policies[i].path);
-        set_text(L, "text", r->policies[i].text);
+        push_file(L, r->policies[i].path, r->policies[i].text);
         lua_rawset(L, -3);
     }
 }
@@ -302,6 +373,10 @@ static bool put_last(struct reading *r, struct span name, struct policy_source *
     return false;
 }
 
+static bool is_wanted(const struct reading *r, struct span policy) {
+    return !r->only.at || span_eq(policy, r->only);
+}
+
 /* Gathers each policy with what it requires. */
 static enum vm_result run_collect(lua_State *L, void *arg) {
     struct reading *r = arg;
@@ -310,14 +385,14 @@ static enum vm_result run_collect(lua_State *L, void *arg) {
         arena_new_array(&snap->arena, struct policy_source, r->n_policies + 1);
     push_files(L, r);
     for (size_t i = 0; i < r->n_policies; i++) {
-        if (is_library(&r->policies[i]))
+        if (is_library(&r->policies[i]) || !is_wanted(r, r->policies[i].name))
             continue;
         push_module(L, "perilune.bundle", "collect");
         luaspan_push(L, r->policies[i].name);
         lua_pushvalue(L, -3);
         lua_call(L, 2, 2); /* stack: files, source or nil, finding */
         if (lua_isnil(L, -2)) {
-            take_finding(L, r);
+            take_finding(L, r->findings);
             snap->n_policies += put_last(r, r->policies[i].name, &policies[snap->n_policies]);
         } else {
             lua_pop(L, 1);
@@ -357,6 +432,7 @@ static void check_policies(struct reading *r, struct vm_guard *guard) {
                                              .line = faults[i].line,
                                              .message = faults[i].message,
                                              .hint = faults[i].hint,
+                                             .excerpt = faults[i].excerpt,
                                              .warning = faults[i].warning,
                                          });
     struct policy_source *good =
@@ -390,7 +466,12 @@ static bool read_all(struct reading *r) {
         return false;
     struct vm_library library = { .dir = beside(r, "lua").at };
     struct vm *vm = vm_new(VM_TRUSTED, LUA_MEMORY, &library);
-    bool read = run(r, vm, run_read) && r->ok && run(r, vm, run_collect) && run(r, vm, run_compile);
+    bool read = run(r, vm, run_read) && r->ok;
+    if (read && r->only.at) { /* what is wrong with the rest is not asked for */
+        config_findings_deinit(r->findings);
+        config_findings_init(r->findings);
+    }
+    read = read && run(r, vm, run_collect) && run(r, vm, run_compile);
     vm_free(vm);
     return read;
 }
@@ -409,14 +490,8 @@ static bool check_all(struct reading *r) {
     return true;
 }
 
-struct snapshot *config_load(const struct config_options *options,
-                             const struct config_history *history,
-                             struct config_findings *findings) {
-    static const struct config_history none = { 0 };
-    struct reading r = { .options = options,
-                         .history = history ? history : &none,
-                         .findings = findings,
-                         .snap = snapshot_new() };
+static struct snapshot *load(struct reading r) {
+    r.snap = snapshot_new();
     arena_init(&r.arena, 65536);
     if (read_all(&r) && check_all(&r)) {
         r.snap->generation = r.history->last ? r.history->last->generation + 1 : 1;
@@ -427,6 +502,68 @@ struct snapshot *config_load(const struct config_options *options,
     }
     arena_deinit(&r.arena);
     return r.snap;
+}
+
+static const struct config_history no_history = { 0 };
+
+struct snapshot *config_load(const struct config_options *options,
+                             const struct config_history *history,
+                             struct config_findings *findings) {
+    return load((struct reading){
+        .options = options, .history = history ? history : &no_history, .findings = findings });
+}
+
+struct snapshot *config_check(const struct config_options *options, struct span policy,
+                              struct config_findings *findings) {
+    return load((struct reading){
+        .options = options, .history = &no_history, .findings = findings, .only = policy });
+}
+
+/* ---- assignments ---- */
+
+struct editing {
+    struct span path, text;
+    const struct config_assigning *change;
+    struct buf *out;
+    struct config_findings *findings;
+    bool changed;
+};
+
+static enum vm_result run_edit(lua_State *L, void *arg) {
+    struct editing *e = arg;
+    push_module(L, "perilune.config", "edit_routes");
+    push_file(L, e->path, e->text);
+    luaspan_push(L, span_of(snapshot_scope_name(e->change->scope)));
+    luaspan_push(L, e->change->name);
+    luaspan_push(L, e->change->value);
+    lua_call(L, 4, 2); /* stack: text or nil, findings */
+    take_findings(L, e->findings);
+    struct span text = luaspan_at(L, -2);
+    e->changed = text.at != NULL;
+    buf_add(e->out, text);
+    return VM_OK;
+}
+
+bool config_edit_routes(const struct snapshot *snap, const struct config_assigning *change,
+                        struct buf *out, struct config_findings *findings) {
+    struct editing e = { .change = change, .out = out, .findings = findings };
+    struct vm_library library = loader_library(snap);
+    struct config_finding wrong = { .message = SPAN("the file of assignments can not be read") };
+    e.path =
+        arena_printf(&findings->arena, "%.*s/routes.lua", SPAN_ARGS(snap->config.policies_dir));
+    wrong.path = e.path;
+    int error = read_routes(e.path, &findings->arena, &e.text);
+    if (error == 0) {
+        struct vm *vm = vm_new(VM_TRUSTED, LUA_MEMORY, &library);
+        if (vm_call(vm, NULL, 0, run_edit, &e) == VM_OK) {
+            vm_free(vm);
+            return e.changed;
+        }
+        wrong.message = arena_copy(&findings->arena, span_of(vm_error(vm)));
+        vm_free(vm);
+    }
+    config_findings_add(findings, wrong);
+    return false;
 }
 
 bool config_is_mock_only(const struct snapshot *snap) {

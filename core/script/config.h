@@ -8,6 +8,7 @@
 #ifndef PERILUNE_SCRIPT_CONFIG_H
 #define PERILUNE_SCRIPT_CONFIG_H
 
+#include "base/buf.h"
 #include "base/snapshot.h"
 
 struct config_finding {
@@ -16,6 +17,7 @@ struct config_finding {
     struct span setting; /* "policies.tiers.free"; SPAN_NONE when it is not about one */
     struct span message; /* what is wrong, what was expected */
     struct span hint;    /* nearest known name, or what to do */
+    struct span excerpt; /* the source lines around it; SPAN_NONE: not shown */
     bool warning;
 };
 
@@ -30,10 +32,17 @@ void config_findings_deinit(struct config_findings *f);
 void config_findings_add(struct config_findings *f,
                          struct config_finding finding); /* texts are copied */
 
+/* A file of the policies folder as it might be: "tier" is policies/tier.lua, "routes" is
+ * policies/routes.lua. */
+struct config_draft {
+    struct span name, text; /* NULL-terminated; `text` SPAN_NONE: there is none */
+};
+
 struct config_options {
     const char *path;     /* of the file; NULL: ./perilune.lua when it exists, else none */
     const char *mock_url; /* base URL of the built-in mock, used when there is no file and no
                              provider key; NULL: no mock */
+    const struct config_draft *draft; /* read in the place of that file; NULL: all is as it is */
 };
 
 /* What was served before, so that a policy which is no good any more keeps its last good version.
@@ -52,6 +61,25 @@ struct config_history {
 struct snapshot *config_load(const struct config_options *options,
                              const struct config_history *history,
                              struct config_findings *findings);
+
+/* Whether one policy would do, among the files as they are: the snapshot then holds it and no other
+ * policy. Without it in there, findings say why; NULL, with findings, when the configuration itself
+ * is wrong. */
+struct snapshot *config_check(const struct config_options *options, struct span policy,
+                              struct config_findings *findings);
+
+/* An assignment to be written: of whom, and JSON {policy, params, limits}; SPAN_NONE: it is to be
+ * taken out. */
+struct config_assigning {
+    enum assignment_scope scope;
+    struct span name, value;
+};
+
+/* What policies/routes.lua of a snapshot's folder says with that one changed, appended to `out`.
+ * False when nothing changes: findings without a path are about the value, those with one about the
+ * file, which can not be used; there are none when there is no such assignment to take out. */
+bool config_edit_routes(const struct snapshot *snap, const struct config_assigning *change,
+                        struct buf *out, struct config_findings *findings);
 
 /* True when no provider key and no file were found, so that only the mock can answer. */
 bool config_is_mock_only(const struct snapshot *snap);

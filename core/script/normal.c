@@ -137,6 +137,20 @@ static void read_shadow(struct reader *r, void *out) {
         (struct shadow_setting){ text(r, "live"), text(r, "candidate"), number(r, "share", 1) };
 }
 
+static void read_assignment(struct reader *r, void *out) {
+    struct assignment *a = out;
+    a->scope = snapshot_scope_of(text(r, "scope"));
+    if (a->scope == ASSIGNED_SCOPES)
+        luaL_error(r->L, "the configuration's scope is none that is known");
+    a->name = text(r, "name");
+    a->policy = text(r, "policy");
+    a->params = text(r, "params");
+    a->max_cost_usd = number(r, "max_cost_usd", HUGE_VAL);
+    a->max_latency_ms = whole(r, "max_latency_ms");
+    a->deadline_ms = whole(r, "deadline_ms");
+    a->managed = flag(r, "managed");
+}
+
 static void read_config(struct reader *r, struct config *c) {
     c->path = text(r, "path");
     c->listen = text(r, "listen");
@@ -148,11 +162,10 @@ static void read_config(struct reader *r, struct config *c) {
     c->policies_dir = absolute(r, "policies_dir");
     c->providers_dir = absolute(r, "providers_dir");
     c->lua_dir = absolute(r, "lua_dir");
-    c->default_policy = text(r, "default_policy");
     c->auto_policy = text(r, "auto_policy");
     c->fallback = list(r, "fallback", sizeof(struct span), read_text, &c->n_fallback);
-    c->routes = list(r, "routes", sizeof(struct pair), read_pair, &c->n_routes);
-    c->tiers = list(r, "tiers", sizeof(struct pair), read_pair, &c->n_tiers);
+    c->assignments =
+        list(r, "assignments", sizeof(struct assignment), read_assignment, &c->n_assignments);
     c->shadows = list(r, "shadows", sizeof(struct shadow_setting), read_shadow, &c->n_shadows);
     c->policy_params =
         list(r, "policy_params", sizeof(struct pair), read_pair, &c->n_policy_params);

@@ -349,7 +349,8 @@ static enum vm_result take_answer(lua_State *L, struct asking *a) {
 static enum vm_result run_decide(lua_State *L, void *arg) {
     struct asking *a = arg;
     begin_question(L, a, a->p->refs.decide);
-    lua_call(L, 2, 1);
+    lua_pushinteger(L, (lua_Integer)a->p->facts->assignment);
+    lua_call(L, 3, 1);
     return take_answer(L, a);
 }
 
@@ -358,7 +359,8 @@ static enum vm_result run_on_failure(lua_State *L, void *arg) {
     begin_question(L, a, a->p->refs.on_failure);
     push_failure(L, a->failure);
     push_rest(L, a->rest, a->n_rest);
-    lua_call(L, 4, 1);
+    lua_pushinteger(L, (lua_Integer)a->p->facts->assignment);
+    lua_call(L, 5, 1);
     if (lua_isnil(L, -1)) {
         a->next = POLICY_GO_ON;
         return VM_OK;

@@ -138,9 +138,29 @@ static void set_chains(lua_State *L, const char *name, const struct named_chain 
     lua_setfield(L, -2, name);
 }
 
+/* A list of those with params; a place without is false. */
+static void set_assignments(lua_State *L, const struct config *config) {
+    lua_createtable(L, (int)config->n_assignments, 0);
+    for (size_t i = 0; i < config->n_assignments; i++) {
+        const struct assignment *a = &config->assignments[i];
+        if (a->params.at) {
+            lua_createtable(L, 0, 3);
+            set_span(L, "policy",
+                     span_eq(a->policy, SPAN("auto")) ? config->auto_policy : a->policy);
+            set_span(L, "scope", span_of(snapshot_scope_name(a->scope)));
+            set_span(L, "name", a->name);
+            set_span(L, "params", a->params);
+        } else {
+            lua_pushboolean(L, false);
+        }
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    lua_setfield(L, -2, "assignments");
+}
+
 void push_setup(lua_State *L, const struct snapshot *snap) {
     const struct config *config = &snap->config;
-    lua_createtable(L, 0, 8);
+    lua_createtable(L, 0, 9);
     lua_createtable(L, (int)snap->n_targets, 0);
     for (size_t i = 0; i < snap->n_targets; i++) {
         push_target(L, &snap->targets[i]);
@@ -163,7 +183,7 @@ void push_setup(lua_State *L, const struct snapshot *snap) {
     }
     lua_setfield(L, -2, "params");
     set_span(L, "auto", config->auto_policy);
-    set_span(L, "default", config->default_policy);
+    set_assignments(L, config);
 }
 
 static void push_source_alone(lua_State *L, const struct policy_source *source) {

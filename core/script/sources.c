@@ -9,6 +9,7 @@
 enum { FILES_MAX = 2000, TEXT_MAX = 1 << 20 };
 
 struct reading {
+    enum sources_kind kind;
     struct arena *arena;
     struct source_file *files;
     size_t n;
@@ -36,7 +37,8 @@ static struct source_file *place(struct reading *r, struct span name) {
 /* `base` is a file's name without its folder, "tier.lua"; `under` is "" or "lib/". */
 static void put(struct reading *r, const char *under, struct span base, struct source_file file) {
     struct span name = span_sub(base, 0, base.len - strlen(".lua"));
-    if (!is_name(name))
+    bool assignments = r->kind == SOURCES_POLICIES && !*under && span_eq(name, SPAN("routes"));
+    if (!is_name(name) || assignments)
         return;
     file.name = arena_printf(r->arena, "%s%.*s", under, SPAN_ARGS(name));
     struct source_file *at = place(r, file.name);
@@ -77,7 +79,8 @@ static int by_name(const void *a, const void *b) {
 
 size_t sources_read(enum sources_kind kind, const char *dir, struct arena *arena,
                     struct source_file **files) {
-    struct reading r = { .arena = arena,
+    struct reading r = { .kind = kind,
+                         .arena = arena,
                          .files = arena_new_array(arena, struct source_file, FILES_MAX) };
     bool policies = kind == SOURCES_POLICIES;
     read_embedded(&r, "", policies ? "policies/" : "providers/");

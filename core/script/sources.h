@@ -15,7 +15,7 @@
 
 enum sources_kind {
     SOURCES_POLICIES, /* policies/NAME.lua, and "lib/NAME" for policies/lib/NAME.lua; no
-                       * NAME_spec.lua, no other sub-folder */
+                       * NAME_spec.lua, no other sub-folder; policies/routes.lua is none */
     SOURCES_PROVIDERS /* providers/NAME.lua */
 };
 

@@ -1,6 +1,7 @@
 --- The configuration: perilune.lua, the provider files and the environment, made into settings the core takes as they are.
 local json = require "perilune.json"
 local provider = require "perilune.provider"
+local routes = require "perilune.routes"
 local sandbox = require "perilune.sandbox"
 local S = require "perilune.schema"
 
@@ -9,14 +10,6 @@ local M = {}
 local MB = 1024 * 1024
 local milliseconds = S.integer(0, 24 * 3600 * 1000)
 local bytes = S.integer(1024, 4096 * MB)
-
-local function endpoint(name, path, add)
-  if not name:find "^/" then
-    add(path, 'expected an endpoint like "/v1/chat/completions"')
-    return nil
-  end
-  return name
-end
 
 -- An origin as browsers send it, or "*" for every page's.
 local function origin(v, path, add)
@@ -62,11 +55,11 @@ local SETTINGS = {
   record_max_bytes = S.integer(MB, 1024 * 1024 * MB),
   policies = S.record {
     dir = S.text,
-    default = S.text,
+    default = routes.assignment,
     auto = S.text,
     fallback = S.list(S.text),
-    routes = S.map(S.text, endpoint),
-    tiers = S.map(S.text),
+    routes = S.map(routes.assignment, routes.endpoint),
+    tiers = S.map(routes.assignment),
     shadow = S.map(shadow),
     params = S.map(S.map(S.anything)),
     deadline_ms = S.integer(1, 1000),
@@ -107,6 +100,8 @@ M.settings = SETTINGS
 ---@field mock_url? string
 ---@field now? number
 ---@field policies? string[]|fun(dir: string): string[]
+--- The file of assignments in the folder of policies, or a function of that folder; nil: there is none.
+---@field routes? perilune.ProviderFile|fun(dir: string): perilune.ProviderFile|nil
 
 ---@alias perilune.ProviderFile { name: string, path: string, text: string }
 
@@ -136,8 +131,9 @@ local function line_of(text, setting)
   return found
 end
 
-local function collector(path, text)
-  local findings = {}
+-- What is wrong with one file, in a list of its own or at the end of one that is there.
+local function collector(path, text, findings)
+  findings = findings or {}
   local function add(setting, message, hint, warning)
     findings[#findings + 1] = {
       path = path, setting = setting ~= "" and setting or nil, message = message, hint = hint,
@@ -492,8 +488,69 @@ local function shadows(map)
   return out
 end
 
+----------------------------------------------------------------------------------------------------------------------------
+-- Assignments
+
+-- What policies/routes.lua says, and how to say what is wrong with it.
+local function read_routes(file, findings)
+  local _, add = collector(file.path, file.text, findings)
+  local value = run(file.path, file.text, {}, findings)
+  return value and routes.schema(value, "", add) or {}, add
+end
+
+local SETTING = { account = "policies.default", endpoint = "policies.routes", tier = "policies.tiers" }
+
+local function setting_of(a, base)
+  return a.name and S.join(base, a.name) or base
+end
+
+-- All of them, each with how to say what is wrong with it. What the configuration says itself goes before what the file says.
+local function assignments(config, file, findings, add)
+  local policies = config.policies or {}
+  local list, there = routes.list { account = policies.default, endpoint = policies.routes, tier = policies.tiers }, {}
+  for _, a in ipairs(list) do
+    a.managed, a.add, a.setting = true, add, setting_of(a, SETTING[a.scope])
+    there[setting_of(a, a.scope)] = a
+  end
+  local scopes, add_to_file = {}, nil
+  if file then
+    scopes, add_to_file = read_routes(file, findings)
+  end
+  for _, a in ipairs(routes.list(scopes)) do
+    a.add, a.setting = add_to_file, setting_of(a, a.scope)
+    if there[a.setting] then
+      a.add(a.setting, ("this is not used: %s is set in the configuration"):format(there[a.setting].setting), nil, true)
+    else
+      list[#list + 1] = a
+    end
+  end
+  return list
+end
+
+-- Keys and projects with names are not there yet: whom nobody is would never be asked for.
+local function check_askers(assigned)
+  for _, a in ipairs(assigned) do
+    if a.scope == "key" or a.scope == "project" then
+      a.add(a.setting, ('there is no %s "%s"'):format(a.scope, a.name))
+    end
+  end
+end
+
+local function normalised(assigned)
+  local list = {}
+  for i, a in ipairs(assigned) do
+    local limits = a.limits or {}
+    list[i] = {
+      scope = a.scope, name = a.name, policy = a.policy, managed = a.managed or false,
+      params = a.params and assert(json.encode(a.params)),
+      max_cost_usd = limits.max_cost_usd, max_latency_ms = limits.max_latency_ms, deadline_ms = limits.deadline_ms,
+    }
+  end
+  return list
+end
+
 -- Struct config of core/base/snapshot.h, by its own names.
-local function normalise(config, path, host)
+local function normalise(config, path, host, assigned)
   local policies, limits, timeouts = config.policies or {}, config.limits or {}, config.timeouts or {}
   local quarantine = policies.quarantine or {}
   return {
@@ -507,11 +564,9 @@ local function normalise(config, path, host)
     policies_dir = policies_dir(config, path),
     providers_dir = beside(path, config.providers_dir or "providers"),
     lua_dir = beside(path, config.lua_dir or "lua"),
-    default_policy = policies.default or "auto",
     auto_policy = policies.auto or "auto",
     fallback = policies.fallback or {},
-    routes = pairs_sorted(policies.routes),
-    tiers = pairs_sorted(policies.tiers),
+    assignments = assigned,
     shadows = shadows(policies.shadow),
     policy_params = pairs_sorted(policies.params, function(value)
       return assert(json.encode(value))
@@ -573,7 +628,7 @@ local function check_names(setting, list, known, names, add)
   end
 end
 
-local function check_policies(config, names, add)
+local function check_policies(config, assigned, names, add)
   if not names then
     return
   end
@@ -581,18 +636,15 @@ local function check_policies(config, names, add)
   for _, name in ipairs(names) do
     there[name] = true
   end
-  local function one(setting, name)
+  local function one(setting, name, add_to)
     if name and not there[name] then
-      add(setting, ('no policy "%s"'):format(name), S.did_you_mean(name, there))
+      (add_to or add)(setting, ('no policy "%s"'):format(name), S.did_you_mean(name, there))
     end
   end
   local policies = config.policies or {}
-  one("policies.default", policies.default)
   one("policies.auto", policies.auto)
-  for _, map in ipairs { "routes", "tiers" } do
-    for key, name in pairs(policies[map] or {}) do
-      one(S.join("policies." .. map, key), name)
-    end
+  for _, a in ipairs(assigned) do
+    one(a.setting, a.policy, a.add)
   end
   for live, s in pairs(policies.shadow or {}) do
     one(S.join("policies.shadow", live), live)
@@ -603,7 +655,13 @@ local function check_policies(config, names, add)
   end
 end
 
-local function check_params(config, add)
+local function check_params(config, assigned, add)
+  for _, a in ipairs(assigned) do
+    local ok, why = json.encode(a.params)
+    if a.params and not ok then
+      a.add(S.join(a.setting, "params"), why)
+    end
+  end
   for name, value in pairs(config.policies and config.policies.params or {}) do
     local ok, why = json.encode(value)
     if not ok then
@@ -639,8 +697,11 @@ function M.read(text, path, host)
   config.has_file = text ~= nil
   local provider_files = listed(host.provider_files, beside(path, config.providers_dir or "providers"))
   local files, order = read_provider_files(provider_files or {}, findings)
-  check_policies(config, listed(host.policies, policies_dir(config, path)), add)
-  check_params(config, add)
+  local dir = policies_dir(config, path)
+  local assigned = assignments(config, listed(host.routes, dir), findings, add)
+  check_policies(config, assigned, listed(host.policies, dir), add)
+  check_askers(assigned)
+  check_params(config, assigned, add)
   check_origins(config, host.env, add)
   if failed(findings) then
     return nil, in_order(findings)
@@ -666,7 +727,7 @@ function M.read(text, path, host)
     end
   end
   return {
-    config = normalise(config, path, host),
+    config = normalise(config, path, host, normalised(assigned)),
     providers = providers,
     targets = targets,
     chains = chains_sorted(config.chains),
@@ -674,6 +735,28 @@ function M.read(text, path, host)
     retired = built.retired,
     mock_only = mock_only or false,
   }, in_order(findings)
+end
+
+--- The text of policies/routes.lua with one assignment changed, in a form of its own; comments are lost.
+---@param file perilune.ProviderFile|nil nil: there is none yet
+---@param scope string
+---@param name? string nil for the account's
+---@param value? string JSON of { policy, params, limits }; nil: the assignment is taken out
+---@return string|nil text nil: nothing has changed
+---@return perilune.ConfigFinding[] findings with a path: of the file, which can not be used; without: of the value; none: there is no
+--- such assignment to take out
+function M.edit_routes(file, scope, name, value)
+  local findings, add = collector(nil, nil)
+  local scopes = file and read_routes(file, findings) or {}
+  local given = value and assert(json.decode(value)) or nil
+  for field, v in pairs(given or {}) do
+    given[field] = v ~= json.null and v or nil
+  end
+  local assignment = given and routes.assignment(given, "", add)
+  if failed(findings) then
+    return nil, findings
+  end
+  return routes.edit(scopes, scope, name, assignment), findings
 end
 
 return M

@@ -20,8 +20,9 @@ local M = {}
 
 local type, error, pairs, ipairs, tostring, pcall, rawget = type, error, pairs, ipairs, tostring, pcall, rawget
 
-local policies = {} -- by name: { decide, on_failure, prepare, prepared, params, refuses, paths }
+local policies = {} -- by name: { decide, on_failure, prepare, prepared, declared, params, assigned, refuses, paths }
 local set_params = {} -- by policy: what the configuration set
+local assignments = {} -- in the core's order, those with params: { policy =, scope =, name =, params = }; false for others
 
 ---@class perilune.Setup
 ---@field targets table[] id, provider, model, upstream, price, context, max_output, abilities, quality, weight, tags
@@ -29,18 +30,27 @@ local set_params = {} -- by policy: what the configuration set
 ---@field chains? table<string, string[]>
 ---@field aliases? table<string, string[]>
 ---@field params? table<string, table|string> by policy; a text is a JSON object
+---@field assignments? (perilune.Assigned|false)[] with params, over those of the policy; false: without
+
+---@alias perilune.Assigned { policy: string, scope: string, name: string?, params: table|string }
+
+local function decoded(values)
+  return type(values) == "string" and assert(json.decode(values)) or values
+end
 
 --- Tells the state what is configured. Closes the way through string methods, too.
 ---@param setup perilune.Setup
 function M.setup(setup)
   sandbox.seal_strings()
   catalogue.setup(setup)
-  policies, set_params = {}, {}
+  policies, set_params, assignments = {}, {}, setup.assignments or {}
   for name, values in pairs(setup.params or {}) do
-    if type(values) == "string" then
-      values = assert(json.decode(values))
+    set_params[name] = decoded(values)
+  end
+  for _, a in ipairs(assignments) do
+    if a then
+      a.params = decoded(a.params)
     end
-    set_params[name] = values
   end
 end
 
@@ -179,6 +189,27 @@ local function shape(value)
   return value
 end
 
+-- By the place of an assignment: what its requests read as req.params.
+local function assigned_handouts(name, declared, set)
+  local handouts = {}
+  for i, a in ipairs(assignments) do
+    if a and a.policy == name then
+      local values = {}
+      for _, given in ipairs { set or {}, a.params } do
+        for k, v in pairs(given) do
+          values[k] = v
+        end
+      end
+      local ok, checked = pcall(params.values, declared, values)
+      if not ok then
+        error(("assigned to the %s%s: %s"):format(a.scope, a.name and " " .. a.name or "", checked), 0)
+      end
+      handouts[i] = params.handout(checked)
+    end
+  end
+  return handouts
+end
+
 ---@class perilune.Source
 ---@field name string
 ---@field version? string
@@ -218,12 +249,15 @@ function M.load(source)
     fleet.begin {}
     local value = shape(chunk(source.name))
     local declared = params.declare(value.params)
+    local set = set_params[source.name]
     policies[source.name] = {
       decide = value.decide,
       on_failure = value.on_failure,
       prepare = value.prepare,
       refuses = value.on_error == "refuse",
-      params = params.handout(params.values(declared, set_params[source.name])),
+      declared = declared,
+      params = params.handout(params.values(declared, set)),
+      assigned = assigned_handouts(source.name, declared, set),
       path = source.path,
       paths = paths,
     }
@@ -475,11 +509,12 @@ end
 --- `req` may have an __index of the core's own for what is dear to push (headers, text, system); all else is in it.
 ---@param name string
 ---@param req table
+---@param assignment? integer the place of the one that chose the policy, whose params count then
 ---@return table decision
-function M.decide(name, req)
+function M.decide(name, req, assignment)
   local policy = policies[name] or policy_of(name)
   local all = fleet.begin(req)
-  request.dress(req, policy.params)
+  request.dress(req, policy.assigned[assignment] or policy.params)
   local ok, out = pcall(asked, policy, req, all)
   if not ok then
     rethrow(out, policy)
@@ -520,14 +555,15 @@ end
 ---@param req table
 ---@param what table class, target, status, retry_after_ms, message, attempt, elapsed_ms, spent_usd, left_ms
 ---@param rest table[]
+---@param assignment? integer as for decide()
 ---@return table|nil
-function M.on_failure(name, req, what, rest)
+function M.on_failure(name, req, what, rest, assignment)
   local policy = policy_of(name)
   if not policy.on_failure then
     return nil
   end
   local all = fleet.begin(req)
-  request.dress(req, policy.params)
+  request.dress(req, policy.assigned[assignment] or policy.params)
   local ok, answer, second = pcall(policy.on_failure, req, what, rest_of(rest), all)
   if not ok then
     rethrow(answer, policy)
@@ -543,6 +579,23 @@ function M.on_failure(name, req, what, rest)
     return { retry_in_ms = ms }
   end
   return answered(policy, answer, second, req)
+end
+
+--- A policy's own params as JSON: by name, { type, default, min, max, choices, doc, value }.
+---@param name string
+---@return string
+function M.params(name)
+  local policy = policy_of(name)
+  local values = type(policy.params) == "function" and policy.params() or policy.params
+  local list = {}
+  for param, declared in pairs(policy.declared) do
+    local one = { value = values[param] }
+    for field, v in pairs(declared) do
+      one[field] = v
+    end
+    list[param] = one
+  end
+  return json.encode(list) or "{}"
 end
 
 --- Sets live figures of targets; see perilune.catalogue.

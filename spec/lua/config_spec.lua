@@ -32,7 +32,7 @@ describe("without a file", function()
     assert.is_nil(c.path)
     assert.same({
       listen = "127.0.0.1:4100", admin = "127.0.0.1:4101", workers = 0, data_dir = "/state/perilune", policies_dir = "policies",
-      providers_dir = "providers", lua_dir = "lua", default_policy = "auto", auto_policy = "auto", fallback = {}, routes = {}, tiers = {},
+      providers_dir = "providers", lua_dir = "lua", assignments = {}, auto_policy = "auto", fallback = {},
       record_max_bytes = 1073741824, shadows = {}, policy_params = {}, client_keys = { "mine" }, cors_origins = {}, unsupported = "drop",
       reroute_retired = false, policy_deadline_ms = 5, policy_memory = 16777216,
       quarantine_kills = 3, quarantine_kills_one = 10, max_body = 33554432, max_bodies = 268435456, max_header_bytes = 32768,
@@ -106,13 +106,17 @@ describe("a configuration", function()
       cors = { origins = { "https://a.example" } }, limits = { max_body = 2048 }, timeouts = { hold_ms = 0 },
     ]], { KEY = "client", A = "sk-a", B = "sk-b" })
     local c = r.config
-    assert.same({ "0.0.0.0:8000", 2, "tier", "quality", 8388608, 7, 1, 2048, 0 }, {
-      c.listen, c.workers, c.default_policy, c.auto_policy, c.policy_memory, c.policy_deadline_ms, c.quarantine_kills, c.max_body,
+    assert.same({ "0.0.0.0:8000", 2, "quality", 8388608, 7, 1, 2048, 0 }, {
+      c.listen, c.workers, c.auto_policy, c.policy_memory, c.policy_deadline_ms, c.quarantine_kills, c.max_body,
       c.hold_ms,
     })
     assert.same({ "client", "second" }, c.client_keys)
-    assert.same({ { name = "free", value = "cheapest" }, { name = "paid", value = "quality" } }, c.tiers)
-    assert.same({ { name = "/v1/messages", value = "quality" } }, c.routes)
+    assert.same({
+      { scope = "tier", name = "free", policy = "cheapest", managed = true },
+      { scope = "tier", name = "paid", policy = "quality", managed = true },
+      { scope = "endpoint", name = "/v1/messages", policy = "quality", managed = true },
+      { scope = "account", policy = "tier", managed = true },
+    }, c.assignments)
     assert.same({ { name = "split", value = '{"arms":[["gpt-4o",90]],"steps":2}' } }, c.policy_params)
     assert.same({ { name = "a", targets = { "gpt-4o", "llama-3.3-70b" } }, { name = "b", targets = { "gpt-4o" } } }, r.chains)
     local meant = {}
@@ -339,6 +343,76 @@ describe("names that nothing answers to", function()
       kit.findings(kit.LOCAL .. 'policies = { shadow = { tier = "teir" } }', {}, over))
     assert.matches("policies.params.x: no policy", kit.findings(kit.LOCAL .. "policies = { params = { x = {} } }", {}, over))
     assert.is_table((kit.read(kit.LOCAL .. 'policies = { default = "tier", auto = "cheapest" }', {}, over)))
+  end)
+end)
+
+describe("policies/routes.lua", function()
+  local function read(body, text)
+    return kit.read(kit.LOCAL .. body, {}, { routes = { path = "policies/routes.lua", text = text }, policies = { "tier", "cheapest" } })
+  end
+
+  local function refused(body, text)
+    local r, findings = read(body, text)
+    assert.is_nil(r)
+    return ("%s:%s %s: %s"):format(findings[1].path, findings[1].line or "", findings[1].setting or "", findings[1].message), #findings
+  end
+
+  it("assigns policies beside the configuration, with params and limits", function()
+    local r, findings = read('policies = { tiers = { paid = { policy = "tier", limits = { deadline_ms = 9 } } } }',
+      'return { tier = { free = { policy = "cheapest", params = { n = { 1, 2 } }, limits = { max_cost_usd = 0.5 } } }, account = "tier" }')
+    assert.same({}, findings)
+    assert.same({
+      { scope = "tier", name = "paid", policy = "tier", deadline_ms = 9, managed = true },
+      { scope = "tier", name = "free", policy = "cheapest", params = '{"n":[1,2]}', max_cost_usd = 0.5, managed = false },
+      { scope = "account", policy = "tier", managed = false },
+    }, r.config.assignments)
+  end)
+
+  it("comes second to the configuration, which is said", function()
+    local r, findings = read('policies = { tiers = { free = "tier" } }', "return {\n  tier = {\n    free = 'cheapest' } }")
+    assert.equal(1, #r.config.assignments)
+    assert.same({ { path = "policies/routes.lua", line = 3, setting = "tier.free", warning = true,
+      message = "this is not used: policies.tiers.free is set in the configuration" } }, findings)
+  end)
+
+  it("is checked like the configuration", function()
+    assert.matches('policies/routes.lua:2 tier.free: no policy "teir"', (refused("", "return {\ntier = { free = 'teir' } }")), 1, true)
+    assert.matches("policies/routes.lua:1 teir: unknown setting", (refused("", "return { teir = {} }")), 1, true)
+    assert.matches("tier.free.policy: expected the name of a policy", (refused("", "return { tier = { free = {} } }")), 1, true)
+    assert.matches("endpoint.chat: expected an endpoint", (refused("", "return { endpoint = { chat = 'tier' } }")), 1, true)
+    local function of_account(field)
+      return (refused("", "return { account = { policy = 'tier', " .. field .. " } }"))
+    end
+    assert.matches("limits.deadline_ms: expected a whole number", of_account "limits = { deadline_ms = 0 }", 1, true)
+    assert.matches("params.f: expected a text, a number", of_account "params = { f = string.format }", 1, true)
+    assert.matches('project.shop: there is no project "shop"', (refused("", "return { project = { shop = 'tier' } }")), 1, true)
+    assert.matches('key.ci: there is no key "ci"', (refused("", "return { key = { ci = 'tier' } }")), 1, true)
+    assert.matches("policies/routes.lua:1 : ", (refused("", "return {")), 1, true)
+    assert.matches("policies/routes.lua: : expected the file to return a table", (refused("", "")), 1, true)
+    assert.matches("policies/routes.lua:1 : ", (refused("", "return { account = env 'HOME' }")), 1, true)
+  end)
+
+  it("is written anew when an assignment changes, and says the same as before otherwise", function()
+    local edit = require("perilune.config").edit_routes
+    local text = assert(edit(nil, "tier", "free", '{"policy":"cheapest","params":null,"limits":{"max_cost_usd":0.002}}'))
+    local file = { path = "policies/routes.lua", text = text }
+    assert.equal(text, (edit(file, "tier", "free", '{"policy":"cheapest","limits":{"max_cost_usd":0.002}}')))
+    file.text = assert(edit(file, "account", nil, '{"policy":"tier","params":{"list":[1,2],"deep":{"a b":true}}}'))
+    local r = read("", file.text)
+    assert.same({ { scope = "tier", name = "free", policy = "cheapest", max_cost_usd = 0.002, managed = false },
+      { scope = "account", policy = "tier", params = '{"deep":{"a b":true},"list":[1,2]}', managed = false } }, r.config.assignments)
+    assert.equal(text, (edit(file, "account", nil, nil)))
+    assert.same({ {} }, { select(2, edit(file, "tier", "gold", nil)) })
+  end)
+
+  it("is not written when the file or the value is wrong", function()
+    local edit = require("perilune.config").edit_routes
+    local text, findings = edit({ path = "r", text = "return {" }, "tier", "free", '{"policy":"tier"}')
+    assert.is_nil(text)
+    assert.equal("r", findings[1].path)
+    text, findings = edit(nil, "tier", "free", '{"policy":"tier","limits":{"deadline_ms":-1}}')
+    assert.is_nil(text)
+    assert.same({ nil, "limits.deadline_ms" }, { findings[1].path, findings[1].setting })
   end)
 end)
 

@@ -195,6 +195,46 @@ describe("host.decide", function()
   end)
 end)
 
+describe("an assignment's params", function()
+  local POLICY = {
+    name = "p", path = "policies/p.lua",
+    text = "return { params = { n = 1, list = { 'a' } }, decide = function(req) return {}, req.params.n .. #req.params.list end }",
+  }
+
+  local function set_up(assignments, params)
+    host.setup { targets = {}, params = { p = params }, assignments = assignments }
+    return host.load(POLICY)
+  end
+
+  it("go over those of the policy, for its requests alone", function()
+    set_up({ false, { policy = "p", scope = "tier", name = "free", params = '{"list":["x","y"]}' }, { policy = "p", scope = "account",
+      params = { n = 5 } }, { policy = "other", scope = "key", name = "k", params = { nonsense = 1 } } }, '{"n":2}')
+    assert.equal("21", host.decide("p", {}).reason)
+    assert.equal("21", host.decide("p", {}, 1).reason)
+    assert.equal("22", host.decide("p", {}, 2).reason)
+    assert.equal("51", host.decide("p", {}, 3).reason)
+    assert.equal("21", host.decide("p", {}, 4).reason)
+  end)
+
+  it("must be the policy's own, or it does not load", function()
+    local ok, finding = set_up { { policy = "p", scope = "tier", name = "free", params = { n = "many" } } }
+    assert.is_nil(ok)
+    assert.equal("assigned to the tier free: params.n: expected a number, got a string", finding.message)
+    ok, finding = set_up { { policy = "p", scope = "account", params = { m = 1 } } }
+    assert.is_nil(ok)
+    assert.matches('assigned to the account: this policy declares no parameter "m"', finding.message, 1, true)
+  end)
+end)
+
+describe("a policy's params", function()
+  it("are told with what the file says of them", function()
+    host.setup { targets = {}, params = { p = { n = 3 } } }
+    host.load { name = "p", path = "p.lua", text = [[
+      return { params = { n = { type = "number", default = 1, min = 0, doc = "how many" } }, decide = function() return {} end }]] }
+    assert.equal('{"n":{"default":1,"doc":"how many","min":0,"type":"number","value":3}}', host.params "p")
+  end)
+end)
+
 describe("host.on_failure", function()
   local failure = { class = "rate_limited", target = "openai/gpt-4o", status = 429, retry_after_ms = 50, attempt = 1 }
 

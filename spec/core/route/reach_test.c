@@ -52,10 +52,16 @@ static const struct retired gone[] = {
     { { "mini", 4 }, { "gpt-4o", 6 }, { 0 } }, /* a provider has it still */
 };
 static const struct span quick[] = { { "mini", 4 } };
-static const struct pair routes[] = { { { "/v1/messages", 12 }, { "quality", 7 } } };
-static const struct pair tiers[] = { { { "free", 4 }, { "cheapest", 8 } },
-                                     { { "odd", 3 }, { "auto", 4 } },
-                                     { { "lost", 4 }, { "never-loaded", 12 } } };
+enum { ASSIGNMENTS = 5 };
+static const struct {
+    enum assignment_scope scope;
+    const char *name, *policy;
+} assigned[ASSIGNMENTS] = { { ASSIGNED_TIER, "free", "cheapest" },
+                            { ASSIGNED_TIER, "odd", "auto" },
+                            { ASSIGNED_TIER, "lost", "never-loaded" },
+                            { ASSIGNED_ENDPOINT, "/v1/messages", "quality" },
+                            { ASSIGNED_ACCOUNT, NULL, "tier" } };
+static struct assignment assignments[ASSIGNMENTS];
 static const struct span fallback[] = { { "openai/mini", 11 }, { "azure/tiny", 10 } };
 
 static struct target *make_targets(const struct provider *providers) {
@@ -102,13 +108,19 @@ static int set_up(void **state) {
     snap->providers = providers, snap->n_providers = 2;
     snap->targets = make_targets(providers), snap->n_targets = TARGETS;
     make_names();
-    snap->config.default_policy = SPAN("auto");
     snap->config.auto_policy = SPAN("cheapest");
-    snap->config.routes = routes, snap->config.n_routes = 1;
-    snap->config.tiers = tiers, snap->config.n_tiers = 3;
+    for (size_t i = 0; i < ASSIGNMENTS; i++)
+        assignments[i] = (struct assignment){ .scope = assigned[i].scope,
+                                              .name = span_of(assigned[i].name),
+                                              .policy = span_of(assigned[i].policy),
+                                              .max_cost_usd = HUGE_VAL };
+    snap->config.assignments = assignments;
+    snap->config.n_assignments = ASSIGNMENTS - 1; /* nothing is said of the account */
     snapshot_seal(snap);
     arena_init(&arena, 1024);
-    facts = (struct facts){ .endpoint = SPAN("/v1/chat/completions"), .model = SPAN("auto") };
+    facts = (struct facts){ .endpoint = SPAN("/v1/chat/completions"),
+                            .model = SPAN("auto"),
+                            .max_cost_usd = HUGE_VAL };
     error = (struct api_error){ 0 };
     return 0;
 }
@@ -136,7 +148,7 @@ static bool chooses(const char *wished) {
 
 static void the_first_word_there_is_decides(void **state) {
     assert_chooses(NULL, "cheapest"); /* the account's, "auto", means its mode */
-    snap->config.default_policy = SPAN("tier");
+    snap->config.n_assignments = ASSIGNMENTS;
     assert_chooses(NULL, "tier");
     facts.endpoint = SPAN("/v1/messages");
     assert_chooses(NULL, "quality");
@@ -151,7 +163,7 @@ static void the_first_word_there_is_decides(void **state) {
 }
 
 static void auto_means_the_accounts_mode_wherever_it_stands(void **state) {
-    snap->config.default_policy = SPAN("tier");
+    snap->config.n_assignments = ASSIGNMENTS;
     assert_chooses("auto", "cheapest");
     facts.model = SPAN("policy/auto");
     assert_chooses(NULL, "cheapest");
@@ -180,6 +192,29 @@ static void a_tier_nobody_configured_decides_nothing(void **state) {
 static void a_configured_policy_that_never_loaded_is_not_the_clients_fault(void **state) {
     facts.tier = SPAN("lost");
     assert_chooses(NULL, "never-loaded");
+}
+
+static void an_assignment_only_tightens(void **state) {
+    struct assignment *free_ones = &assignments[0];
+    free_ones->max_cost_usd = 0.5, free_ones->max_latency_ms = 300, free_ones->deadline_ms = 900;
+    facts.tier = SPAN("free");
+    facts.deadline_ms = 700;
+    assert_chooses(NULL, "cheapest");
+    assert_int_equal(facts.assignment, 1);
+    assert_true(facts.max_cost_usd == 0.5);
+    assert_int_equal(facts.max_latency_ms, 300);
+    assert_int_equal(facts.deadline_ms, 700);
+    facts.max_cost_usd = 0.25;
+    assert_chooses(NULL, "cheapest");
+    assert_true(facts.max_cost_usd == 0.25);
+}
+
+static void who_asks_for_a_policy_gets_it_as_it_is(void **state) {
+    assignments[0].max_latency_ms = 300;
+    facts.tier = SPAN("free");
+    assert_chooses("cheapest", "cheapest");
+    assert_int_equal(facts.assignment, 0);
+    assert_int_equal(facts.max_latency_ms, 0);
 }
 
 static void one_that_was_asked_for_must_exist(void **state) {
@@ -603,6 +638,8 @@ int main(void) {
                                         tear_down),
         cmocka_unit_test_setup_teardown(
             a_configured_policy_that_never_loaded_is_not_the_clients_fault, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_assignment_only_tightens, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_asks_for_a_policy_gets_it_as_it_is, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_was_asked_for_must_exist, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_long_name_is_not_said_back_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_of_every_kind_are_known, set_up, tear_down),

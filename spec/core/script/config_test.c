@@ -157,12 +157,12 @@ static void settings_and_defaults(void **state) {
     assert_span(c->listen, "127.0.0.1:4200");
     assert_span(c->admin, "127.0.0.1:4101");
     assert_int_equal(c->workers, 3);
-    assert_span(c->default_policy, "tier");
+    assert_int_equal(c->n_assignments, 3);
+    assert_span(snapshot_assignment(w->snap, ASSIGNED_ACCOUNT, SPAN_NONE)->policy, "tier");
     assert_int_equal(c->n_fallback, 1);
     assert_span(c->fallback[0], "near/small");
-    assert_int_equal(c->n_tiers, 1);
-    assert_span(c->tiers[0].value, "cheapest");
-    assert_span(c->routes[0].name, "/v1/messages");
+    assert_span(snapshot_assignment(w->snap, ASSIGNED_TIER, SPAN("free"))->policy, "cheapest");
+    assert_true(snapshot_assignment(w->snap, ASSIGNED_ENDPOINT, SPAN("/v1/messages"))->managed);
     assert_span(c->policy_params[0].value, "{\"steps\":2}");
     assert_int_equal(c->n_client_keys, 1);
     assert_span(c->client_keys[0], "pl-client");

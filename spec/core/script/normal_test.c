@@ -6,8 +6,9 @@
 #include <math.h>
 
 #define SETTINGS                                                                                   \
-    "config = { workers = 2, listen = 'a:1', fallback = { 'x' }, routes = { { name = 'r', value "  \
-    "= 'p' } }, tiers = {}, "                                                                      \
+    "config = { workers = 2, listen = 'a:1', fallback = { 'x' }, assignments = { { scope = "       \
+    "'tier', name = 'r', policy = 'p', params = '{}', max_latency_ms = 5, managed = true }, { "    \
+    "scope = 'account', policy = 'q', max_cost_usd = 0.5 } }, "                                    \
     "policy_params = {}, unsupported = 'refuse', reroute_retired = true, client_keys = {}, "       \
     "cors_origins = {}, lua_dir = 'lua', data_dir = "                                              \
     "'/data', max_body = 5e9, record = '/data/r', record_max_bytes = 7e9, "                        \
@@ -51,8 +52,14 @@ static void all_of_it_is_copied(void **state) {
     assert_span(config->listen, "a:1");
     assert_null(config->path.at);
     assert_span(config->fallback[0], "x");
-    assert_span(config->routes[0].value, "p");
-    assert_int_equal(config->n_tiers, 0);
+    assert_int_equal(config->n_assignments, 2);
+    const struct assignment *tier = snapshot_assignment(c.snap, ASSIGNED_TIER, SPAN("r"));
+    assert_span(tier->policy, "p");
+    assert_span(tier->params, "{}");
+    assert_true(isinf(tier->max_cost_usd) && tier->max_latency_ms == 5 && tier->managed);
+    const struct assignment *all = snapshot_assignment(c.snap, ASSIGNED_ACCOUNT, SPAN_NONE);
+    assert_true(all->max_cost_usd == 0.5 && !all->deadline_ms && !all->managed && !all->params.at);
+    assert_null(snapshot_assignment(c.snap, ASSIGNED_ENDPOINT, SPAN("r")));
     assert_span(config->data_dir, "/data");
     assert_true(config->lua_dir.at[0] == '/' && span_ends(config->lua_dir, SPAN("/lua")));
     assert_true(config->max_body == 5000000000u);
