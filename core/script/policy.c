@@ -450,3 +450,59 @@ enum vm_result policy_on_failure(struct policy_state *p, struct vm_guard *guard,
     }
     return result;
 }
+
+/* ---- explaining ---- */
+
+enum { EXPLAIN_US = 200000 }; /* nobody waits for it but the one who asks */
+
+struct explaining {
+    struct asking asking;
+    const struct span *assume;
+    size_t n_assume;
+    struct buf *json, *text;
+};
+
+/* explain.answer(policy, req, assumptions, version, assignment): the report twice, or nil and what is
+ * wrong. */
+static enum vm_result run_explain(lua_State *L, void *arg) {
+    struct explaining *e = arg;
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "perilune.explain");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "answer");
+    int function = luaL_ref(L, LUA_REGISTRYINDEX);
+    begin_question(L, &e->asking, function);
+    luaL_unref(L, LUA_REGISTRYINDEX, function);
+    lua_createtable(L, (int)e->n_assume, 0);
+    for (size_t i = 0; i < e->n_assume; i++) {
+        luaspan_push(L, e->assume[i]);
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    luaspan_push(L, e->asking.source->version);
+    lua_pushinteger(L, (lua_Integer)e->asking.p->facts->assignment);
+    lua_call(L, 5, 2); /* stack: json or nil, text or why */
+    if (lua_isnil(L, -2))
+        return VM_BAD_RESULT;
+    buf_add(e->json, luaspan_at(L, -2));
+    buf_add(e->text, luaspan_at(L, -1));
+    return VM_OK;
+}
+
+enum vm_result policy_explain(struct policy_state *p, struct vm_guard *guard, struct span policy,
+                              const struct facts *facts, const struct span *assume, size_t n_assume,
+                              struct buf *json, struct buf *text) {
+    if (!entry_of(p, policy))
+        return no_such_policy(p, policy);
+    struct explaining e = {
+        .asking = { .p = p, .source = snapshot_policy(p->snap, policy) },
+        .assume = assume,
+        .n_assume = n_assume,
+        .json = json,
+        .text = text,
+    };
+    p->facts = facts;
+    p->error[0] = '\0';
+    enum vm_result result = vm_call(p->vm, guard, EXPLAIN_US, run_explain, &e);
+    p->facts = NULL;
+    return result;
+}

@@ -12,6 +12,7 @@
 #ifndef PERILUNE_SCRIPT_POLICY_H
 #define PERILUNE_SCRIPT_POLICY_H
 
+#include "base/buf.h"
 #include "base/decision.h"
 #include "script/vm.h"
 
@@ -60,6 +61,13 @@ void policy_update(struct policy_state *p, const struct policy_figure *figures, 
  * happened, with file and line where known. */
 enum vm_result policy_decide(struct policy_state *p, struct vm_guard *guard, struct span policy,
                              const struct facts *facts, struct arena *arena, struct decision *out);
+
+/* The same question with nothing left unsaid (lua/perilune/explain.lua): a report as JSON and as a
+ * page for a terminal, each appended. What is assumed stays so in this state: take one made for it.
+ * VM_BAD_RESULT: an assumption is wrong. */
+enum vm_result policy_explain(struct policy_state *p, struct vm_guard *guard, struct span policy,
+                              const struct facts *facts, const struct span *assume, size_t n_assume,
+                              struct buf *json, struct buf *text);
 
 /* What went wrong with an attempt, for on_failure. */
 struct policy_failure {

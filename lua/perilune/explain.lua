@@ -183,14 +183,15 @@ end
 ---@param name string
 ---@param req table
 ---@param assumptions? string[]
+---@param assignment? integer see perilune.host's decide()
 ---@return perilune.Report|nil, string|nil what is wrong with an assumption
-function M.report(version, name, req, assumptions)
+function M.report(version, name, req, assumptions, assignment)
   local assumed, why = assume.all(assumptions or {})
   if not assumed then
     return nil, why
   end
   host.explain(true)
-  local ok, decision = pcall(host.decide, name, req)
+  local ok, decision = pcall(host.decide, name, req, assignment)
   host.explain(false)
   if not ok then
     error(decision, 0)
@@ -382,6 +383,22 @@ function M.text(report)
     lines[#lines + 1] = "finding: " .. finding
   end
   return table.concat(lines, "\n") .. "\n"
+end
+
+--- For the core: the report as JSON and as text.
+---@param name string
+---@param req table
+---@param assumptions string[]
+---@param version string
+---@param assignment integer
+---@return string|nil json
+---@return string text_or_why
+function M.answer(name, req, assumptions, version, assignment)
+  local report, why = M.report(version, name, req, assumptions, assignment)
+  if not report then
+    return nil, why
+  end
+  return M.json(report), M.text(report)
 end
 
 return M
