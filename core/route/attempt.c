@@ -19,10 +19,7 @@ enum {
     UPSTREAM_ID_MAX = 128,        /* bytes of it that are kept */
     ARENA_BLOCK = 960,            /* with its head within what glibc's threads keep for malloc */
     HEADERS_UP = 32,
-    HEADERS_BACK = 8,
-    COOL_LIMITED_MS = 1000,      /* a key that met its rate limit, where nobody said how long, */
-    COOL_LIMITED_MAX_MS = 60000, /* or somebody said very long */
-    COOL_REFUSED_MS = 60000      /* one that is wrong, or has no money left */
+    HEADERS_BACK = 8
 };
 
 struct attempt {
@@ -98,18 +95,9 @@ static struct wire_secrets secrets_of(const struct attempt *a) {
 
 /* --- its end -------------------------------------------------------------------------------- */
 
-/* A key that met its limit, or is refused, rests while there are others. */
-static void cool_key(struct attempt *a, enum failure class) {
-    uint64_t now = clock_ms(), ms = COOL_REFUSED_MS;
-    if (!a->key)
-        return;
-    if (class == FAILURE_RATE_LIMITED) {
-        int64_t said = a->failure.retry_after_ms;
-        ms = said < 0 ? COOL_LIMITED_MS : said < COOL_LIMITED_MAX_MS ? said : COOL_LIMITED_MAX_MS;
-    } else if (class != FAILURE_AUTH && class != FAILURE_QUOTA) {
-        return;
-    }
-    keyring_cool(a->setup.keys, a->key, now + ms, now);
+static void key_worked(const struct attempt *a) {
+    if (a->key)
+        keyring_worked(a->setup.keys, a->key, clock_ms());
 }
 
 /* The last thing done with it here: the owner frees it. */
@@ -117,7 +105,9 @@ static void fail(struct attempt *a, enum failure class, struct span message) {
     a->failure.class = class;
     if (message.at)
         a->failure.message = message;
-    cool_key(a, class);
+    if (a->key)
+        a->failure.key_rests =
+            keyring_cool(a->setup.keys, a->key, class, a->failure.retry_after_ms, clock_ms());
     a->events->on_fail(a->owner, a);
 }
 
@@ -335,6 +325,7 @@ static bool hand_on(struct attempt *a) {
         a->announced = true;
         a->setup.record->first_us = clock_us();
         wheel_disarm(a->tools->wheel, &a->first);
+        key_worked(a);
         a->events->on_content(a->owner, a);
     }
     if (a->announced && s->out.len) {
@@ -429,6 +420,7 @@ static void answered(struct attempt *a, const struct wire_usage *usage, struct s
     note_usage(a->setup.record, usage);
     a->model = model;
     a->whole = buf_span(&a->answer);
+    key_worked(a);
     a->events->on_answer(a->owner, a, a->whole);
 }
 
@@ -557,6 +549,7 @@ static void on_stillborn(void *owner) {
 
 /* It fails before it began: the owner hears of it when attempt_start() has returned. */
 static void stillborn(struct attempt *a, enum failure class, struct span message) {
+    a->failure.unsent = true;
     a->failure.class = class;
     a->failure.message = message;
     a->first.fire = on_stillborn;

@@ -88,6 +88,8 @@ struct attempt_failure {
     struct span code, type; /* as the provider named it; may be SPAN_NONE */
     struct span param; /* the request's field it is about, by our own word; SPAN_NONE: unknown */
     int status;        /* 0: no answer came */
+    bool unsent;       /* the provider was not asked: it says nothing about the target */
+    bool key_rests;    /* it was the key that was refused, and others work */
 };
 
 /* Never NULL, and no event before it has returned. */

@@ -1,6 +1,7 @@
 #include "route/keyring.h"
 
 #include "base/crypto.h"
+#include "route/breaker.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,6 +15,7 @@ struct entry {
     UT_hash_handle hh;
     char id[CRYPTO_SHA256_SIZE];          /* of the provider's name and the key */
     atomic_ullong cool_ms;                /* not before that */
+    atomic_uint rest_ms;                  /* the last cool-down by our own rule; 0: it has worked */
     atomic_ullong requests_us, tokens_us; /* when the schedule is empty again */
 };
 
@@ -23,6 +25,7 @@ struct keyring {
 };
 
 struct keyring_keys {
+    struct keyring *ring;
     const struct provider *provider;
     struct entry *entries[]; /* one a key, in the provider's order */
 };
@@ -67,6 +70,7 @@ struct keyring_keys *keyring_keys(struct keyring *ring, const struct provider *p
         malloc(sizeof *keys + (provider->n_keys + 1) * sizeof *keys->entries);
     if (!keys)
         abort();
+    keys->ring = ring;
     keys->provider = provider;
     pthread_mutex_lock(&ring->lock);
     for (size_t i = 0; i < provider->n_keys; i++)
@@ -202,17 +206,45 @@ static bool others_work(const struct keyring_keys *keys, size_t but, uint64_t no
     return false;
 }
 
-void keyring_cool(struct keyring_keys *keys, const struct provider_key *key, uint64_t until_ms,
-                  uint64_t now_ms) {
+static uint64_t later(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
+}
+
+/* How long it is to rest: the first time the provider is taken at its word, and when that did not hold,
+ * it is as long as without one. */
+static uint64_t rest_ms(struct entry *e, int64_t told, uint64_t now_ms) {
+    uint64_t said = told < BREAKER_TOLD_MAX_MS ? (uint64_t)told : BREAKER_TOLD_MAX_MS;
+    uint32_t last = atomic_load_explicit(&e->rest_ms, memory_order_relaxed);
+    if (load(&e->cool_ms) > now_ms)
+        return told > 0 ? said : 0;
+    atomic_store_explicit(&e->rest_ms, breaker_cool(last), memory_order_relaxed);
+    return told > 0 ? later(said, last) : breaker_cool(last);
+}
+
+bool keyring_cool(struct keyring_keys *keys, const struct provider_key *key, enum failure class,
+                  int64_t retry_after_ms, uint64_t now_ms) {
+    const uint32_t of_the_key =
+        FAILURE_BIT(FAILURE_AUTH) | FAILURE_BIT(FAILURE_QUOTA) | FAILURE_BIT(FAILURE_RATE_LIMITED);
     size_t i = (size_t)(key - keys->provider->keys);
-    if (!others_work(keys, i, now_ms))
-        return;
-    atomic_ullong *cool = &keys->entries[i]->cool_ms;
-    unsigned long long known = atomic_load_explicit(cool, memory_order_relaxed);
-    while (known < until_ms &&
-           !atomic_compare_exchange_weak_explicit(cool, &known, until_ms, memory_order_relaxed,
-                                                  memory_order_relaxed))
-        ;
+    struct entry *e = keys->entries[i];
+    if (!(of_the_key & FAILURE_BIT(class)))
+        return false;
+    /* Two last ones must not rest because of each other. */
+    pthread_mutex_lock(&keys->ring->lock);
+    bool others = others_work(keys, i, now_ms);
+    if (others) {
+        uint64_t until = now_ms + rest_ms(e, retry_after_ms, now_ms);
+        atomic_store_explicit(&e->cool_ms, later(load(&e->cool_ms), until), memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&keys->ring->lock);
+    return others;
+}
+
+void keyring_worked(struct keyring_keys *keys, const struct provider_key *key, uint64_t now_ms) {
+    struct entry *e = keys->entries[key - keys->provider->keys];
+    /* What began before it rested says nothing. */
+    if (atomic_load_explicit(&e->rest_ms, memory_order_relaxed) && load(&e->cool_ms) <= now_ms)
+        atomic_store_explicit(&e->rest_ms, 0, memory_order_relaxed);
 }
 
 /* What is left of a minute's allowance. */

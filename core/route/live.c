@@ -92,11 +92,13 @@ static uint32_t ms_between(uint64_t from_us, uint64_t to_us) {
 /* What an attempt that is over tells of its target. */
 static void learn(struct request *r, const struct live *gone) {
     const struct trace_attempt *record = gone->record;
+    const struct attempt_failure *failure = attempt_failure(gone->attempt);
     struct health_figure *figure = r->epoch->figures[record->target->index];
     struct health_end end = {
-        .class = record->failure,
+        .class = failure->unsent ? FAILURE_CANCELLED : record->failure,
         .permit = BREAKER_CLOSED,
-        .retry_after_ms = attempt_failure(gone->attempt)->retry_after_ms,
+        .key_rests = failure->key_rests,
+        .retry_after_ms = failure->retry_after_ms,
         .first_ms = record->first_us ? ms_between(record->began_us, record->first_us) : 0,
         .total_ms = ms_between(record->began_us, record->ended_us),
         .output_tokens = record->output_tokens,

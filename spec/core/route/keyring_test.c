@@ -1,4 +1,5 @@
 /* keyring_test.c - weights, paces and cool-downs of a provider's keys, alone and under threads. */
+#include "route/breaker.h"
 #include "route/keyring.h"
 
 #include "support/unit.h"
@@ -63,33 +64,89 @@ static void gives_nothing_where_there_are_no_keys(void **state) {
     assert_true(keyring_headroom(w->keys, 1000) == 1);
 }
 
+/* Whether the key is among those that are picked. */
+static bool is_picked(struct world *w, size_t key, uint64_t now_ms) {
+    bool picked = false;
+    for (int i = 0; i < 50; i++)
+        picked |= pick(w, now_ms).key == &w->key[key];
+    return picked;
+}
+
+static bool cool(struct world *w, size_t key, enum failure class, int64_t told, uint64_t now_ms) {
+    return keyring_cool(w->keys, &w->key[key], class, told, now_ms);
+}
+
 static void passes_over_a_key_that_cools_down(void **state) {
     struct world *w = *state;
     begin(w);
-    keyring_cool(w->keys, &w->key[1], 5000, 1000);
+    assert_true(cool(w, 1, FAILURE_RATE_LIMITED, 4000, 1000));
     for (int i = 0; i < 50; i++)
         assert_ptr_equal(pick(w, 4999).key, &w->key[0]);
-    bool back = false;
-    for (int i = 0; i < 50; i++)
-        back |= pick(w, 5000).key == &w->key[1];
-    assert_true(back);
+    assert_true(is_picked(w, 1, 5000));
 }
 
 static void does_not_shorten_a_cool_down(void **state) {
     struct world *w = *state;
     begin(w);
-    keyring_cool(w->keys, &w->key[1], 5000, 1000);
-    keyring_cool(w->keys, &w->key[1], 2000, 1000);
-    for (int i = 0; i < 50; i++)
-        assert_ptr_equal(pick(w, 3000).key, &w->key[0]);
+    cool(w, 1, FAILURE_RATE_LIMITED, 4000, 1000);
+    cool(w, 1, FAILURE_RATE_LIMITED, 1000, 1000);
+    cool(w, 1, FAILURE_QUOTA, -1, 1000);
+    assert_false(is_picked(w, 1, 4999));
+    cool(w, 1, FAILURE_RATE_LIMITED, 6000, 4999);
+    assert_false(is_picked(w, 1, 10998));
+    assert_true(is_picked(w, 1, 10999));
 }
 
 static void keeps_the_last_key_that_works(void **state) {
     struct world *w = *state;
     begin(w);
-    keyring_cool(w->keys, &w->key[0], 9000, 1000);
-    keyring_cool(w->keys, &w->key[1], 9000, 1000);
+    assert_true(cool(w, 0, FAILURE_AUTH, 8000, 1000));
+    assert_false(cool(w, 1, FAILURE_AUTH, 8000, 1000));
     assert_ptr_equal(pick(w, 1000).key, &w->key[1]);
+}
+
+static void what_says_nothing_about_a_key_leaves_it(void **state) {
+    struct world *w = *state;
+    begin(w);
+    for (enum failure class = FAILURE_CONNECT; class < FAILURE_COUNT; class ++) {
+        bool of_key =
+            class == FAILURE_AUTH || class == FAILURE_QUOTA || class == FAILURE_RATE_LIMITED;
+        if (!of_key)
+            assert_false(cool(w, 1, class, 4000, 1000));
+    }
+    assert_true(is_picked(w, 1, 1000));
+}
+
+static void rests_longer_each_time_until_it_works(void **state) {
+    struct world *w = *state;
+    uint64_t now = 1000;
+    begin(w);
+    for (uint64_t ms = BREAKER_COOL_MS; ms < 4 * BREAKER_COOL_MAX_MS; ms *= 2) {
+        uint64_t wanted = ms < BREAKER_COOL_MAX_MS ? ms : BREAKER_COOL_MAX_MS;
+        assert_true(cool(w, 1, FAILURE_AUTH, -1, now));
+        cool(w, 1, FAILURE_AUTH, -1, now); /* another that was under way */
+        keyring_worked(w->keys, &w->key[1], now);
+        assert_false(is_picked(w, 1, now + wanted - 1));
+        assert_true(is_picked(w, 1, now + wanted));
+        now += wanted;
+    }
+    keyring_worked(w->keys, &w->key[1], now);
+    cool(w, 1, FAILURE_AUTH, -1, now);
+    assert_false(is_picked(w, 1, now + BREAKER_COOL_MS - 1));
+    assert_true(is_picked(w, 1, now + BREAKER_COOL_MS));
+}
+
+static void a_word_that_does_not_hold_is_not_enough(void **state) {
+    struct world *w = *state;
+    begin(w);
+    cool(w, 1, FAILURE_RATE_LIMITED, 20, 1000);
+    assert_true(is_picked(w, 1, 1020));
+    cool(w, 1, FAILURE_RATE_LIMITED, 20, 1020);
+    assert_false(is_picked(w, 1, 1020 + BREAKER_COOL_MS - 1));
+    assert_true(is_picked(w, 1, 1020 + BREAKER_COOL_MS));
+    cool(w, 1, FAILURE_QUOTA, INT64_MAX, 10000);
+    assert_false(is_picked(w, 1, 10000 + BREAKER_TOLD_MAX_MS - 1));
+    assert_true(is_picked(w, 1, 10000 + BREAKER_TOLD_MAX_MS));
 }
 
 static void sends_evenly_behind_the_burst(void **state) {
@@ -169,7 +226,7 @@ static void is_back_in_a_minute_after_more_than_a_minute_allows(void **state) {
 static void remembers_a_key_over_reloads_and_by_provider(void **state) {
     struct world *w = *state;
     begin(w);
-    keyring_cool(w->keys, &w->key[1], 5000, 1000);
+    cool(w, 1, FAILURE_RATE_LIMITED, 4000, 1000);
     begin(w);
     for (int i = 0; i < 50; i++)
         assert_ptr_equal(pick(w, 1000).key, &w->key[0]);
@@ -217,6 +274,48 @@ static void is_exact_over_threads(void **state) {
     assert_in_range(sent, 2 * 600, 2 * 601);
 }
 
+/* Each finds the other's key working, and rests its own: one of them must not. */
+struct refuser {
+    struct world *w;
+    pthread_t thread;
+    pthread_barrier_t *together;
+    size_t key;
+    bool rests;
+};
+
+enum { ROUNDS = 500, ROUND_MS = 2 * BREAKER_TOLD_MAX_MS };
+
+static void *refuse(void *arg) {
+    struct refuser *r = arg;
+    void *both = NULL;
+    for (uint64_t round = 1; round <= ROUNDS; round++) {
+        pthread_barrier_wait(r->together);
+        r->rests = cool(r->w, r->key, FAILURE_QUOTA, BREAKER_TOLD_MAX_MS, round * ROUND_MS);
+        pthread_barrier_wait(r->together);
+        if (r->rests && r[r->key ? -1 : 1].rests)
+            both = r;
+    }
+    return both;
+}
+
+static void keeps_the_last_key_over_threads(void **state) {
+    struct world *w = *state;
+    struct refuser refusers[2];
+    pthread_barrier_t together;
+    begin(w);
+    pthread_barrier_init(&together, NULL, 2);
+    for (size_t i = 0; i < 2; i++)
+        refusers[i] = (struct refuser){ .w = w, .together = &together, .key = i };
+    for (size_t i = 0; i < 2; i++)
+        pthread_create(&refusers[i].thread, NULL, refuse, &refusers[i]);
+    for (size_t i = 0; i < 2; i++) {
+        void *both;
+        pthread_join(refusers[i].thread, &both);
+        assert_null(both);
+    }
+    pthread_barrier_destroy(&together);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -225,6 +324,9 @@ int main(void) {
         TEST(passes_over_a_key_that_cools_down),
         TEST(does_not_shorten_a_cool_down),
         TEST(keeps_the_last_key_that_works),
+        TEST(what_says_nothing_about_a_key_leaves_it),
+        TEST(rests_longer_each_time_until_it_works),
+        TEST(a_word_that_does_not_hold_is_not_enough),
         TEST(sends_evenly_behind_the_burst),
         TEST(waits_as_long_as_it_may),
         TEST(counts_tokens_as_well),
@@ -232,6 +334,7 @@ int main(void) {
         TEST(is_back_in_a_minute_after_more_than_a_minute_allows),
         TEST(remembers_a_key_over_reloads_and_by_provider),
         TEST(is_exact_over_threads),
+        TEST(keeps_the_last_key_over_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
