@@ -36,6 +36,7 @@ struct echoing {
 struct adapter {
     struct vm *vm;
     struct refs refs;
+    int targets; /* in the registry: the snapshot's own, as Lua sees them, by target_key() */
     struct echoing *echoing;                /* by handle */
     bool plain;                             /* all events are translated */
     struct echo_names names[DIALECT_COUNT]; /* of the dialects that were spoken, */
@@ -65,6 +66,8 @@ static enum vm_result run_setup(lua_State *L, void *arg) {
     a->refs.answer = keep_function(L, "answer");
     a->refs.close = keep_function(L, "close");
     a->refs.echo = keep_function(L, "echo");
+    lua_newtable(L);
+    a->targets = luaL_ref(L, LUA_REGISTRYINDEX);
     return VM_OK;
 }
 
@@ -166,7 +169,7 @@ static void set_flag(lua_State *L, const char *name, bool flag) {
 }
 
 /* perilune.AimedAt, with `quirks` still as text. */
-static void push_target(lua_State *L, const struct adapter_setup *s) {
+static void make_target(lua_State *L, const struct adapter_setup *s) {
     const struct target *t = s->target;
     lua_createtable(L, 0, 10);
     set_text(L, "id", t->id);
@@ -187,6 +190,27 @@ static void push_target(lua_State *L, const struct adapter_setup *s) {
     lua_setfield(L, -2, "abilities");
 }
 
+static int target_key(const struct adapter_setup *s) {
+    return (int)(s->target->index * DIALECT_COUNT + s->spoken);
+}
+
+/* A target of the snapshot stays what it is, and is made once. */
+static void push_target(lua_State *L, struct adapter *a, const struct adapter_setup *s) {
+    if (s->target->index == TARGET_AD_HOC) {
+        make_target(L, s);
+        return;
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, a->targets);
+    lua_rawgeti(L, -1, target_key(s));
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        make_target(L, s);
+        lua_pushvalue(L, -1);
+        lua_rawseti(L, -3, target_key(s)); /* stack: targets, target */
+    }
+    lua_remove(L, -2);
+}
+
 /* recall(call_id) */
 static int lua_recall(lua_State *L) {
     const struct adapter_setup *s = lua_touserdata(L, lua_upvalueindex(1));
@@ -195,11 +219,11 @@ static int lua_recall(lua_State *L) {
 }
 
 /* perilune.AdapterSetup */
-static void push_setup(lua_State *L, struct adapter_setup *s) {
+static void push_setup(lua_State *L, struct adapter *a, struct adapter_setup *s) {
     lua_createtable(L, 0, 12);
     set_text(L, "client", span_of(dialect_name(s->client)));
     set_text(L, "spoken", span_of(dialect_name(s->spoken)));
-    push_target(L, s);
+    push_target(L, a, s);
     lua_setfield(L, -2, "target");
     set_text(L, "body", s->body);
     set_flag(L, "stream", s->stream);
@@ -238,7 +262,7 @@ static enum vm_result run_open(lua_State *L, void *arg) {
     struct call *c = arg;
     struct adapter_setup *s = c->setup;
     lua_rawgeti(L, LUA_REGISTRYINDEX, c->function);
-    push_setup(L, s);
+    push_setup(L, c->a, s);
     lua_call(L, 1, 3); /* stack: handle or nil, http or why, param of a refusal */
     if (!lua_isnumber(L, 1) || !lua_istable(L, 2)) {
         s->param = arena_copy(s->arena, luaspan_at(L, 3));
