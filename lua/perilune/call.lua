@@ -13,10 +13,16 @@ local near = require "perilune.near"
 ---@field cut_total integer
 local M = { number = 0, request = {}, t_in = 0, t_out = 0, latency_limit = false, explain = false, cut_total = 0 }
 
-local type, error, tostring, floor, huge, pairs = type, error, tostring, math.floor, math.huge, pairs
+--- The share of requests that try what is not known or has just come back, where there is such a target.
+M.EXPLORE = 0.04
+
+local type, error, tostring, floor, huge, pairs, rawget = type, error, tostring, math.floor, math.huge, pairs, rawget
 
 local random -- of this request; made when first asked for
 local notes, n_notes
+local findings
+local coin -- whether this request explores; nil until somebody asks
+local lifted -- the one target it is for
 -- Cuts of this request. The list, its entries and their sets are used again by the next one.
 local cuts, n_cuts = {}, 0
 local entries = {}
@@ -33,39 +39,39 @@ function M.begin(req)
   local ms = limits and limits.max_latency_ms
   M.latency_limit = ms and ms > 0 and ms < huge and ms or false
   M.cut_total = 0
-  random, notes, n_notes = nil, nil, 0
+  random, notes, n_notes, findings, coin, lifted = nil, nil, 0, nil, nil, nil
   for k = n_cuts, 1, -1 do
     cuts[k] = nil
   end
   n_cuts = 0
-  if catalogue.n_ad_hoc > 0 then
-    catalogue.forget_ad_hoc()
-  end
+  catalogue.forget()
   if catalogue.ruled[1] then
     catalogue.price_for(M.t_in, req.now)
+  end
+  local cached = rawget(req, "cached")
+  if cached then
+    catalogue.warm_for(cached, M.t_in)
   end
 end
 
 ----------------------------------------------------------------------------------------------------------------------------
 -- Figures
 
---- Dollars this request is expected to cost at a target; nil where a price is not known.
+--- Dollars this request is expected to cost at a target: at the price of its size and hour, with what the session is expected to have
+--- cached there; nil where a price is not known.
 ---@param r perilune.Record
 ---@return number|nil
 function M.cost(r)
-  local input, output = r.input, r.output
-  if input and output then
-    return (M.t_in * input + M.t_out * output) / 1e6
-  end
-  return nil
+  local cost = (M.t_in * catalogue.inputs[r.index] + M.t_out * catalogue.outputs[r.index]) / 1e6
+  return cost == cost and cost or nil
 end
 
---- Milliseconds: until the first token, then the rest of the answer; without a known speed the first token alone.
+--- Milliseconds: until the first token, then the expected output at the target's speed; without a measured speed what whole answers take.
 ---@param r perilune.Record
 ---@return number|nil
 function M.latency(r)
-  local first = r.ttft
-  return first and first + M.t_out * (r.ms_per_token or 0)
+  local ms = catalogue.firsts[r.index] + M.t_out * catalogue.per_token[r.index]
+  return ms == ms and ms or nil
 end
 
 catalogue.set_figures(M)
@@ -89,6 +95,27 @@ function M.random(m, n)
   end
   m, n = floor(m), floor(n)
   return m + floor(random() * (n - m + 1))
+end
+
+--- Whether this request is one of the few that explore.
+---@return boolean
+function M.explores()
+  if coin == nil then
+    coin = M.random() < M.EXPLORE
+  end
+  return coin
+end
+
+--- Whether this request is the one to try a target that otherwise waits: the first that asks, in a request that explores. Says so in
+--- the trace.
+---@param i integer
+---@return boolean
+function M.lifts(i)
+  if not lifted and M.explores() then
+    lifted = i
+    M.note("explored", catalogue.records[i].id)
+  end
+  return lifted == i
 end
 
 ----------------------------------------------------------------------------------------------------------------------------
@@ -119,22 +146,38 @@ local function place(word, why)
   return n_cuts, c
 end
 
---- Notes that `word` left out target `i`.
+--- Notes that `word` left out these targets.
 ---@param word string
 ---@param why string
----@param i integer
-function M.cut(word, why, i)
+---@param list integer[]
+---@param n integer how many of the list
+function M.cut_list(word, why, list, n)
   local k, c = place(word, why)
-  local seen = seen_of[k]
+  local seen, number, new = seen_of[k], M.number, 0
   if not seen then
     seen = {}
     seen_of[k] = seen
   end
-  if seen[i] ~= M.number then
-    seen[i] = M.number
-    c.count = c.count + 1
-    M.cut_total = M.cut_total + 1
+  for j = 1, n do
+    local i = list[j]
+    if seen[i] ~= number then
+      seen[i] = number
+      new = new + 1
+    end
   end
+  c.count = c.count + new
+  M.cut_total = M.cut_total + new
+end
+
+local one = {}
+
+--- Notes that `word` left out one target.
+---@param word string
+---@param why string
+---@param i integer
+function M.cut(word, why, i)
+  one[1] = i
+  M.cut_list(word, why, one, 1)
 end
 
 --- Notes `n` targets at once, which nobody looked at one by one.
@@ -203,6 +246,24 @@ function M.note(key, value)
     n_notes = n_notes + 1
     notes[n_notes] = { key:sub(1, 128), tostring(value):sub(1, 1024) }
   end
+end
+
+local FINDINGS_MAX = 20
+
+--- Notes what can not be used of a policy's answer, and where it stands. The rest of the answer is used.
+---@param path string
+---@param why string
+function M.finding(path, why)
+  findings = findings or {}
+  if #findings < FINDINGS_MAX then
+    findings[#findings + 1] = ("%s: %s"):format(path, why):sub(1, 500)
+  end
+end
+
+--- What was found, or nil.
+---@return string[]|nil
+function M.findings()
+  return findings
 end
 
 --- What was noted, or nil.

@@ -9,40 +9,51 @@ local sandbox = require "perilune.sandbox"
 local M = {}
 
 local SMALL = 24 -- up to so many targets, looking at all is cheaper than walking orders
-local huge, floor = math.huge, math.floor
+local APART = 32 -- so many targets may have moved before the order by speed is made anew
+local SPENT = 0.02 -- with less left of its rate limit than this a target is taken to answer 429
+local huge, floor, ceil = math.huge, math.floor, math.ceil
+local nan = 0 / 0
 
----@class perilune.Record the figures of a target, flat; unknown ones are nil
+---@class perilune.Record what a target is; unknown figures are nil
+---@field index integer
 ---@field id string
 ---@field model string
 ---@field input? number
 ---@field output? number
----@field context? integer
----@field max_output? integer
----@field quality? number
----@field weight number
----@field mask integer|nil abilities; nil: not known
----@field open boolean its breaker is open
----@field ttft? number
----@field ms_per_token? number
+---@field cached? number
+---@field cache_write? number
 
 M.records = {} ---@type perilune.Record[] by index; behind `n` the ad hoc ones of the current request
--- What able() and cheapest() look at, by index as well: every target is asked each time. Unknown prices are false, unknown limits huge,
--- unknown abilities all.
-M.inputs, M.outputs, M.contexts, M.max_outputs, M.masks = {}, {}, {}, {}, {}
+-- What words look at, by index as well, a table a figure: a walk over a thousand targets reads nothing else. An unknown figure is not a
+-- number (NaN), so that no comparison holds; but an unknown limit is huge to able(), and unknown abilities are all.
+M.inputs, M.outputs = {}, {} -- dollars a million tokens of this request: of the input, as much of it as is cached is in this price
+M.contexts, M.max_outputs, M.masks = {}, {}, {}
+M.firsts, M.per_token = {}, {} -- ms until the first token (without a known speed: of the whole answer), and for each one then
+M.standings = {} -- one of M.FINE, M.BEHIND, M.OPEN
+M.figures = {} -- the figures of at_least{} and at_most{} by name, each such a table
+
+--- How a target stands, in the order of preference; a place is left for what evaluation puts between.
+M.FINE, M.LATE, M.BEHIND, M.OPEN = 1, 2, 3, 4
 M.views = {} -- by index: the proxy policies see
 M.index_of = setmetatable({}, { __mode = "k" }) -- proxy -> index
 M.n = 0
 M.everyone = {} -- 1 .. n, in the order of configuration
 M.named = {} -- target id, model, provider/*, alias -> list of indices
-M.tagged = {} -- tag -> list of indices
+M.tagged, M.has_tag = {}, {} -- tag -> list of indices; tag -> set of them
 M.chains = {} -- name -> list of names
 M.known = {} -- set of names, for "did you mean"
 M.by_quality = {} -- indices, best first, equal ones by price, unknown last
 M.quality_rank = {} -- by index: its place there
 M.prices = nil -- order of the targets with known, steady prices; nil in small catalogues
 M.unpriced = {} -- those whose prices are not known
+M.is_ruled = {} -- by index, of the next
 M.ruled = {} -- those whose prices depend on the size of a prompt, the date or the hour: see price_for()
-M.n_open, M.n_measured = 0, 0 -- targets whose breaker is open; targets with a known speed
+M.n_behind, M.n_measured = 0, 0 -- targets that do not stand fine; targets with known times
+M.speeds = nil -- order of the targets by times, all of them; nil in small catalogues
+M.TOKENS = 256 -- of so many are the times in it: of an answer of middling length, so that both figures weigh alike
+M.prior_first, M.prior_per_token = nan, nan -- times of the target in the middle of those that are known; NaN: none is
+M.moved, M.n_moved = {}, 0 -- whose times changed since then, as a list: they have no place in that order
+M.warm = {} -- those that are expected to have a part of this request cached
 M.ability_bit, M.ability_names = {}, {}
 M.lacks = {} -- by mask of abilities: how a reason names them
 
@@ -51,6 +62,7 @@ M.n_ad_hoc = 0 -- targets of this request that no catalogue has
 -- For which requests the prices of `ruled` stand: more tokens than, at most, of the minute.
 local price_above, price_upto, price_minute = 0, -1, false
 
+local n_changed = 0 -- times that changed since the prior was worked out
 local data_of = {} -- by index: what the proxy reads from
 local index_of_data = setmetatable({}, { __mode = "k" })
 local providers = {} -- set of names
@@ -61,7 +73,7 @@ local providers = {} -- set of names
 -- Fields that may be nil; reading any other that is not there is a mistake worth a message.
 local OPTIONAL = {
   context = true, max_output = true, quality = true, error_rate = true, in_flight = true, headroom = true, ttft_ms = true,
-  tokens_per_s = true, cached_tokens = true,
+  total_ms = true, tokens_per_s = true, cached_tokens = true,
 }
 local FIELDS = {
   id = true, provider = true, model = true, price = true, abilities = true, weight = true, tags = true, state = true, cost = true,
@@ -143,7 +155,9 @@ end
 ---@field in_flight integer|nil
 ---@field headroom number|nil
 ---@field ttft_ms { p50: number, p95?: number, p99?: number }|nil
+---@field total_ms { p50: number, p95?: number, p99?: number }|nil
 ---@field tokens_per_s number|nil
+---@field cached_tokens number|nil of this session, expected to be read from its cache
 ---@field cost fun(): number|nil dollars this request is expected to cost there
 ---@field latency fun(): number|nil milliseconds it is expected to take there
 
@@ -181,7 +195,7 @@ end
 
 -- The base price of a target and those of its rules, each with what policies see of it.
 local function keep_rules(r, price, base_view)
-  r.base = { input = price.input, output = price.output, view = base_view }
+  r.base = { input = price.input, output = price.output, cached = price.cached, cache_write = price.cache_write, view = base_view }
   r.rules = {}
   for k, rule in ipairs(price.rules) do
     local kept = { view = price_view(rule) }
@@ -196,18 +210,53 @@ local function view_id(view)
   return view.id
 end
 
+-- The prices of a record where walks look for them.
+local function keep_price(r)
+  local i = r.index
+  local input, output = r.input or nan, r.output or nan
+  M.inputs[i], M.outputs[i] = input, output
+  M.figures.input[i], M.figures.output[i] = input, output
+end
+
+local LIVE = { "error_rate", "in_flight", "headroom", "tokens_per_s" }
+local TIMES = { "ttft_ms", "total_ms" }
+local STATED = { "quality", "context", "max_output" }
+
+--- Set of the names in `figures`.
+M.figure_names = { weight = true, input = true, output = true, ttft_ms = true }
+for _, names in ipairs { STATED, LIVE } do
+  for _, name in ipairs(names) do
+    M.figure_names[name] = true
+  end
+end
+
+local times = {} -- by name, by index: the percentiles, and the view of them
+
+local function keep_figures(i, t)
+  local flat = M.figures
+  for _, name in ipairs(STATED) do
+    flat[name][i] = t[name] or nan
+  end
+  for _, name in ipairs(LIVE) do
+    flat[name][i] = nan
+  end
+  flat.weight[i], flat.ttft_ms[i] = t.weight or 1, nan
+  M.firsts[i], M.per_token[i], M.standings[i] = nan, 0, M.FINE
+end
+
 local function add(i, t)
   local price = t.price or {}
   local r = {
-    id = t.id, model = t.model, context = t.context, max_output = t.max_output, quality = t.quality, weight = t.weight or 1,
-    input = price.input, output = price.output, mask = M.mask(t.abilities), open = false,
+    index = i, id = t.id, model = t.model,
+    input = price.input, output = price.output, cached = price.cached, cache_write = price.cache_write,
   }
   M.records[i] = r
-  M.inputs[i], M.outputs[i] = r.input or false, r.output or false
-  M.contexts[i], M.max_outputs[i], M.masks[i] = r.context or huge, r.max_output or huge, r.mask or -1
+  keep_price(r)
+  keep_figures(i, t)
+  M.contexts[i], M.max_outputs[i], M.masks[i] = t.context or huge, t.max_output or huge, M.mask(t.abilities) or -1
   local data = {
     id = t.id, provider = t.provider, model = t.model, context = t.context, max_output = t.max_output, quality = t.quality,
-    weight = r.weight, state = "closed",
+    weight = t.weight or 1, state = "closed",
     price = price_view(price),
     abilities = shared_set(t.abilities, "the abilities of a target"),
     tags = shared_set(t.tags, "the tags of a target"),
@@ -215,6 +264,7 @@ local function add(i, t)
   if price.rules and price.rules[1] and r.input and r.output then
     keep_rules(r, price, data.price)
     M.ruled[#M.ruled + 1] = i
+    M.is_ruled[i] = true
   end
   data_of[i] = setmetatable(data, view_meta)
   index_of_data[data] = i
@@ -265,6 +315,8 @@ local function index_names(targets, aliases)
     for tag, set in pairs(t.tags or {}) do
       if set then
         append(M.tagged, tag, i)
+        M.has_tag[tag] = M.has_tag[tag] or {}
+        M.has_tag[tag][i] = true
       end
     end
   end
@@ -282,18 +334,15 @@ end
 local function keep_orders()
   local quality, blend, x, y, priced = {}, {}, {}, {}, {}
   for i = 1, M.n do
-    local r = M.records[i]
+    local r, known = M.records[i], M.figures.quality[i]
     M.everyone[i], M.by_quality[i] = i, i
-    quality[i] = r.quality and -r.quality or huge
-    blend[i] = huge
-    if r.rules then
-      blend[i] = 3 * r.input + r.output
-    elseif r.input and r.output then
-      x[i], y[i] = r.input, r.output
-      blend[i] = 3 * r.input + r.output
-      priced[#priced + 1] = i
-    else
+    quality[i] = known == known and -known or huge
+    blend[i] = r.input and r.output and 3 * r.input + r.output or huge
+    if blend[i] == huge then
       M.unpriced[#M.unpriced + 1] = i
+    elseif not r.rules then
+      x[i], y[i] = r.input, r.output
+      priced[#priced + 1] = i
     end
   end
   order.sort(M.by_quality, blend)
@@ -304,15 +353,27 @@ local function keep_orders()
   M.prices = M.n > SMALL and order.plane(priced, x, y) or nil
 end
 
+local function blank_figures()
+  local out = {}
+  for name in pairs(M.figure_names) do
+    out[name] = {}
+  end
+  return out
+end
+
 --- Fills the catalogue. Once a state; again only in specs.
 ---@param setup { targets: table[], providers?: string[], chains?: table<string, string[]>, aliases?: table<string, string[]> }
 function M.setup(setup)
-  M.records, M.views, M.everyone, M.by_quality, M.unpriced, M.ruled = {}, {}, {}, {}, {}, {}
+  M.records, M.views, M.everyone, M.by_quality, M.unpriced, M.ruled, M.is_ruled = {}, {}, {}, {}, {}, {}, {}
   M.inputs, M.outputs, M.contexts, M.max_outputs, M.masks = {}, {}, {}, {}, {}
+  M.firsts, M.per_token, M.standings, M.warm, M.moved = {}, {}, {}, {}, {}
+  M.figures, times = blank_figures(), { ttft_ms = {}, total_ms = {} }
   M.quality_rank = {}
+  M.has_tag = {}
   M.named, M.tagged, M.known, M.chains = {}, {}, {}, setup.chains or {}
   M.ability_bit, M.ability_names, M.lacks = {}, {}, {}
-  M.n, M.n_open, M.n_measured = #setup.targets, 0, 0
+  M.n, M.n_behind, M.n_measured, M.n_moved = #setup.targets, 0, 0, 0
+  M.prior_first, M.prior_per_token, n_changed = nan, nan, 0
   data_of, providers, sets, M.n_ad_hoc = {}, {}, {}, 0
   price_above, price_upto, price_minute = 0, -1, false
   for _, name in ipairs(setup.providers or {}) do
@@ -326,6 +387,7 @@ function M.setup(setup)
     M.known[name] = true
   end
   keep_orders()
+  M.speeds = M.n > SMALL and order.blank(M.n) or nil
 end
 
 ----------------------------------------------------------------------------------------------------------------------------
@@ -371,9 +433,54 @@ function M.price_for(tokens, now)
       end
     end
     local price = price_of(r, tokens, minute)
-    r.input, r.output = price.input, price.output
-    M.inputs[i], M.outputs[i] = price.input or false, price.output or false
+    r.input, r.output, r.cached, r.cache_write = price.input, price.output, price.cached, price.cache_write
+    keep_price(r)
     data_of[i].price = price.view
+  end
+end
+
+-- Takes back what the session of the request before had cached.
+local function forget_warm()
+  for k, i in ipairs(M.warm) do
+    keep_price(M.records[i])
+    data_of[i].cached_tokens = nil
+    if M.prices then
+      M.prices.apart[i] = nil
+    end
+    M.warm[k] = nil
+  end
+end
+
+--- Tells what a session is expected to have cached: what is read from there has its own price, and where writing has one, too, the rest
+--- is written. Holds for this request; behind price_for().
+---@param cached table<string, number>|nil tokens by target id
+---@param tokens number of the request
+function M.warm_for(cached, tokens)
+  for id, expected in pairs(cached or {}) do
+    local i = M.named[id] and M.named[id][1]
+    local r = i and M.records[i]
+    if r and r.id == id and expected > 0 and tokens > 0 then
+      local hit = expected < tokens and expected or tokens
+      M.warm[#M.warm + 1] = i
+      data_of[i].cached_tokens = hit
+      if r.input and r.cached then
+        M.inputs[i] = (hit * r.cached + (tokens - hit) * (r.cache_write or r.input)) / tokens
+      end
+      if M.prices then
+        M.prices.apart[i] = true
+      end
+    end
+  end
+  table.sort(M.warm) -- one order, whatever that of the table
+end
+
+--- Forgets what was of one request alone.
+function M.forget()
+  if M.warm[1] then
+    forget_warm()
+  end
+  if M.n_ad_hoc > 0 then
+    M.forget_ad_hoc()
   end
 end
 
@@ -383,10 +490,10 @@ end
 function M.reprice(i, price)
   local r, data = M.records[i], data_of[i]
   r.input, r.output = price.input or r.input, price.output or r.output
-  M.inputs[i], M.outputs[i] = r.input or false, r.output or false
+  keep_price(r)
   data.price = price_view { input = r.input, output = r.output, cached = data.price.cached, cache_write = data.price.cache_write }
   if r.rules then -- what is set holds whatever the rules say
-    r.base, r.rules = nil, nil
+    r.base, r.rules, M.is_ruled[i] = nil, nil, nil
     for k, ruled in ipairs(M.ruled) do
       if ruled == i then
         table.remove(M.ruled, k)
@@ -407,20 +514,132 @@ end
 ---@field error_rate? number|false
 ---@field in_flight? integer|false
 ---@field headroom? number|false
----@field ttft_ms? { p50: number, p95?: number, p99?: number }|false
+---@field ttft_ms? { p50: number|false, p95?: number|false, p99?: number|false }|false
+---@field total_ms? { p50: number|false, p95?: number|false, p99?: number|false }|false
 ---@field tokens_per_s? number|false
 
-local function update_speed(u, r, data)
-  if u.ttft_ms ~= nil then
-    local p50 = u.ttft_ms and u.ttft_ms.p50 or nil
-    M.n_measured = M.n_measured + (p50 and 1 or 0) - (r.ttft and 1 or 0)
-    r.ttft = p50
-    data.ttft_ms = p50 and sandbox.readonly({ p50 = p50, p95 = u.ttft_ms.p95, p99 = u.ttft_ms.p99 }, "a figure of a target") or nil
+local PERCENTILES = { "p50", "p95", "p99" }
+
+-- The percentiles a target's view shows under `name`: one table for good, so that figures that change make no garbage.
+local function update_times(u, name, data)
+  local given = u[name]
+  if given == nil then
+    return
+  elseif not (given and given.p50) then
+    data[name] = nil
+    return
   end
-  if u.tokens_per_s ~= nil then
-    local speed = u.tokens_per_s and u.tokens_per_s > 0 and u.tokens_per_s or nil
-    r.tokens_per_s, data.tokens_per_s = speed, speed
-    r.ms_per_token = speed and 1000 / speed
+  local kept = times[name][u.index]
+  if not kept then
+    kept = {}
+    kept.view = sandbox.readonly(kept, "a figure of a target")
+    times[name][u.index] = kept
+  end
+  for k = 1, #PERCENTILES do
+    local p = PERCENTILES[k]
+    kept[p] = given[p] or nil
+  end
+  data[name] = kept.view
+end
+
+-- What latency() goes by. Without a speed, how long whole answers take; without that, what is known.
+local function times_of(data)
+  local first, total, speed = data.ttft_ms, data.total_ms, data.tokens_per_s
+  if first and speed then
+    return first.p50, 1000 / speed
+  end
+  local whole = total or first
+  return whole and whole.p50 or nan, 0
+end
+
+local function move(i)
+  local place = M.speeds.apart
+  if not place[i] then
+    place[i] = true
+    M.n_moved = M.n_moved + 1
+    M.moved[M.n_moved] = i
+  end
+end
+
+local function update_speed(i, data)
+  M.figures.ttft_ms[i] = data.ttft_ms and data.ttft_ms.p50 or nan
+  local first, per_token = times_of(data)
+  local before = M.firsts[i]
+  if first == before and per_token == M.per_token[i] or first ~= first and before ~= before then
+    return
+  end
+  M.n_measured = M.n_measured + (first == first and 1 or 0) - (before == before and 1 or 0)
+  M.firsts[i], M.per_token[i] = first, per_token
+  n_changed = n_changed + 1
+  if M.speeds then
+    move(i)
+  end
+end
+
+local function update_standing(i, data)
+  local headroom = data.headroom
+  local standing = data.state == "open" and M.OPEN or (data.state == "half_open" or headroom and headroom < SPENT) and M.BEHIND or M.FINE
+  if standing ~= M.standings[i] then
+    M.n_behind = M.n_behind + (standing == M.FINE and -1 or 0) + (M.standings[i] == M.FINE and 1 or 0)
+    M.standings[i] = standing
+  end
+end
+
+local function update_one(u)
+  local i = u.index
+  local data = data_of[i]
+  data.state = u.state or data.state
+  for k = 1, #LIVE do
+    local name = LIVE[k]
+    local value = u[name]
+    if value ~= nil then
+      value = value or nil
+      if name == "tokens_per_s" and value == 0 then
+        value = nil
+      end
+      data[name] = value
+      M.figures[name][i] = value or nan
+    end
+  end
+  for k = 1, #TIMES do
+    update_times(u, TIMES[k], data)
+  end
+  update_standing(i, data)
+  update_speed(i, data)
+end
+
+-- Makes the order by speed anew, with all that moved in its place.
+local function sort_speeds()
+  local xs, ys = M.speeds.xs, M.speeds.ys
+  for k = 1, M.n_moved do
+    local i = M.moved[k]
+    local known = M.firsts[i] == M.firsts[i]
+    xs[i], ys[i] = known and M.firsts[i] or order.NOWHERE, known and M.TOKENS * M.per_token[i] or order.NOWHERE
+    M.speeds.apart[i], M.moved[k] = nil, nil
+  end
+  M.n_moved = 0
+  order.resort(M.speeds)
+end
+
+-- The measured target in the middle by how long an answer of middling length takes.
+local function middle()
+  local known, took, n = {}, {}, 0
+  for i = 1, M.n do
+    local ms = M.firsts[i] + M.TOKENS * M.per_token[i]
+    if ms == ms then
+      n = n + 1
+      known[n], took[i] = i, ms
+    end
+  end
+  return order.sort(known, took)[ceil(n / 2)]
+end
+
+-- Now and then is enough where there are many: a middle moves slowly.
+local function keep_prior()
+  if n_changed > 0 and (M.prior_first ~= M.prior_first or not M.speeds or n_changed > APART and 8 * n_changed > M.n_measured) then
+    local i = middle()
+    M.prior_first, M.prior_per_token = i and M.firsts[i] or nan, i and M.per_token[i] or nan
+    n_changed = 0
   end
 end
 
@@ -429,23 +648,12 @@ end
 ---@param n? integer how many of them count; all
 function M.update(list, n)
   for k = 1, n or #list do
-    local u = list[k]
-    local r, data = M.records[u.index], data_of[u.index]
-    if u.state ~= nil then
-      local open = u.state == "open"
-      if open ~= r.open then
-        M.n_open = M.n_open + (open and 1 or -1)
-      end
-      r.open, data.state = open, u.state
-    end
-    update_speed(u, r, data)
-    for _, name in ipairs { "error_rate", "in_flight", "headroom" } do
-      if u[name] ~= nil then
-        r[name] = u[name] or nil
-        data[name] = r[name]
-      end
-    end
+    update_one(list[k])
   end
+  if M.n_moved > APART then
+    sort_speeds()
+  end
+  keep_prior()
 end
 
 ----------------------------------------------------------------------------------------------------------------------------
@@ -467,6 +675,10 @@ function M.forget_ad_hoc()
   for i = M.n + 1, M.n + M.n_ad_hoc do
     M.records[i], M.views[i], data_of[i] = nil, nil, nil
     M.inputs[i], M.outputs[i], M.contexts[i], M.max_outputs[i], M.masks[i] = nil, nil, nil, nil, nil
+    M.firsts[i], M.per_token[i], M.standings[i] = nil, nil, nil
+    for _, figure in pairs(M.figures) do
+      figure[i] = nil
+    end
   end
   M.n_ad_hoc = 0
 end

@@ -13,10 +13,11 @@ local steps = require "perilune.steps"
 local M = {}
 
 local error, type, setmetatable, rawget = error, type, setmetatable, rawget
-local floor, huge = math.floor, math.huge
+local huge = math.huge
 local insert, remove = table.insert, table.remove
 local merge = steps.merge
-local latency_of, cut = call.latency, call.cut
+local cut, cut_list, lifts = call.cut, call.cut_list, call.lifts
+local FINE, LATE, BEHIND, OPEN = catalogue.FINE, catalogue.LATE, catalogue.BEHIND, catalogue.OPEN
 
 local FEW = 64 -- up to so many wanted, the best are kept by insertion; more are sorted whole
 local EMPTY = {}
@@ -38,9 +39,11 @@ local function blank()
   return setmetatable({
     is_fleet = true, call = 0, op = "base", up = false,
     said = false, -- what chain{} said
-    behind = false, -- open targets go last
+    behind = false, -- what does not stand fine goes behind
     word = false, test = false, many = false, asks = false, why = false, narrow = false, tag = false, -- op "test"
-    key = false, figure = false, -- op "sort"
+    bound = false, over = false, -- of a test by a figure
+    figure = false, -- its name; of op "sort" a script's own function
+    key = false, -- op "sort"
     fields = false, -- op "with"
     found = false, how = false, -- op "list": indices (false: none), step fields by index
     a = false, b = false, -- op "join"
@@ -73,23 +76,15 @@ function M.base()
   return node("base", false, false, false)
 end
 
---- A filter: test(record, index) says why a target is left out, or nil. `word` false: it leaves no trace.
-function M.filter(up, word, test)
+--- A filter: test(index, filter) says why a target is left out, or nil. `word` false: it leaves no trace. `many`, where it can do many
+--- at once: many(source, n, out, filter) puts those that stay into `out`, which may be the source, notes its own cuts, and returns how
+--- many they are.
+function M.filter(up, word, test, many)
   if is_empty(up) then
     return up
   end
   local f = node("test", up, up.said, up.behind)
-  f.word, f.test, f.many, f.asks, f.why, f.narrow, f.tag = word, test, false, false, false, false, false
-  return f
-end
-
---- A filter that can do many at once, too: many(source, n, out) puts those that stay into `out`, which may be the source, notes its
---- own cuts, and returns how many they are.
-function M.filter_many(up, word, test, many)
-  local f = M.filter(up, word, test)
-  if f ~= up then
-    f.many = many
-  end
+  f.word, f.test, f.many, f.asks, f.why, f.narrow, f.tag = word, test, many or false, false, false, false, false
   return f
 end
 
@@ -156,7 +151,7 @@ local function scratch_of(d)
   local s = scratches[d]
   if not s then
     s = order.scratch()
-    s.tests, s.keys, s.passing = {}, {}, {}
+    s.tests, s.keys, s.passing, s.left, s.others, s.other_costs = {}, {}, {}, {}, {}, {}
     scratches[d] = s
   end
   return s
@@ -166,14 +161,14 @@ end
 -- Walks
 
 -- tests[1] is the outermost filter, so they run from the last to the first.
-local function passes(r, i, tests, nt)
+local function passes(i, tests, nt)
   for k = nt, 1, -1 do
     local t = tests[k]
     local why
     if t.asks then
       why = not t.asks(catalogue.views[i]) and t.why
     else
-      why = t.test(r, i)
+      why = t.test(i, t)
     end
     if why then
       if t.word then
@@ -185,67 +180,81 @@ local function passes(r, i, tests, nt)
   return true
 end
 
+-- Those of a source that a script's own function says yes to.
+local function ask_many(source, n, out, t, left)
+  local views, asks = catalogue.views, t.asks
+  local m, cuts = 0, 0
+  for j = 1, n do
+    local i = source[j]
+    if asks(views[i]) then
+      m = m + 1
+      out[m] = i
+    else
+      cuts = cuts + 1
+      left[cuts] = i
+    end
+  end
+  if cuts > 0 then
+    cut_list(t.word, t.why, left, cuts)
+  end
+  return m
+end
+
+local function test_many(source, n, out, t)
+  local word, test = t.word, t.test
+  local m = 0
+  for j = 1, n do
+    local i = source[j]
+    local why = test(i, t)
+    if not why then
+      m = m + 1
+      out[m] = i
+    elseif word then
+      cut(word, why, i)
+    end
+  end
+  return m
+end
+
 -- All of a source that pass, in order: one filter after the other over all, which is faster than all filters over each. The list is
 -- the source itself or scratch.
 local function filtered(source, tests, nt, scratch)
-  local records, views = catalogue.records, catalogue.views
   local out, n = scratch.passing, #source
   for k = nt, 1, -1 do
     local t = tests[k]
-    local word, test, asks, why = t.word, t.test, t.asks, t.why
-    local m = 0
-    if t.many then
-      m = t.many(source, n, out)
-    else
-      for j = 1, n do
-        local i = source[j]
-        local left_out
-        if asks then
-          left_out = not asks(views[i]) and why
-        else
-          left_out = test(records[i], i)
-        end
-        if not left_out then
-          m = m + 1
-          out[m] = i
-        elseif word then
-          cut(word, left_out, i)
-        end
-      end
-    end
-    source, n = out, m
+    local many = t.many or (t.asks and ask_many or test_many)
+    source, n = out, many(source, n, out, t, scratch.left)
   end
   return source, n
 end
 
-local RANK_LATE, RANK_OPEN = 2, 3
-
-local function rank_of(r, behind, timed)
-  if behind and r.open then
-    return RANK_OPEN
+-- How a target stands in this request: FINE, LATE where it is timed, BEHIND or OPEN where they go behind.
+local function standing_of(i, behind, timed)
+  local standing = behind and catalogue.standings[i] or FINE
+  if standing > FINE and not (standing == BEHIND and lifts(i)) then
+    return standing
+  elseif timed and catalogue.firsts[i] + call.t_out * catalogue.per_token[i] > call.latency_limit then
+    return LATE
   end
-  local ms = timed and latency_of(r)
-  if ms and ms > call.latency_limit then
-    return RANK_LATE
-  end
-  return 1
+  return FINE
 end
 
--- Stable: what is predicted too late goes behind, what is open behind that.
-local function by_rank(list, behind, timed)
-  local bins = { {}, {}, {} }
+-- Stable: what is predicted too late goes behind, what has no good standing behind that. Says how many stand fine.
+local function by_standing(list, behind, timed)
+  local bins = { {}, {}, {}, {} }
   for j = 1, #list do
-    local bin = bins[rank_of(catalogue.records[list[j]], behind, timed)]
+    local bin = bins[standing_of(list[j], behind, timed)]
     bin[#bin + 1] = list[j]
   end
-  local out = bins[1]
-  for rank = RANK_LATE, RANK_OPEN do
-    local bin = bins[rank]
+  local out = bins[FINE]
+  local fine = #out
+  for standing = LATE, OPEN do
+    local bin = bins[standing]
     for j = 1, #bin do
       out[#out + 1] = bin[j]
     end
   end
-  return out
+  return out, fine
 end
 
 local function number_or_unknown(v, i)
@@ -255,16 +264,20 @@ local function number_or_unknown(v, i)
   return v == v and v or huge -- what is not a number is not known
 end
 
+-- Where a target stands among others by time whose own is not known: a tenth behind the middle of the known.
+local function unknown_latency()
+  return 1.1 * (catalogue.prior_first + call.t_out * catalogue.prior_per_token)
+end
+
 -- Keys of `n` targets into keys[1 .. n].
 local function fill_keys(list, n, kind, by, keys)
-  local records, views = catalogue.records, catalogue.views
   if kind == "cost" then
     local t_in, t_out = call.t_in, call.t_out
     local inputs, outputs = catalogue.inputs, catalogue.outputs
     for j = 1, n do
       local i = list[j]
-      local input, output = inputs[i], outputs[i]
-      keys[j] = input and output and t_in * input + t_out * output or huge
+      local cost = t_in * inputs[i] + t_out * outputs[i]
+      keys[j] = cost == cost and cost or huge
     end
   elseif kind == "quality" then
     local rank = catalogue.quality_rank
@@ -272,10 +285,15 @@ local function fill_keys(list, n, kind, by, keys)
       keys[j] = rank[list[j]] or huge
     end
   elseif kind == "latency" then
+    local t_out, firsts, per_token = call.t_out, catalogue.firsts, catalogue.per_token
+    local unknown = unknown_latency()
     for j = 1, n do
-      keys[j] = latency_of(records[list[j]]) or huge
+      local i = list[j]
+      local ms = firsts[i] + t_out * per_token[i]
+      keys[j] = ms == ms and ms or unknown
     end
   else
+    local views = catalogue.views
     for j = 1, n do
       local v = by(views[list[j]])
       keys[j] = type(v) == "number" and v == v and v or number_or_unknown(v, list[j])
@@ -311,32 +329,17 @@ local function all_sorted(list, n, keys)
     out[j] = list[j]
     of[list[j]] = keys[j]
   end
-  order.sort(out, of)
-  return out, of
-end
-
--- One of those within a tenth of the fastest goes first, by chance: the requests of one moment do not all pick the same.
-local function spread(list, keys)
-  local best = list[1] and keys[list[1]]
-  if best and best < huge then
-    local n = 1
-    while list[n + 1] and keys[list[n + 1]] <= best * 1.1 do
-      n = n + 1
-    end
-    insert(list, 1, remove(list, floor(call.random() * n) + 1))
-  end
-  return list
+  return order.sort(out, of)
 end
 
 local function first_passing(source, tests, nt, want)
-  local records = catalogue.records
   local list, m = { false, false, false, false }, 0
   for j = 1, #source do
     if m >= want then
       break
     end
     local i = source[j]
-    if passes(records[i], i, tests, nt) then
+    if passes(i, tests, nt) then
       m = m + 1
       list[m] = i
     end
@@ -347,40 +350,38 @@ local function first_passing(source, tests, nt, want)
   return list
 end
 
--- A taker for walks: keeps what passes until there are `want`; what ranks lower is kept apart and goes behind.
+-- A taker for walks: take(i) keeps what passes and says whether there are `want`, and whether it kept this one; what stands lower is
+-- kept apart and goes behind. finish() says how many stand fine as well.
 local function taker(tests, nt, want, ranked, behind, timed)
-  local records = catalogue.records
-  local list, m, late, open = { false, false, false, false }, 0, nil, nil
+  local list, m, lower = { false, false, false, false }, 0, nil
   local function take(i)
-    local r = records[i]
-    if not passes(r, i, tests, nt) then
+    if not passes(i, tests, nt) then
       return false
     end
-    local rank = ranked and rank_of(r, behind, timed)
-    if rank == RANK_LATE then
-      late = late or {}
-      late[#late + 1] = i
-      return false
-    elseif rank == RANK_OPEN then
-      open = open or {}
-      open[#open + 1] = i
+    local standing = ranked and standing_of(i, behind, timed) or FINE
+    if standing > FINE then
+      lower = lower or { [LATE] = {}, [BEHIND] = {}, [OPEN] = {} }
+      local list_of = lower[standing]
+      list_of[#list_of + 1] = i
       return false
     end
     m = m + 1
     list[m] = i
-    return m >= want
+    return m >= want, true
   end
   local function finish()
+    local fine = m
     for at = m + 1, 4 do
       list[at] = nil
     end
-    for _, lower in ipairs { late or EMPTY, open or EMPTY } do
-      for j = 1, #lower do
+    for standing = LATE, lower and OPEN or 0 do
+      local list_of = lower[standing]
+      for j = 1, #list_of do
         m = m + 1
-        list[m] = lower[j]
+        list[m] = list_of[j]
       end
     end
-    return list
+    return list, fine
   end
   return take, finish
 end
@@ -393,7 +394,7 @@ local function walk_list(source, take)
   end
 end
 
--- The cheapest of those not taken yet, by its place in the catalogue's `ruled`; nil when none is left.
+-- The least of those not taken yet, by its place among them; nil when none is left.
 local function least(costs, n)
   local at, cost
   for k = 1, n do
@@ -405,57 +406,174 @@ local function least(costs, n)
   return at, cost
 end
 
--- Calls take(i) for targets whose price varies, cheapest first, as long as they cost less than another target `i` does (nil: all that
--- have a price). They are few, and few of them are taken: no order of them is kept. Returns true when take() has enough.
-local function take_ruled(take, costs, i, limit)
-  local ruled = catalogue.ruled
-  local at, cost = least(costs, #ruled)
-  while at and (not i or cost < limit or (cost == limit and ruled[at] < i)) do
-    costs[at] = false
-    if take(ruled[at]) then
-      return true
+-- Walks a plane by a * x + b * y, with `n` others beside it that have no place in it: they are few, and few of them are taken, so that no
+-- order of them is kept. costs[k] is what others[k] comes to, false for none. take(i, cost) says when there are enough; true when it did.
+local function walk_plane(plane, a, b, others, costs, n, take, scratch)
+  local at, cost = least(costs, n)
+  local over = false
+  order.walk(plane, a, b, function(i, own)
+    while at and not over and (cost < own or cost == own and others[at] < i) do
+      costs[at] = false
+      over = take(others[at], cost)
+      at, cost = least(costs, n)
     end
-    at, cost = least(costs, #ruled)
+    over = over or take(i, own)
+    return over
+  end, scratch)
+  while at and not over do
+    costs[at] = false
+    over = take(others[at], cost)
+    at, cost = least(costs, n)
   end
-  return false
+  return over
 end
 
-local function ruled_costs(a, b, costs)
-  for k, i in ipairs(catalogue.ruled) do
-    local input, output = catalogue.inputs[i], catalogue.outputs[i]
-    costs[k] = a * input + b * output -- known: rules stand beside a known price
+-- Those whose price is not the steady one: it varies, or a part of this request is cached there.
+local function add_priced(list, a, b, others, costs, n, known)
+  for k = 1, #list do
+    local i = list[k]
+    if not (known and known[i]) then
+      local cost = a * catalogue.inputs[i] + b * catalogue.outputs[i]
+      n = n + 1
+      others[n], costs[n] = i, cost == cost and cost
+    end
   end
-  return costs
+  return n
 end
 
 local function walk_prices(take, scratch)
-  local over = false
   local a, b = call.t_in, call.t_out
   if a + b <= 0 then
     a, b = 3, 1 -- nothing is known of this request: prompts are longer than answers
   end
-  local costs = nil
+  local others, costs, n = scratch.others, scratch.other_costs, 0
   if catalogue.ruled[1] then
-    scratch.ruled = scratch.ruled or {}
-    costs = ruled_costs(a, b, scratch.ruled)
+    n = add_priced(catalogue.ruled, a, b, others, costs, n)
   end
-  order.walk(catalogue.prices, a, b, function(i, cost)
-    over = (costs and take_ruled(take, costs, i, cost)) or take(i)
-    return over
-  end, scratch)
-  over = over or (costs and take_ruled(take, costs)) or false
-  if not over then
+  if catalogue.warm[1] then
+    n = add_priced(catalogue.warm, a, b, others, costs, n, catalogue.is_ruled)
+  end
+  if not walk_plane(catalogue.prices, a, b, others, costs, n, take, scratch) then
     walk_list(catalogue.unpriced, take)
   end
 end
 
+----------------------------------------------------------------------------------------------------------------------------
+-- The fastest
+
+local SPREAD = 8 -- at most so many share the requests of one moment
+
+-- One of those within a tenth of the fastest goes first, by chance: the requests of one moment do not all pick the same. `n` stand
+-- fine.
+local function spread(list, n)
+  local firsts, per_token, t_out = catalogue.firsts, catalogue.per_token, call.t_out
+  local best, near = nil, {}
+  for j = 1, n do
+    local ms = firsts[list[j]] + t_out * per_token[list[j]]
+    best = best or (ms == ms and ms) or nil
+    if #near >= SPREAD or best and ms > 1.1 * best then
+      break
+    elseif ms == ms then
+      near[#near + 1] = j
+    end
+  end
+  if near[2] then
+    insert(list, 1, remove(list, near[call.random(#near)]))
+  end
+end
+
+-- Puts a target nobody knows the times of to the front, by chance one of those that pass: else none would ever be known.
+local function explore(list, source, tests, nt)
+  local firsts, standings = catalogue.firsts, catalogue.standings
+  local n = #source
+  local from = n > 0 and call.random(n) or 0
+  for k = 0, n - 1 do
+    local i = source[(from + k - 1) % n + 1]
+    if firsts[i] ~= firsts[i] and standings[i] < OPEN and passes(i, tests, nt) and lifts(i) then
+      for j = 1, #list do
+        if list[j] == i then
+          remove(list, j)
+          break
+        end
+      end
+      insert(list, 1, i)
+      break
+    end
+  end
+end
+
+-- The known by their times, as far as they are wanted; those nobody knows when their turn has come.
+local function walk_speeds(take, want, scratch)
+  local firsts, per_token, t_out = catalogue.firsts, catalogue.per_token, call.t_out
+  local others, costs = catalogue.moved, scratch.other_costs
+  for k = 1, catalogue.n_moved do
+    local ms = firsts[others[k]] + t_out * per_token[others[k]]
+    costs[k] = ms == ms and ms
+  end
+  local best, n, turn, over = nil, 0, unknown_latency(), false
+  local function unknown_ones()
+    turn = huge
+    for i = 1, catalogue.n do
+      if not over and firsts[i] ~= firsts[i] then
+        over = take(i)
+      end
+    end
+  end
+  walk_plane(catalogue.speeds, 1, t_out / catalogue.TOKENS, others, costs, catalogue.n_moved, function(i, ms)
+    if ms > turn then
+      unknown_ones()
+    end
+    -- All within a tenth of the fastest are to be seen, and no more than are wanted behind them.
+    if over or ms >= order.NOWHERE or n >= want and best and ms > 1.1 * best then
+      return true
+    end
+    local kept
+    over, kept = take(i)
+    if kept then
+      n, best = n + 1, best or ms
+    end
+    return over
+  end, scratch)
+  if not over and n < want and turn < huge then
+    unknown_ones()
+  end
+end
+
+local function fastest(source, whole, tests, nt, want, behind, scratch)
+  local list, fine
+  local ranked = behind and catalogue.n_behind > 0
+  if whole and catalogue.speeds and want <= FEW then
+    local take, finish = taker(tests, nt, want + SPREAD, ranked, behind)
+    walk_speeds(take, want, scratch)
+    list, fine = finish()
+  else
+    local passing, n = filtered(source, tests, nt, scratch)
+    fill_keys(passing, n, "latency", nil, scratch.keys)
+    list, fine = all_sorted(passing, n, scratch.keys), n
+    if ranked then
+      list, fine = by_standing(list, behind)
+    end
+  end
+  spread(list, fine)
+  if catalogue.n_measured < catalogue.n and call.explores() then
+    explore(list, source, tests, nt)
+  end
+  return list
+end
+
+----------------------------------------------------------------------------------------------------------------------------
+-- Choosing
+
 -- `whole`: the source is all of the catalogue.
 local function select(source, whole, tests, nt, kind, by, want, behind, scratch)
-  if kind == "latency" and catalogue.n_measured == 0 then
+  if kind == "latency" then
+    if catalogue.n_measured > 0 then
+      return fastest(source, whole, tests, nt, want, behind, scratch)
+    end
     kind = nil -- nobody was measured: the order stays
   end
-  local timed = kind and kind ~= "latency" and call.latency_limit and catalogue.n_measured > 0
-  local ranked = timed or (behind and catalogue.n_open > 0)
+  local timed = kind and call.latency_limit and catalogue.n_measured > 0
+  local ranked = timed or (behind and catalogue.n_behind > 0)
   if whole and kind == "quality" then
     source, kind = catalogue.by_quality, nil
   end
@@ -470,19 +588,19 @@ local function select(source, whole, tests, nt, kind, by, want, behind, scratch)
     elseif want > 0 then
       walk_list(source, take)
     end
-    return finish()
+    return (finish())
   end
   local passing, n = filtered(source, tests, nt, scratch)
   local keys = scratch.keys
   fill_keys(passing, n, kind, by, keys)
-  if want <= FEW and not ranked and kind ~= "latency" then
+  if want <= FEW and not ranked then
     return best_few(passing, n, keys, want)
   end
-  local list, of = all_sorted(passing, n, keys)
-  if kind == "latency" then
-    list = spread(list, of)
+  local list = all_sorted(passing, n, keys)
+  if ranked then
+    list = by_standing(list, behind, timed)
   end
-  return ranked and by_rank(list, behind, timed) or list
+  return list
 end
 
 ----------------------------------------------------------------------------------------------------------------------------

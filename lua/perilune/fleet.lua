@@ -17,11 +17,14 @@ local error, type, tostring, pairs, ipairs, next, rawget = error, type, tostring
 local huge, log, sort = math.huge, math.log, table.sort
 
 local check, filter, sorted, join, eval = evaluate.check, evaluate.filter, evaluate.sorted, evaluate.join, evaluate.eval
-local cost_of, latency_of = call.cost, call.latency
+local cost_of, cut_list = call.cost, call.cut_list
+local BEHIND, OPEN = catalogue.BEHIND, catalogue.OPEN
 
 ---@class perilune.Fleet
 ---@operator concat(perilune.Fleet): perilune.Fleet
 local words = {}
+
+local NONE = {}
 
 --- Words by name, for documentation and its specs.
 M.words = words
@@ -51,7 +54,7 @@ local function lacks(missing)
 end
 
 -- Why a target is not able, or nil.
-local function able_test(r, i)
+local function able_test(i)
   if tokens > contexts[i] then
     return "context"
   end
@@ -69,7 +72,7 @@ local function able_test(r, i)
     return why
   end
   if money < huge then
-    local cost = cost_of(r)
+    local cost = cost_of(catalogue.records[i])
     if not cost then
       return "price_unknown"
     elseif cost > money then
@@ -79,24 +82,40 @@ local function able_test(r, i)
   return nil
 end
 
+-- Notes why targets are not able, those for the same reason together.
+local function cut_unable(left, n)
+  local from, why = 1, n > 0 and able_test(left[1])
+  for j = 2, n + 1 do
+    local other = j <= n and able_test(left[j])
+    if other ~= why then
+      local m = 0
+      for k = from, j - 1 do
+        m = m + 1
+        left[m] = left[k]
+      end
+      cut_list("able", why, left, m)
+      from, why = j, other
+    end
+  end
+end
+
 -- Most targets are able, and asking each by a call of its own would cost more than asking.
-local function able_many(source, n, out)
-  local m = 0
+local function able_many(source, n, out, _, left)
+  local m, cuts = 0, 0
+  local inputs, outputs, tokens_in = catalogue.inputs, catalogue.outputs, call.t_in
+  local bound = money < huge and money * 1e6 or false
   for j = 1, n do
     local i = source[j]
-    if tokens <= contexts[i] and t_out <= max_outputs[i] and money == huge and (need == 0 or band(masks[i], need) == need) then
+    if tokens <= contexts[i] and t_out <= max_outputs[i] and (need == 0 or band(masks[i], need) == need)
+      and (not bound or tokens_in * inputs[i] + t_out * outputs[i] <= bound) then
       m = m + 1
       out[m] = i
     else
-      local why = able_test(catalogue.records[i], i)
-      if why then
-        call.cut("able", why, i)
-      else
-        m = m + 1
-        out[m] = i
-      end
+      cuts = cuts + 1
+      left[cuts] = i
     end
   end
+  cut_unable(left, cuts)
   return m
 end
 
@@ -121,8 +140,8 @@ local function read_needs()
   end
 end
 
---- Targets that can do it: context and output fit, all abilities are there, and the expected cost is within the request's limits. Open
---- targets go last.
+--- Targets that can do it: context and output fit, all abilities are there, and the expected cost is within the request's limits. Those
+--- that recover or have no rate limit left go behind, open ones last.
 ---@param fleet perilune.Fleet
 ---@return perilune.Fleet
 function words.able(fleet)
@@ -130,7 +149,7 @@ function words.able(fleet)
   if not need then
     read_needs()
   end
-  local f = evaluate.filter_many(fleet, "able", able_test, able_many)
+  local f = filter(fleet, "able", able_test, able_many)
   if f ~= fleet then
     f.behind = true
   end
@@ -183,7 +202,7 @@ function words.only(fleet, names)
   check("only", fleet)
   local list, set = indices_of("only", names_of("only", names))
   sort(list)
-  local f = filter(fleet, "only", function(_, i)
+  local f = filter(fleet, "only", function(i)
     return not set[i] and "not named" or nil
   end)
   if f ~= fleet then
@@ -199,7 +218,7 @@ end
 function words.except(fleet, names)
   check("except", fleet)
   local _, set = indices_of("except", names_of("except", names))
-  return filter(fleet, "except", function(_, i)
+  return filter(fleet, "except", function(i)
     return set[i] and "named" or nil
   end)
 end
@@ -220,44 +239,90 @@ function words.where(fleet, f, why)
   return evaluate.asking(fleet, "where", f, why or "where")
 end
 
--- What at_least{} and at_most{} compare.
-local FIGURES = {
-  quality = function(r) return r.quality end,
-  context = function(r) return r.context end,
-  max_output = function(r) return r.max_output end,
-  weight = function(r) return r.weight end,
-  input = function(r) return r.input end,
-  output = function(r) return r.output end,
-  cost = cost_of,
-  latency = latency_of,
-  ttft_ms = function(r) return r.ttft end,
-  tokens_per_s = function(r) return r.tokens_per_s end,
-  headroom = function(r) return r.headroom end,
-  error_rate = function(r) return r.error_rate end,
-  in_flight = function(r) return r.in_flight end,
-}
+-- What at_least{} and at_most{} compare, beside the catalogue's figures.
+local FIGURES = { cost = true, latency = true }
+for name in pairs(catalogue.figure_names) do
+  FIGURES[name] = true
+end
 local MONEY = { input = true, output = true, cost = true }
 
+-- A figure of each target as a sum a * x + b * y, NaN where it is not known, and how many of its units a bound counts: the way all of
+-- them are read.
+local function read_figure(name)
+  if name == "cost" then
+    return call.t_in, catalogue.inputs, call.t_out, catalogue.outputs, 1e6
+  elseif name == "latency" then
+    return 1, catalogue.firsts, call.t_out, catalogue.per_token, 1
+  end
+  return 1, catalogue.figures[name], 0, catalogue.standings, 1 -- 0 times any figure that is always known
+end
+
+local reasons = {} -- by figure: unknown, too low, too high
+
+local function reason(name, known, over)
+  local r = reasons[name]
+  if not r then
+    local about = MONEY[name] and "price: " or ""
+    r = { MONEY[name] and "price_unknown" or name .. " unknown", about .. name .. " too low", about .. name .. " too high" }
+    reasons[name] = r
+  end
+  return r[known and (over and 3 or 2) or 1]
+end
+
+local function bound_test(i, t)
+  local a, x, b, y, units = read_figure(t.figure)
+  local v, bound = a * x[i] + b * y[i], t.bound * units
+  if t.over and v <= bound or not t.over and v >= bound then
+    return nil
+  end
+  return reason(t.figure, v == v, t.over)
+end
+
+local known = {} -- scratch
+
+local function bound_many(source, n, out, t, left)
+  local a, x, b, y, units = read_figure(t.figure)
+  local bound = t.bound * units
+  if t.over then
+    bound, a, b = -bound, -a, -b
+  end
+  local m, cuts, n_known = 0, 0, 0
+  for j = 1, n do
+    local i = source[j]
+    local v = a * x[i] + b * y[i]
+    if v >= bound then
+      m = m + 1
+      out[m] = i
+    elseif v == v then
+      n_known = n_known + 1
+      known[n_known] = i
+    else
+      cuts = cuts + 1
+      left[cuts] = i
+    end
+  end
+  if cuts > 0 then
+    cut_list(t.word, reason(t.figure, false), left, cuts)
+  end
+  if n_known > 0 then
+    cut_list(t.word, reason(t.figure, true, t.over), known, n_known)
+  end
+  return m
+end
+
 local function bounded(fleet, word, name, bound, over)
-  local figure = FIGURES[name]
-  if not figure then
+  if not FIGURES[name] then
     error(('%s: a target has no figure "%s"%s (the figures are %s)'):format(word, tostring(name), near.hint(name, FIGURES),
       near.names(FIGURES)), 4)
   end
   if type(bound) ~= "number" or bound ~= bound then
     error(("%s: expected a number for %s, got %s"):format(word, name, type(bound) == "number" and "nan" or "a " .. type(bound)), 4)
   end
-  local unknown = MONEY[name] and "price_unknown" or name .. " unknown"
-  local why = (MONEY[name] and "price: " or "") .. name .. (over and " too high" or " too low")
-  return filter(fleet, word, function(r)
-    local v = figure(r)
-    if not v then
-      return unknown
-    elseif over and v > bound or not over and v < bound then
-      return why
-    end
-    return nil
-  end)
+  local f = filter(fleet, word, bound_test, bound_many)
+  if f ~= fleet then
+    f.figure, f.bound, f.over = name, bound, over
+  end
+  return f
 end
 
 local function bounds(fleet, word, figures, over)
@@ -297,6 +362,30 @@ function words.at_most(fleet, figures)
   return (bounds(fleet, "at_most", figures, true))
 end
 
+-- Without a tag: an ad hoc target has none, and of the others there is a list a tag.
+local function tag_test(i, t)
+  return not (catalogue.has_tag[t.tag] and catalogue.has_tag[t.tag][i]) and t.why or nil
+end
+
+local function tag_many(source, n, out, t, left)
+  local has = catalogue.has_tag[t.tag] or NONE
+  local m, cuts = 0, 0
+  for j = 1, n do
+    local i = source[j]
+    if has[i] then
+      m = m + 1
+      out[m] = i
+    else
+      cuts = cuts + 1
+      left[cuts] = i
+    end
+  end
+  if cuts > 0 then
+    cut_list(t.word, t.why, left, cuts)
+  end
+  return m
+end
+
 --- Those that carry a tag.
 ---@param fleet perilune.Fleet
 ---@param name string
@@ -306,12 +395,9 @@ function words.tagged(fleet, name)
   if type(name) ~= "string" then
     error(("tagged: expected the name of a tag, got a %s"):format(type(name)), 2)
   end
-  local why, views = "without tag " .. name, catalogue.views
-  local f = filter(fleet, "tagged", function(_, i)
-    return not views[i].tags[name] and why or nil
-  end)
+  local f = filter(fleet, "tagged", tag_test, tag_many)
   if f ~= fleet then
-    f.tag, f.why = name, why
+    f.tag, f.why = name, "without tag " .. name
   end
   return f
 end
@@ -339,7 +425,8 @@ function words.cheapest(fleet)
   return sorted(fleet, "cost")
 end
 
---- The fastest for this request first, by what was measured; one within a tenth of the fastest by chance; unknown last.
+--- The fastest for this request first, by what was measured; one within a tenth of the fastest by chance. Those nobody measured stand
+--- behind the middle of the others, and now and then one of them goes first.
 ---@param fleet perilune.Fleet
 ---@return perilune.Fleet
 function words.fastest(fleet)
@@ -355,17 +442,18 @@ function words.best(fleet)
   return sorted(fleet, "quality")
 end
 
--- The targets of `fleet` that a list has, in the fleet's order, leaving no trace. Open ones stay out where the fleet has them last.
-local function part_of(fleet, list)
+-- The targets of `fleet` that a list has, in the fleet's order, leaving no trace. What the fleet has behind others stays there.
+local function part_of(fleet, list, never)
   local set, narrow = {}, {}
   for j = 1, #list do
     set[list[j]] = true
     narrow[j] = list[j]
   end
   sort(narrow)
-  local behind = fleet.behind
-  local part = filter(fleet, false, function(r, i)
-    return (not set[i] or (behind and r.open)) and "elsewhere" or nil
+  local from = fleet.behind and BEHIND or never or huge
+  local part = filter(fleet, false, function(i)
+    local standing = catalogue.standings[i]
+    return (not set[i] or standing >= from and not (standing == BEHIND and call.lifts(i))) and "elsewhere" or nil
   end)
   if part ~= fleet then
     part.narrow = narrow
@@ -457,7 +545,7 @@ function words.split(fleet, experiment, arms, by)
   return f
 end
 
---- The session's last target first.
+--- The session's last target first, unless its breaker is open.
 ---@param fleet perilune.Fleet
 ---@return perilune.Fleet
 function words.sticky(fleet)
@@ -466,7 +554,7 @@ function words.sticky(fleet)
   if not last then
     return fleet
   end
-  return join(part_of(fleet, catalogue.lookup(last) or {}), fleet)
+  return join(part_of(fleet, catalogue.lookup(last) or NONE, OPEN), fleet)
 end
 
 ----------------------------------------------------------------------------------------------------------------------------
@@ -494,8 +582,6 @@ local function client_names()
   end
   return nil
 end
-
-local NONE = {}
 
 local function add_new(list, seen, found)
   for j = 1, found and #found or 0 do

@@ -47,7 +47,9 @@ end
 function M.random(seed)
   local low = seed % 4294967296
   local high = math.floor(seed / 4294967296) % 4294967296
-  local x, y = mix(tobit(low + 0x1f123bb5)), mix(tobit(high + 0x5f356495))
+  -- Each word depends on those before it: were one the same for two seeds, their first numbers would be alike.
+  local x = mix(tobit(low + 0x1f123bb5))
+  local y = mix(bxor(tobit(high + 0x5f356495), x))
   local z, w = mix(bxor(x, 0x3c6ef372)), mix(bxor(y, 0x5a827999))
   if x == 0 and y == 0 and z == 0 and w == 0 then
     w = 1

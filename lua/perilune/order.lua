@@ -75,6 +75,75 @@ local DIRECTIONS = { { 1, 0 }, { 32, 1 }, { 16, 1 }, { 8, 1 }, { 4, 1 }, { 2, 1 
 ---@field members integer[][]  per class: its targets, in the order given
 ---@field lists integer[][]    per direction: classes in ascending order
 ---@field values number[][]    per direction: the values beside them
+---@field apart table<integer, boolean> targets that walks pass over, because their place is another by now
+
+-- Where items stand of which nothing is known: behind all others.
+M.NOWHERE = 1e15
+
+-- Sorts a list in which most stand where they belong, with the values beside it.
+local function settle(list, values, n)
+  local left = 4 * n -- moves before sorting it whole is cheaper
+  for i = 2, n do
+    local v = values[i]
+    if values[i - 1] > v then
+      local item, j = list[i], i
+      repeat
+        values[j], list[j] = values[j - 1], list[j - 1]
+        j = j - 1
+      until j == 1 or values[j - 1] <= v
+      values[j], list[j] = v, item
+      left = left - (i - j)
+      if left < 0 then
+        return false
+      end
+    end
+  end
+  return true
+end
+
+--- Puts its classes in order again, after some of xs and ys changed.
+---@param plane perilune.Plane
+function M.resort(plane)
+  local xs, ys = plane.xs, plane.ys
+  local n = #xs
+  for d, direction in ipairs(DIRECTIONS) do
+    local list, values, dx, dy = plane.lists[d], plane.values[d], direction[1], direction[2]
+    for j = 1, n do
+      local class = list[j]
+      values[j] = dx * xs[class] + dy * ys[class]
+    end
+    if not settle(list, values, n) then
+      local keys = {}
+      for class = 1, n do
+        keys[class] = dx * xs[class] + dy * ys[class]
+      end
+      M.sort(list, keys)
+      for j = 1, n do
+        values[j] = keys[list[j]]
+      end
+    end
+  end
+end
+
+--- An order over the items 1 to n, which know nothing yet: xs and ys are to be filled, and resort() called. Items in `apart` are passed
+--- over by walks.
+---@param n integer
+---@return perilune.Plane
+function M.blank(n)
+  local plane = { xs = {}, ys = {}, members = {}, lists = {}, values = {}, apart = {} }
+  for i = 1, n do
+    plane.xs[i], plane.ys[i], plane.members[i] = M.NOWHERE, M.NOWHERE, { i }
+  end
+  for d in ipairs(DIRECTIONS) do
+    local list = {}
+    for i = 1, n do
+      list[i] = i
+    end
+    plane.lists[d], plane.values[d] = list, {}
+  end
+  M.resort(plane)
+  return plane
+end
 
 --- Orders over points: `items` in order, with x and y each. Items of equal x and y form one class.
 ---@param items integer[]
@@ -99,20 +168,15 @@ function M.plane(items, x, y)
     local m = members[class]
     m[#m + 1] = item
   end
-  local plane = { xs = xs, ys = ys, members = members, lists = {}, values = {} }
-  for d, direction in ipairs(DIRECTIONS) do
-    local keys, list = {}, {}
+  local plane = { xs = xs, ys = ys, members = members, lists = {}, values = {}, apart = {} }
+  for d in ipairs(DIRECTIONS) do
+    local list = {}
     for class = 1, #xs do
-      keys[class] = direction[1] * xs[class] + direction[2] * ys[class]
       list[class] = class
     end
-    M.sort(list, keys)
-    local values = {}
-    for j, class in ipairs(list) do
-      values[j] = keys[class]
-    end
-    plane.lists[d], plane.values[d] = list, values
+    plane.lists[d], plane.values[d] = list, {}
   end
+  M.resort(plane)
   return plane
 end
 
@@ -146,7 +210,7 @@ function M.walk(plane, a, b, take, scratch)
   local s = (a * far[2] - b * far[1]) / det
   local t = (near[1] * b - near[2] * a) / det
   local list1, list2, values1, values2 = plane.lists[d], plane.lists[d + 1], plane.values[d], plane.values[d + 1]
-  local xs, ys, members = plane.xs, plane.ys, plane.members
+  local xs, ys, members, apart = plane.xs, plane.ys, plane.members, plane.apart
   local n = #list1
   -- waiting: classes seen and not yet given, ascending from `head` to `tail`. seen[class] == walk: met in this walk.
   local seen, waiting, costs = scratch.seen, scratch.waiting, scratch.costs
@@ -177,7 +241,7 @@ function M.walk(plane, a, b, take, scratch)
     while head <= tail and costs[head] <= floor do
       local m, cost = members[waiting[head]], costs[head]
       for j = 1, #m do
-        if take(m[j], cost) then
+        if not apart[m[j]] and take(m[j], cost) then
           return
         end
       end

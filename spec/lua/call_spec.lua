@@ -1,4 +1,5 @@
 local call = require "perilune.call"
+local catalogue = require "perilune.catalogue"
 local kit = require "support.policy_kit"
 
 describe("call", function()
@@ -8,11 +9,58 @@ describe("call", function()
   end)
 
   it("works out cost and latency for this request, or says nil", function()
-    assert.is_true(math.abs(call.cost { input = 1, output = 4 } - 0.003) < 1e-12)
-    assert.is_nil(call.cost { input = 1 })
-    assert.equal(5200, call.latency { ttft = 200, ms_per_token = 10 })
-    assert.equal(200, call.latency { ttft = 200 })
-    assert.is_nil(call.latency {})
+    kit.setup { kit.target("p/a", { price = { input = 1, output = 4 } }), kit.target("p/b", { price = { input = 1 } }) }
+    call.begin { tokens = { input = 1000, output = 500 } }
+    local a, b = catalogue.records[1], catalogue.records[2]
+    assert.is_true(math.abs(call.cost(a) - 0.003) < 1e-12)
+    assert.is_nil(call.cost(b))
+    assert.is_nil(call.latency(a))
+    local function told(figures)
+      figures.index = 1
+      catalogue.update { figures }
+      return call.latency(a)
+    end
+    assert.equal(200, told { ttft_ms = { p50 = 200 } })
+    assert.equal(900, told { total_ms = { p50 = 900 } }) -- no speed: what whole answers take
+    assert.equal(5200, told { tokens_per_s = 100 })
+    assert.equal(900, told { ttft_ms = false }) -- answers that were no streams
+    assert.is_nil(told { total_ms = false })
+  end)
+
+  it("explores with a few of its requests, by their seeds, and tries one target in each", function()
+    local n = 0
+    for seed = 1, 5000 do
+      call.begin { seed = seed }
+      local first, second = call.lifts(1), call.lifts(2)
+      assert.equal(first, call.lifts(1))
+      assert.is_false(second)
+      assert.same(first and { { "explored", catalogue.records[1].id } } or nil, call.notes())
+      n = n + (first and 1 or 0)
+    end
+    assert(math.abs(n / 5000 - call.EXPLORE) < 0.01, n)
+  end)
+
+  it("prices what a session has cached, and what its rest costs to write", function()
+    kit.setup {
+      kit.target("p/reads", { price = { input = 10, output = 0, cached = 1 } }),
+      kit.target("p/writes", { price = { input = 10, output = 0, cached = 1, cache_write = 20 } }),
+      kit.target("p/neither", { price = { input = 10, output = 0 } }),
+    }
+    local function costs(cached)
+      local out = {}
+      call.begin { tokens = { input = 1000, output = 0 }, cached = cached }
+      for i = 1, 3 do
+        out[i] = math.floor(call.cost(catalogue.records[i]) * 1e6 + 0.5)
+      end
+      return out
+    end
+    assert.same({ 2800, 200 + 16000, 10000 },
+      costs { ["p/reads"] = 800, ["p/writes"] = 200, ["p/neither"] = 500, ["p/gone"] = 5 })
+    assert.equal(800, catalogue.views[1].cached_tokens)
+    assert.same({ 1000, 10000, 10000 }, costs { ["p/reads"] = 5000, ["p/writes"] = 0 })
+    assert.equal(1000, catalogue.views[1].cached_tokens)
+    assert.same({ 10000, 10000, 10000 }, costs(nil))
+    assert.is_nil(catalogue.views[1].cached_tokens)
   end)
 
   it("counts each cut target once a word and reason", function()
@@ -112,9 +160,9 @@ describe("a price that varies", function()
   it("without a time is what no time decides", function()
     kit.setup { target("p/night", 10, true) }
     call.begin { tokens = { input = 5000, output = 0 } }
-    assert.is_true(math.abs(call.cost(require("perilune.catalogue").records[1]) - 0.1) < 1e-12)
+    assert.is_true(math.abs(call.cost(catalogue.records[1]) - 0.1) < 1e-12)
     call.begin { tokens = { input = 5, output = 0 } }
-    assert.is_true(math.abs(call.cost(require("perilune.catalogue").records[1]) - 5e-5) < 1e-12)
+    assert.is_true(math.abs(call.cost(catalogue.records[1]) - 5e-5) < 1e-12)
   end)
 
   it("finds its place among a hundred others, whose order is kept ready", function()

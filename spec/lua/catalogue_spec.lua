@@ -73,8 +73,46 @@ describe("catalogue", function()
     assert.same({ "closed", 3 }, { t.state, t.in_flight })
     assert.is_nil(t.error_rate)
     assert.is_nil(t.ttft_ms)
-    assert.equal(0, catalogue.n_open)
+    assert.equal(0, catalogue.n_behind)
     assert.equal(0, catalogue.n_measured)
+  end)
+
+  it("counts what stands behind: recovering, without any rate limit left, or open", function()
+    local function standing(figures)
+      figures.index = 2
+      catalogue.update { figures }
+      return catalogue.standings[2]
+    end
+    assert.equal(catalogue.BEHIND, standing { headroom = 0.01 })
+    assert.equal(catalogue.OPEN, standing { state = "open" })
+    assert.equal(1, catalogue.n_behind)
+    assert.equal(catalogue.BEHIND, standing { state = "half_open", headroom = 0.5 })
+    assert.equal(catalogue.FINE, standing { state = "closed" })
+    assert.equal(0, catalogue.n_behind)
+  end)
+
+  it("takes as many of a list as it is told to count", function()
+    catalogue.update({ { index = 1, headroom = 0.5 }, { index = 2, headroom = 0.5 } }, 1)
+    assert.equal(0.5, catalogue.views[1].headroom)
+    assert.is_nil(catalogue.views[2].headroom)
+  end)
+
+  it("makes no garbage of figures that change", function()
+    local u = { { index = 1, state = "closed", headroom = 1, ttft_ms = { p50 = 1, p95 = 2, p99 = 3 }, tokens_per_s = 1 } }
+    local function tell(n)
+      for k = 1, n do
+        u[1].ttft_ms.p50, u[1].headroom, u[1].tokens_per_s = k, 1 / k, k
+        catalogue.update(u)
+      end
+    end
+    tell(10)
+    collectgarbage()
+    collectgarbage "stop"
+    local before = collectgarbage "count"
+    tell(1000)
+    local after = collectgarbage "count"
+    collectgarbage "restart"
+    assert(after - before < 400, after - before) -- KB; the middle of the measured is looked for each time
   end)
 
   it("gives bits to abilities as they come", function()

@@ -65,8 +65,28 @@ describe("a fleet", function()
       assert.same({ GPT, SONNET, AZURE, LLAMA, MINI }, (kit.eval "fleet:able()"))
       assert.same({ AZURE, GPT, SONNET, LLAMA, MINI }, (kit.eval "fleet:able():cheapest()"))
       assert.same({ SONNET, MINI }, (kit.eval 'fleet:able():only{ "gpt-4o-mini", "claude-sonnet-4-6" }:prefer "gpt-4o-mini"'))
+    end)
+
+    it("puts those that recover and those without any rate limit left behind, before the open ones", function()
+      host.update { { index = 2, state = "half_open" }, { index = 4, headroom = 0.01 }, { index = 1, state = "open" } }
+      assert.same({ SONNET, LLAMA, MINI, AZURE, GPT }, (kit.eval "fleet:able():cheapest()"))
+      assert.same({ SONNET, LLAMA, MINI, AZURE, GPT }, (kit.eval 'fleet:able():cheapest():prefer { "gpt-4o-mini", "openai/gpt-4o" }'))
+      assert.same({ MINI, AZURE, GPT, SONNET, LLAMA }, (kit.eval "fleet:cheapest()"))
+    end)
+
+    it("lets one that recovers keep its place in a few requests, so that it is found out", function()
       host.update { { index = 2, state = "half_open" } }
-      assert.same({ MINI }, (kit.eval "fleet:able():cheapest():take(1)"))
+      local n = 0
+      for seed = 1, 1000 do
+        local ids, decision = kit.eval("fleet:able():cheapest():take(2)", { seed = seed })
+        if ids[1] == MINI then
+          n = n + 1
+          assert.same({ { "explored", MINI } }, decision.notes)
+        else
+          assert.same({ AZURE, GPT }, ids)
+        end
+      end
+      assert(n > 20 and n < 70, n)
     end)
   end)
 
@@ -148,10 +168,36 @@ describe("a fleet", function()
       { index = 3, ttft_ms = { p50 = 300, p95 = 400 }, tokens_per_s = 100 },
       { index = 5, ttft_ms = { p50 = 100 }, tokens_per_s = 200 },
     }
-    assert.same({ LLAMA, SONNET, GPT, MINI, AZURE }, (kit.eval "fleet:fastest()"))
+    -- The unknown stand behind the middle of the known.
+    assert.same({ LLAMA, GPT, MINI, AZURE, SONNET }, (kit.eval "fleet:fastest()"))
     assert.same({ LLAMA }, (kit.eval "fleet:fastest():take(1)"))
     host.update { { index = 5, ttft_ms = false } }
     assert.same({ SONNET, GPT }, (kit.eval "fleet:fastest():take(2)"))
+  end)
+
+  it("fastest tries what nobody measured, able and not open, in a few requests that a replay repeats", function()
+    host.update { { index = 1, ttft_ms = { p50 = 100 } }, { index = 2, state = "open" } }
+    local seen, n = {}, 0
+    for seed = 1, 2000 do
+      local ids, decision = kit.eval("fleet:able():fastest():take(2)", { seed = seed, uses = { images = true } })
+      local first = ids[1]
+      seen[first] = (seen[first] or 0) + 1
+      if first ~= GPT then
+        n = n + 1
+        assert.same({ { "explored", first } }, decision.notes)
+        assert.equal(GPT, ids[2])
+        assert.same(ids, (kit.eval("fleet:able():fastest():take(2)", { seed = seed, uses = { images = true } })))
+      end
+    end
+    assert(n > 40 and n < 130, n)
+    assert(seen[SONNET] and seen[AZURE] and not seen[MINI] and not seen[LLAMA])
+  end)
+
+  it("fastest keeps open ones behind although they are within a tenth", function()
+    host.update { { index = 1, ttft_ms = { p50 = 100 } }, { index = 3, ttft_ms = { p50 = 100 }, state = "open" } }
+    for seed = 1, 50 do
+      assert.not_equal(SONNET, kit.eval("fleet:able():fastest()", { seed = seed })[1])
+    end
   end)
 
   it("fastest spreads over those within a tenth", function()
@@ -332,6 +378,22 @@ describe("a fleet", function()
     assert.same({ MINI }, (kit.eval "fleet:cheapest():sticky():take(1)"))
     assert.same({ SONNET, MINI }, (kit.eval("fleet:cheapest():sticky():take(2)", { last_target = SONNET })))
     assert.same({ MINI }, (kit.eval("fleet:cheapest():sticky():take(1)", { last_target = "gone/model" })))
+    assert.same({ MINI }, (kit.eval('fleet:cheapest():except "claude-sonnet-4-6":sticky():take(1)', { last_target = SONNET })))
+    host.update { { index = 3, state = "open" } }
+    assert.same({ MINI }, (kit.eval("fleet:cheapest():sticky():take(1)", { last_target = SONNET })))
+    host.update { { index = 3, state = "half_open" } }
+    assert.same({ SONNET }, (kit.eval("fleet:cheapest():sticky():take(1)", { last_target = SONNET })))
+    assert.same({ MINI }, (kit.eval("fleet:able():cheapest():sticky():take(1)", { last_target = SONNET })))
+  end)
+
+  it("cheapest counts what the session's targets have cached", function()
+    local targets = kit.catalogue()
+    targets[3].price.cached = 0.1
+    kit.setup(targets)
+    local req = { tokens = { input = 100000, output = 0 }, cached = { [SONNET] = 99000 } }
+    assert.same({ SONNET, MINI }, (kit.eval("fleet:able():cheapest():take(2)", req)))
+    assert.same({ MINI, GPT }, (kit.eval("fleet:able():cheapest():take(2)", { tokens = { input = 100000, output = 0 } })))
+    assert.same({ "99000" }, { select(2, kit.eval("fleet, tostring(fleet[3].cached_tokens)", req)).reason })
   end)
 
   describe("misuse", function()
@@ -477,6 +539,48 @@ describe("a fleet of a thousand", function()
     assert.equal(1000, #all)
     assert.equal(first[1], all[1000])
     host.update { { index = index, state = "closed" } }
+  end)
+
+  it("finds the cheapest where a session has some cached, as a full sort would", function()
+    local cached = {}
+    for i = 3, 900, 300 do
+      targets[i].price.cached = 0
+      cached[targets[i].id] = 9990
+    end
+    kit.setup(targets)
+    local tokens = { input = 10000, output = 10 }
+    local whole = kit.eval("fleet:cheapest()", { cached = cached, tokens = tokens })
+    local first = kit.eval("fleet:cheapest():take(20)", { cached = cached, tokens = tokens })
+    for j = 1, 20 do
+      assert.equal(whole[j], first[j])
+    end
+    assert.not_same(first, (kit.eval("fleet:cheapest():take(20)", { tokens = tokens })))
+  end)
+
+  it("finds the fastest as a full sort would, whatever changed since its order was made", function()
+    local random = hash.random(5)
+    for round = 1, 60 do
+      local list = {}
+      for k = 1, round % 7 == 0 and 60 or 5 do
+        local i = k == 1 and 17 or math.floor(random() * 1000) + 1 -- one of them changes all the time
+        local known = random() < 0.9
+        list[k] = {
+          index = i, ttft_ms = known and { p50 = 50 + random() * 1000 } or false, tokens_per_s = known and 10 + random() * 200 or false,
+          state = random() < 0.1 and "open" or "closed",
+        }
+      end
+      host.update(list)
+      for _, tokens in ipairs { 0, 60, 500, 8000 } do
+        local req = { seed = 2, tokens = { input = 10, output = tokens } }
+        local whole = kit.eval("fleet:able():fastest()", req)
+        for _, n in ipairs { 1, 3, 20 } do
+          local ids = kit.eval(("fleet:able():fastest():take(%d)"):format(n), req)
+          for j = 1, n do
+            assert.equal(whole[j], ids[j])
+          end
+        end
+      end
+    end
   end)
 
   it("says of everyone why, when explaining", function()

@@ -25,6 +25,17 @@ describe("hash.text", function()
 end)
 
 describe("hash.random", function()
+  it("has a second number that the first says nothing about, although seeds are small", function()
+    local n, sum = 0, 0
+    for seed = 1, 20000 do
+      local random = hash.random(seed)
+      if random() < 0.05 then
+        n, sum = n + 1, sum + random()
+      end
+    end
+    assert(math.abs(sum / n - 0.5) < 0.05, sum / n)
+  end)
+
   it("repeats for a seed", function()
     local a, b = hash.random(123456789012345), hash.random(123456789012345)
     for _ = 1, 100 do
