@@ -9,6 +9,7 @@ const struct api_route api_routes[] = {
     { "GET", "/health", API_ANYONE, api_health },
     { "GET", "/api/status", API_VIEWER, api_status },
     { "POST", "/api/reload", API_ADMIN, api_reload },
+    { "POST", "/api/explain", API_VIEWER, api_explain },
 };
 const size_t api_n_routes = sizeof api_routes / sizeof *api_routes;
 

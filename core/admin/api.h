@@ -123,4 +123,7 @@ void api_health(struct api_call *call);
 void api_status(struct api_call *call);
 void api_reload(struct api_call *call);
 
+/* api_explain.c */
+void api_explain(struct api_call *call);
+
 #endif

@@ -1,6 +1,6 @@
 --- canary: one asker in a hundred tries a new model; whatever goes wrong there, the old one answers.
 ---
---- Sticky by session, user or key: who is in the canary stays in it, and raising the share moves only those who join. One that fails goes on
+--- Sticky by session, user or key: who is in the canary stays in it, and raising the share moves only those who join. One that fails goes
 --- to the old model like any other step; one that has failed often lately is left out before it is asked.
 return {
   params = {

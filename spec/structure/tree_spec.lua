@@ -12,6 +12,7 @@ local TESTED_IN = {
   ["core/route/attempt"] = "spec/gateway/fallback_spec.lua",
   ["core/route/client"] = "spec/gateway/streaming_spec.lua",
   ["core/route/engine"] = "spec/gateway/reload_spec.lua",
+  ["core/route/explain"] = "spec/gateway/explain_spec.lua",
   ["core/route/live"] = "spec/gateway/fallback_spec.lua",
   ["core/route/pursuit"] = "spec/gateway/fallback_spec.lua",
   ["core/route/request"] = "spec/gateway/fallback_spec.lua",

@@ -1,0 +1,231 @@
+/* explain.c - `perilune explain`: where a request would go, and why; nobody is called. */
+#include "route/explain.h"
+#include "base/json.h"
+#include "cli/ask.h"
+#include "cli/setup.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { HEADERS_MAX = 64, BODY_MAX = 4 << 20 };
+
+/* What the command line says of the question. */
+struct wanted {
+    struct arena arena;
+    struct buf body;
+    struct pair headers[HEADERS_MAX];
+    struct explain_question question;
+};
+
+/* "Name: value" as a header of the request. */
+static bool take_header(struct wanted *w, struct span line) {
+    size_t colon = span_find(line, ':');
+    if (!colon || colon == line.len || w->question.n_headers == HEADERS_MAX)
+        return false;
+    struct span name = span_trim(span_sub(line, 0, colon));
+    char *lower = arena_alloc(&w->arena, name.len);
+    for (size_t i = 0; i < name.len; i++)
+        lower[i] = (char)tolower((unsigned char)name.at[i]);
+    w->headers[w->question.n_headers++] =
+        (struct pair){ { lower, name.len }, span_trim(span_sub(line, colon + 1, line.len)) };
+    return true;
+}
+
+static struct span option_text(const struct cli_call *call, const char *name) {
+    const char *value = cli_option(call, name);
+    return value ? span_of(value) : SPAN_NONE;
+}
+
+/* False when the complaint has been printed. */
+static bool read_headers(const struct cli_call *call, const char **values, struct wanted *w) {
+    const char *tier = cli_option(call, "tier");
+    size_t n = cli_option_values(call, "header", values);
+    bool ok = !tier || take_header(w, arena_printf(&w->arena, "x-route-tier: %s", tier));
+    for (size_t i = 0; ok && i < n; i++)
+        ok = take_header(w, span_of(values[i]));
+    if (!ok)
+        cli_complain(call->command, "--header wants 'name: value', at most 64 of them");
+    return ok;
+}
+
+static void read_assumptions(const struct cli_call *call, const char **values, struct wanted *w) {
+    size_t n = cli_option_values(call, "assume", values);
+    struct span *assume = arena_new_array(&w->arena, struct span, n + 1);
+    for (size_t i = 0; i < n; i++)
+        assume[i] = span_of(values[i]);
+    w->question.assume = assume;
+    w->question.n_assume = n;
+}
+
+/* The request: a file, or what comes in. False when the complaint has been printed. */
+static bool read_request(const char *path, struct buf *body) {
+    FILE *from = strcmp(path, "-") == 0 ? stdin : fopen(path, "rbe");
+    size_t n = 1;
+    while (from && n && body->len <= BODY_MAX) {
+        n = fread(buf_reserve(body, 65536), 1, 65536, from);
+        body->len += n;
+    }
+    bool ok = from && !ferror(from) && body->len <= BODY_MAX;
+    if (!ok)
+        fprintf(stderr, "perilune: %s: %s\n", path,
+                body->len > BODY_MAX ? "larger than 4 MB" : strerror(errno));
+    if (from && from != stdin)
+        fclose(from);
+    return ok;
+}
+
+/* ---- asking the one that runs ---- */
+
+static void add_member(struct buf *out, const char *name, struct span text) {
+    if (text.at) {
+        buf_printf(out, ",\"%s\":", name);
+        buf_add_json(out, text);
+    }
+}
+
+/* The question as POST /api/explain takes it. */
+static void write_question(const struct explain_question *q, struct buf *out) {
+    buf_add(out, SPAN("{\"request\":"));
+    buf_add(out, q->body);
+    add_member(out, "endpoint", q->endpoint);
+    add_member(out, "policy", q->policy);
+    buf_add(out, SPAN(",\"headers\":{"));
+    for (size_t i = 0; i < q->n_headers; i++) {
+        buf_add(out, i ? SPAN(",") : SPAN(""));
+        buf_add_json(out, q->headers[i].name);
+        buf_add_char(out, ':');
+        buf_add_json(out, q->headers[i].value);
+    }
+    buf_add(out, SPAN("},\"assume\":["));
+    for (size_t i = 0; i < q->n_assume; i++) {
+        buf_add(out, i ? SPAN(",") : SPAN(""));
+        buf_add_json(out, q->assume[i]);
+    }
+    buf_add(out, SPAN("]}"));
+}
+
+static void print(const struct cli_call *call, const struct explain_answer *answer) {
+    bool json = cli_option(call, "json");
+    const struct buf *out = json ? &answer->json : &answer->text;
+    printf("%.*s%s", (int)out->len, out->at, json ? "\n" : "");
+}
+
+static int refuse(struct span message) {
+    fprintf(stderr, "perilune: %.*s\n", SPAN_ARGS(message));
+    return CLI_FINDINGS;
+}
+
+/* Prints what the admin side says: {"report","text"}, or {"error"}. */
+static int print_reply(const struct cli_call *call, int status, struct span reply) {
+    struct json_parser *parser = json_parser_new();
+    struct json_member report = { .name = SPAN("report") };
+    struct json_value root;
+    int code = CLI_UNREACHABLE;
+    if (json_parse(parser, reply, &root) != JSON_OK) {
+        fprintf(stderr, "perilune: the admin side answered %d\n", status);
+    } else if (status != 200) {
+        code = refuse(json_text(json_get(json_get(root, "error"), "message")));
+    } else if (!cli_option(call, "json")) {
+        struct span text = json_text(json_get(root, "text"));
+        printf("%.*s", SPAN_ARGS(text));
+        code = CLI_OK;
+    } else if (json_locate(parser, NULL, &report, 1) == JSON_OK && report.found) {
+        struct span raw = span_sub(reply, report.value_at, report.value_end - report.value_at);
+        printf("%.*s\n", SPAN_ARGS(raw));
+        code = CLI_OK;
+    }
+    json_parser_free(parser);
+    return code;
+}
+
+static int ask_live(const struct cli_call *call, const struct snapshot *snap,
+                    const struct explain_question *q) {
+    struct buf question = { 0 }, reply = { 0 };
+    write_question(q, &question);
+    int status = ask_with(&snap->config, "POST", "/api/explain", buf_span(&question), &reply);
+    int code = status ? print_reply(call, status, buf_span(&reply)) : CLI_UNREACHABLE;
+    buf_deinit(&question);
+    buf_deinit(&reply);
+    return code;
+}
+
+/* ---- working it out here ---- */
+
+static int work_out(const struct cli_call *call, const struct snapshot *snap, struct wanted *w) {
+    struct vm_watchdog *watchdog = vm_watchdog_new();
+    struct vm_guard *guard = watchdog ? vm_guard_open(watchdog) : NULL;
+    struct explain_answer answer = { 0 };
+    struct api_error error;
+    int code = CLI_OK;
+    if (!guard)
+        code = CLI_UNREACHABLE;
+    else if (explain_ask(snap, NULL, guard, &w->question, &w->arena, &answer, &error))
+        print(call, &answer);
+    else
+        code = refuse(error.message);
+    explain_answer_deinit(&answer);
+    if (guard)
+        vm_guard_close(guard);
+    if (watchdog)
+        vm_watchdog_free(watchdog);
+    return code;
+}
+
+static int explain_main(const struct cli_call *call) {
+    struct wanted w = { 0 };
+    int code = CLI_USAGE;
+    if (!call->n_args)
+        return cli_complain(call->command,
+                            "which request? A file with its body, or - for standard input");
+    arena_init(&w.arena, 4096);
+    w.question.headers = w.headers;
+    w.question.endpoint = option_text(call, "endpoint");
+    w.question.policy = option_text(call, "policy");
+    const char **values = arena_new_array(&w.arena, const char *, call->n_given + 1);
+    read_assumptions(call, values, &w);
+    if (read_headers(call, values, &w)) {
+        struct snapshot *snap = setup_read(call, "http://127.0.0.1:1/v1");
+        if (!snap) {
+            code = CLI_BAD_CONFIG;
+        } else if (!read_request(call->args[0], &w.body)) {
+            code = CLI_UNREACHABLE;
+        } else {
+            w.question.body = buf_span(&w.body);
+            bool live = !cli_option(call, "offline") && ask_known(&snap->config);
+            code = live ? ask_live(call, snap, &w.question) : work_out(call, snap, &w);
+        }
+        if (snap)
+            snapshot_unref(snap);
+    }
+    buf_deinit(&w.body);
+    arena_deinit(&w.arena);
+    return code;
+}
+
+const struct cli_command explain_command = {
+    .name = "explain",
+    .summary = "show where a request would go, and why",
+    .arguments = "FILE",
+    .max_args = 1,
+    .options = { CLI_OPTION_CONFIG,
+                 CLI_OPTION_JSON,
+                 { "policy", 'p', "NAME", "ask this policy instead of the one that would decide" },
+                 { "endpoint", 'e', "PATH", "where it is sent, like /v1/messages" },
+                 { "header", 'H', "LINE", "a header it has, \"name: value\"; again for more" },
+                 { "tier", 0, "NAME", "the same as --header \"x-route-tier: NAME\"" },
+                 { "assume", 'a', "WHAT", "take for true, like openai=down; again for more" },
+                 { "offline", 0, NULL, "do not ask a running perilune for its live figures" } },
+    .notes =
+        "FILE holds the request's body as a client would send it; - reads standard input. Every\n"
+        "target is listed with its price, its live figures and what became of it: chosen, or the\n"
+        "word of the policy that left it out.\n\n"
+        "Assumptions are TARGET=down, TARGET=up and TARGET.FIGURE=VALUE, where TARGET is a "
+        "target,\n"
+        "a model or a provider, and FIGURE one of ttft_ms, tokens_per_s, error_rate, headroom,\n"
+        "in_flight, state, price.input, price.output:\n\n"
+        "  perilune explain request.json --assume openai=down --assume groq.ttft_ms=90\n\n"
+        "Exits with 1 when the request or an assumption is wrong, or the policy fails.\n",
+    .main = explain_main,
+};

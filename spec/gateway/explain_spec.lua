@@ -1,0 +1,162 @@
+-- `perilune explain` and POST /api/explain: where a request would go, worked out without calling anyone.
+local gateway = require "support.gateway"
+local http = require "support.http"
+local loop = require "support.loop"
+local mock = require "support.mock"
+local process = require "support.process"
+
+local CONFIG = [[return {
+  providers = {
+    a = { like = "openai_compatible", base_url = "http://127.0.0.1:1/v1", api_keys = { "sk-secret-of-a" },
+          models = { { name = "m", price = { input = 1, output = 2 }, quality = 10 } } },
+    b = { like = "openai_compatible", base_url = "http://127.0.0.1:1/v1", api_keys = { "sk-secret-of-b" },
+          models = { { name = "n", price = { input = 3, output = 6 }, quality = 50 } } },
+  },
+}]]
+local BODY = '{"model":"auto","max_tokens":100,"messages":[{"role":"user","content":"hello"}]}'
+
+describe("explain on the command line", function()
+  local function explain(args, files)
+    files = files or { ["request.json"] = BODY }
+    return gateway.command { config = CONFIG, files = files, args = { "explain", unpack(args) } }
+  end
+
+  it("shows the chain, and what was left out and why", loop.test(function()
+    local code, output = explain { "request.json" }
+    assert.equal(0, code, output)
+    assert.matches("auto@%x+: cheapest that can do it", output)
+    assert.matches("\n  1  a/m +1/2 +%$0%.000", output)
+    assert.matches("\n  2  b/n", output)
+    code, output = explain {
+      "request.json", "--policy", "p", "--assume", "a=down", "--header", "X-Route-Tier: gold",
+    }
+    assert.equal(1, code)
+    assert.matches("no policy named 'p'", output)
+  end))
+
+  it("assumes, again and again", loop.test(function()
+    local code, output = explain { "request.json", "--assume", "a=down", "-a", "b/n.ttft_ms=900", "--tier", "gold", "--json" }
+    assert.equal(0, code, output)
+    local report = http.json(output)
+    assert.equal("b/n", report.candidates[1].target)
+    assert.equal(900, report.candidates[1].figures.ttft_ms.p50)
+    assert.equal("open", report.candidates[2].figures.state)
+    assert.same({ "a=down", "b/n.ttft_ms=900" }, report.assumed)
+    assert.equal("gold", report.request.tier)
+  end))
+
+  it("knows where a body belongs", loop.test(function()
+    local code, output = explain({ "r.json", "--json" }, { ["r.json"] = '{"model":"auto","input":"hello"}' })
+    assert.equal(0, code, output)
+    assert.equal("/v1/responses", http.json(output).request.endpoint)
+    local files = { ["r.json"] = '{"model":"m","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}' }
+    code, output = explain({ "r.json", "--json", "--endpoint", "/v1/messages" }, files)
+    assert.equal(0, code, output)
+    assert.equal("anthropic_messages", http.json(output).request.dialect)
+  end))
+
+  it("says what is wrong, and how it ends then", loop.test(function()
+    for _, case in ipairs {
+      { 2, "which request", {} },
+      { 3, "No such file", { "nowhere.json" } },
+      { 1, "JSON", { "broken.json" } },
+      { 1, "'model' is required", { "empty.json" } },
+      { 1, 'no target, model or provider "aa"', { "request.json", "--assume", "aa=down" } },
+      { 1, 'policy', { "request.json", "--policy", "cheapst" } },
+      { 1, "No policy decides", { "request.json", "--endpoint", "/v1/models" } },
+      { 2, "name: value", { "request.json", "--header", "nonsense" } },
+      { 1, "'nobody' does not exist", { "unknown.json" } },
+    } do
+      local code, output = explain(case[3], {
+        ["request.json"] = BODY, ["broken.json"] = "{", ["empty.json"] = "{}",
+        ["unknown.json"] = '{"model":"nobody","messages":[{"role":"user","content":"x"}]}',
+      })
+      assert.equal(case[1], code, output)
+      assert(output:lower():find(case[2]:lower(), 1, true), output)
+      assert.is_nil(output:find("sk-secret", 1, true))
+    end
+  end))
+
+  it("tells a policy that fails, with file and line, and stops one that does not end", loop.test(function()
+    local files = {
+      ["request.json"] = BODY, ["policies/breaks.lua"] = "return function(req)\n  return req.nothing\nend",
+      ["policies/loops.lua"] = "return function() while true do end end",
+    }
+    local code, output = explain({ "request.json", "--policy", "breaks" }, files)
+    assert.equal(1, code)
+    assert.matches("policies/breaks.lua:2", output)
+    code = explain({ "request.json", "--policy", "loops" }, files)
+    assert.equal(1, code)
+  end))
+end)
+
+describe("explain beside a gateway that runs", function()
+  local upstream, house
+
+  setup(loop.test(function()
+    upstream = mock.start()
+    house = gateway.start {
+      providers = {
+        good = upstream:provider("", { models = { { name = "m", price = { input = 1, output = 2 } } } }),
+        bad = upstream:provider("status=500", { models = { { name = "n", price = { input = 0.1, output = 0.2 } } } }),
+      },
+    }
+  end))
+  teardown(loop.test(function()
+    house:stop()
+    upstream:stop()
+  end))
+
+  local function report(body)
+    local answer = house:admin("POST", "/api/explain", body)
+    assert.equal(200, answer.status, answer.body)
+    return http.json(answer.body)
+  end
+
+  it("knows the live figures", loop.test(function()
+    for _ = 1, 8 do
+      house:chat { model = "auto" }
+    end
+    local found = report { request = { model = "auto", messages = { { role = "user", content = "hello" } } } }
+    assert.matches("auto@", found.text)
+    local by_target = {}
+    for _, c in ipairs(found.report.candidates) do
+      by_target[c.target] = c
+    end
+    assert.equal(0, by_target["good/m"].figures.error_rate)
+    assert(by_target["bad/n"].figures.error_rate > 0.9)
+    assert.equal("open", by_target["bad/n"].figures.state)
+    assert.equal("good/m", found.report.candidates[1].target)
+    process.write(house.dir .. "/request.json", BODY)
+    local code, output = house:command("explain", "request.json")
+    assert.equal(0, code, output)
+    assert.matches("100%% errors", output)
+    code, output = house:command("explain", "request.json", "--offline")
+    assert.equal(0, code, output)
+    assert.is_nil(output:find("errors", 1, true))
+  end))
+
+  it("asks nobody, and what is assumed is not believed afterwards", loop.test(function()
+    local before = house:admin("GET", "/api/status").body:match '"requests":(%d+)'
+    report { request = { model = "auto", messages = { { role = "user", content = "hello" } } }, assume = { "good=down" } }
+    assert.equal(before, house:admin("GET", "/api/status").body:match '"requests":(%d+)')
+    local found = report { request = { model = "m", messages = { { role = "user", content = "hello" } } } }
+    assert.equal("closed", found.report.candidates[1].figures.state)
+  end))
+
+  it("refuses what it does not understand, by name", loop.test(function()
+    for _, case in ipairs {
+      { 400, "request", {} },
+      { 400, "reqest", { reqest = {} } },
+      { 400, "assume", { request = { model = "m" }, assume = { 7 } } },
+      { 400, "headers", { request = { model = "m" }, headers = { a = 7 } } },
+      { 400, "nobody", { request = { model = "m", messages = { { role = "user", content = "x" } } }, assume = { "nobody=down" } } },
+      { 404, "model", { request = { model = "nobody", messages = { { role = "user", content = "x" } } } } },
+    } do
+      local answer = house:admin("POST", "/api/explain", case[3])
+      assert.equal(case[1], answer.status, answer.body)
+      assert(answer.body:find(case[2], 1, true), answer.body)
+    end
+    assert.equal(401, house:admin("POST", "/api/explain", {}, { authorization = "Bearer wrong" }).status)
+  end))
+end)
