@@ -56,6 +56,8 @@ struct attempt {
     bool streaming;  /* the answer is a stream, and `stream` reads it */
     bool announced;  /* on_content was called */
     bool paused;     /* the client is slow */
+    bool sent;       /* it was given to the network, */
+    bool lost;       /* and is known not to have got through */
 };
 
 const struct attempt_failure *attempt_failure(const struct attempt *a) {
@@ -73,6 +75,11 @@ struct error_place attempt_place(const struct attempt *a) {
 
 double attempt_headroom(const struct attempt *a) {
     return a->headroom;
+}
+
+bool attempt_maybe_accepted(const struct attempt *a) {
+    bool refused = a->failure.status && a->failure.status != 200;
+    return a->sent && !a->lost && !refused;
 }
 
 const struct pair *attempt_headers(const struct attempt *a, size_t *n) {
@@ -515,6 +522,7 @@ static void on_fail(void *owner, enum failure why, const char *text,
         return;
     }
     struct span said = arena_copy(&a->arena, span_of(text)); /* it may lie in the transfer */
+    a->lost = !times->accepted;
     drop_transfer(a);
     fail(a, why, said);
 }
@@ -635,6 +643,7 @@ static void send_up(struct attempt *a, struct span secret) {
         .total_ms = or_default(step->timeout_ms, p->timeout_ms),
     };
     a->transfer = transfer_start(a->tools->pump, &message, &transfer_handlers, a);
+    a->sent = true;
     uint32_t first = or_default(step->first_token_ms, p->first_token_ms);
     a->first.fire = on_first_late;
     if (a->setup.facts->stream && first)
@@ -719,6 +728,8 @@ static struct span adapt(struct attempt *a) {
     };
     a->handle = s->adapter ? adapter_open(s->adapter, &setup, &why) : 0;
     if (!a->handle) {
+        /* What fails by itself may do better at another target; what the client did wrong will not. */
+        a->failure.class = !s->adapter || setup.broke ? FAILURE_BAD_RESPONSE : FAILURE_BAD_REQUEST;
         a->failure.message = arena_copy(&a->arena, span_of(why));
         a->failure.param = setup.param;
         return SPAN_NONE;
@@ -737,6 +748,7 @@ static struct span pass(struct attempt *a) {
     if (body_build(a->tools->parser, s->body, s->step->target->upstream, s->step->params, n_params,
                    s->facts->stream, &a->body) == 0)
         return s->endpoint->upstream;
+    a->failure.class = FAILURE_BAD_REQUEST;
     a->failure.message = SPAN("A parameter stands twice in the body.");
     return SPAN_NONE;
 }
@@ -808,6 +820,6 @@ struct attempt *attempt_start(struct attempt_tools *tools, const struct attempt_
     if (build(a))
         set_out(a);
     else
-        stillborn(a, FAILURE_BAD_REQUEST, a->failure.message);
+        stillborn(a, a->failure.class, a->failure.message);
     return a;
 }

@@ -109,6 +109,9 @@ struct error_place attempt_place(const struct attempt *a);
 /* What is left of the provider's rate limit, 0 to 1, as its answer said; -1: it did not. */
 double attempt_headroom(const struct attempt *a);
 
+/* Whether the provider may have got the request, and has not refused it. */
+bool attempt_maybe_accepted(const struct attempt *a);
+
 /* Headers of the answer that may be passed on. */
 const struct pair *attempt_headers(const struct attempt *a, size_t *n);
 

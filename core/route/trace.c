@@ -33,7 +33,7 @@ struct trace_attempt *trace_add(struct trace *t, struct arena *arena, const stru
     a->target = target;
     a->input_tokens = a->output_tokens = a->cached_tokens = a->reasoning_tokens = -1;
     a->written_tokens = -1;
-    a->cost = -1;
+    a->cost = a->most = -1;
     *t->end = a;
     t->end = &a->next;
     return a;
@@ -120,6 +120,14 @@ static void write_attempt(const struct trace_attempt *a, struct buf *out, bool w
         buf_add(out, SPAN(",\"skipped\":true"));
     if (a->over_threshold)
         buf_add(out, SPAN(",\"over_threshold\":true"));
+    if (a->open)
+        buf_add(out, SPAN(",\"open\":true"));
+    if (a->last_resort)
+        buf_add(out, SPAN(",\"last_resort\":true"));
+    if (a->hedge)
+        buf_add(out, SPAN(",\"hedge\":true"));
+    if (a->maybe_accepted)
+        buf_add(out, SPAN(",\"maybe_accepted\":true"));
     if (whole) {
         if (a->first_us)
             buf_printf(out, ",\"first_token_ms\":%.1f", (double)(a->first_us - a->began_us) / 1000);
@@ -130,6 +138,10 @@ static void write_attempt(const struct trace_attempt *a, struct buf *out, bool w
         if (a->cost >= 0) {
             buf_add(out, SPAN(",\"cost_usd\":"));
             trace_write_usd(out, a->cost);
+        }
+        if (a->most >= 0) {
+            buf_add(out, SPAN(",\"cost_usd_most\":"));
+            trace_write_usd(out, a->most);
         }
         write_member(out, "upstream_request_id", a->upstream_id);
         write_member(out, "message", a->message);

@@ -22,15 +22,22 @@ struct trace_attempt {
     struct trace_attempt *next;
     const struct target *target;
     bool tried;
-    bool over_threshold;                   /* run although predicted too slow */
-    enum failure failure;                  /* FAILURE_NONE: it answered, or is under way */
-    int status;                            /* HTTP status of the provider; 0: none came */
+    bool over_threshold;  /* run although predicted too slow */
+    bool open;            /* passed over: its breaker was, by `failure` */
+    bool last_resort;     /* asked although it was, for want of anything else */
+    bool hedge;           /* begun beside another that took long */
+    bool maybe_accepted;  /* it came to nothing, but the provider may have taken it, and bill it */
+    enum failure failure; /* FAILURE_NONE: it answered, or is under way */
+    int status;           /* HTTP status of the provider; 0: none came */
     uint64_t began_us, first_us, ended_us; /* clock_us(); 0: not reached */
     struct span upstream_id;               /* the provider's own request id */
     struct span message;                   /* what the provider said; bounded */
     int64_t input_tokens, output_tokens, cached_tokens, reasoning_tokens; /* -1: not said */
     int64_t written_tokens;                                               /* to a cache */
     nanousd cost;                                                         /* -1: unknown */
+    nanousd most; /* where maybe_accepted has no cost: what it can have been; -1: unknown */
+    uint64_t
+        reopens_ms; /* clock_ms() before which the provider does not want to be asked; 0: not told */
 };
 
 /* So much of a chain as it was decided is kept; longer ones are known by their length. */

@@ -120,6 +120,7 @@ struct call {
     struct buf *out;
     size_t out_before; /* its length, to go back to when the call fails */
     struct adapter_seen *seen;
+    bool broke; /* out: the call did not say no, it failed */
 };
 
 /* Takes the message on top of the stack, to be `why`. */
@@ -141,7 +142,8 @@ static int run(struct call *c, enum vm_result (*body)(lua_State *L, void *arg), 
     if (c->out)
         c->out->len = c->out_before;
     const char *said = vm_error(a->vm);
-    if (result != VM_BAD_RESULT) {
+    c->broke = result != VM_BAD_RESULT;
+    if (c->broke) {
         log_error("an adapter failed (%s): %s", vm_result_name(result), said);
         said = "The message could not be translated.";
     }
@@ -336,6 +338,7 @@ static void open_echo(struct adapter *a, const struct adapter_setup *setup, int 
 int adapter_open(struct adapter *a, struct adapter_setup *setup, const char **why) {
     struct call c = { .a = a, .function = a->refs.open, .setup = setup, .out = setup->out };
     int error = run(&c, run_open, why);
+    setup->broke = c.broke;
     if (error == 0)
         open_echo(a, setup, c.handle);
     settle(a);

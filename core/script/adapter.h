@@ -53,6 +53,8 @@ struct adapter_setup {
     struct span
         dropped;       /* out: comma-separated, what the target could not do; SPAN_NONE: nothing */
     struct span param; /* out, of a refusal: the field it is about; SPAN_NONE: none */
+    bool broke; /* out, where there is no handle: it failed by itself, for want of memory say,
+                        * and nothing was wrong with the request */
 };
 
 enum { ADAPTER_KEEPS = 8 }; /* calls of one event or answer whose state is kept */
