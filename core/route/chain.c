@@ -6,8 +6,9 @@ enum {
     BACKOFF_BASE_MS = 100,
     BACKOFF_CAP_MS = 5000,
     RETRY_AFTER_FITS_MS =
-        10000,                /* without a retry window, a longer Retry-After is not waited for */
-    DEFAULT_WINDOW_MS = 30000 /* of on_exhausted = "queue" without retry_window_ms */
+        10000,                 /* without a retry window, a longer Retry-After is not waited for */
+    DEFAULT_WINDOW_MS = 30000, /* of on_exhausted = "queue" without retry_window_ms */
+    HEDGE_LOOKS = 8            /* steps looked at for one that may run beside another */
 };
 
 /* Failures that may be gone when the same target is asked again. */
@@ -67,48 +68,113 @@ static uint32_t too_slow(const struct chain_walk *walk, const struct chain_view 
     return predicted > limit ? predicted : 0;
 }
 
-static struct chain_move try_step(struct chain_walk *walk, size_t at) {
+/* What keeps a step from being tried; FAILURE_NONE: nothing. `*slow` as too_slow(). */
+static enum failure threshold(const struct chain_walk *walk, const struct chain_view *view,
+                              const struct step *step, uint32_t *slow) {
+    *slow = 0;
+    if (too_dear(walk, view, step))
+        return FAILURE_COST;
+    *slow = too_slow(walk, view, step);
+    return *slow ? FAILURE_LATENCY : FAILURE_NONE;
+}
+
+static enum breaker_permit admit(const struct chain_view *view, const struct step *step,
+                                 bool insist, enum failure *why) {
+    return view->admit ? view->admit(view->owner, step, insist, why) : BREAKER_CLOSED;
+}
+
+static uint64_t reopens_in(const struct chain_view *view, const struct step *step) {
+    return view->reopens_in ? view->reopens_in(view->owner, step) : 0;
+}
+
+static struct chain_move try_step(struct chain_walk *walk, size_t at, enum breaker_permit permit) {
     if (walk->at != at)
         walk->tries = 0;
     walk->at = at;
     walk->tries++;
     walk->attempts++;
-    return (struct chain_move){ .verdict = CHAIN_TRY, .step = &walk->chain->steps[at] };
+    walk->raced = false;
+    return (struct chain_move){ .verdict = CHAIN_TRY,
+                                .step = &walk->chain->steps[at],
+                                .permit = permit };
 }
 
-/* The first step from `from` on that takes `class` and passes its thresholds. When nothing has been
- * tried and only slowness stands in the way, the fastest of the slow ones. */
+static void pass_over(const struct chain_view *view, const struct step *step, enum failure why) {
+    if (view->on_skip)
+        view->on_skip(view->owner, step, why);
+}
+
+static void pass_open(struct chain_walk *walk, const struct chain_view *view, size_t at,
+                      enum failure why, uint64_t now_ms) {
+    const struct step *step = &walk->chain->steps[at];
+    uint64_t reopens_ms = now_ms + reopens_in(view, step);
+    if (!walk->resort || reopens_ms < walk->resort_ms)
+        walk->resort = at + 1, walk->resort_ms = reopens_ms;
+    if (view->on_open)
+        view->on_open(view->owner, step, why);
+}
+
+/* How a walk came to where it is: by a failure of a target. */
+struct arrival {
+    enum failure class; /* FAILURE_NONE: it begins */
+    const struct target *failed;
+};
+
+/* The first step from `from` on that takes what came before, passes its thresholds and may be asked. When
+ * nothing has been tried and only slowness stands in the way, the fastest of the slow ones. At the end
+ * `*by` is what led there. */
 static struct chain_move pick(struct chain_walk *walk, const struct chain_view *view, size_t from,
-                              enum failure class, const struct target *failed) {
+                              struct arrival *by, uint64_t now_ms) {
     const struct chain *c = walk->chain;
     size_t fastest = c->n_steps;
-    uint32_t fastest_ms = UINT32_MAX;
+    uint32_t fastest_ms = UINT32_MAX, slow;
+    enum failure why = FAILURE_NONE;
+    enum breaker_permit permit;
     for (size_t i = from; i < c->n_steps; i++) {
         const struct step *step = &c->steps[i];
-        if (class != FAILURE_NONE && !chain_takes(step, class, failed))
+        if (by->class != FAILURE_NONE && !chain_takes(step, by->class, by->failed))
             continue;
-        enum failure why = FAILURE_NONE;
-        uint32_t slow = 0;
-        if (too_dear(walk, view, step))
-            why = FAILURE_COST;
-        else if ((slow = too_slow(walk, view, step)))
-            why = FAILURE_LATENCY;
-        if (why == FAILURE_NONE)
-            return try_step(walk, i);
+        why = threshold(walk, view, step, &slow);
+        if (why != FAILURE_NONE)
+            pass_over(view, step, why);
+        else if ((permit = admit(view, step, false, &why)) != BREAKER_REFUSED)
+            return try_step(walk, i, permit);
+        else
+            pass_open(walk, view, i, why, now_ms);
         if (slow && slow < fastest_ms)
             fastest = i, fastest_ms = slow;
-        if (view->on_skip)
-            view->on_skip(view->owner, step, why);
         /* A step behind a skipped one is reached by that skip. */
-        class = why;
-        failed = step->target;
+        *by = (struct arrival){ why, step->target };
     }
     if (walk->attempts == 0 && fastest < c->n_steps) {
-        struct chain_move move = try_step(walk, fastest);
-        move.over_threshold = true;
-        return move;
+        permit = admit(view, &c->steps[fastest], false, &why);
+        if (permit != BREAKER_REFUSED) {
+            struct chain_move move = try_step(walk, fastest, permit);
+            move.over_threshold = true;
+            return move;
+        }
+        pass_open(walk, view, fastest, why, now_ms);
     }
     return END;
+}
+
+/* Nothing else is left: of those that were passed over because they were open the one that reopens
+ * first, once. What stops a walk stops it here as well. */
+static struct chain_move last_resort(struct chain_walk *walk, const struct chain_view *view,
+                                     const struct arrival *by) {
+    enum failure why;
+    if (!walk->resort || walk->insisted)
+        return END;
+    size_t at = walk->resort - 1;
+    const struct step *step = &walk->chain->steps[at];
+    const struct step as_any = { .target = step->target };
+    if (!chain_takes(&as_any, by->class, by->failed) || too_dear(walk, view, step))
+        return END;
+    enum breaker_permit permit = admit(view, step, true, &why);
+    if (permit == BREAKER_REFUSED)
+        return END;
+    walk->insisted = true;
+    return try_step(walk, at, permit);
 }
 
 static uint32_t backoff(const struct chain_view *view, unsigned tries) {
@@ -126,6 +192,10 @@ static bool fits(const struct chain_walk *walk, uint64_t now_ms, int64_t wait_ms
            (!walk->deadline_ms || at < walk->deadline_ms);
 }
 
+static bool afford(const struct chain_view *view) {
+    return !view->afford || view->afford(view->owner);
+}
+
 /* How long to wait before the same step is tried again; -1: it is not. Steps that say nothing are
  * retried once, for a connection that could not be made and for a rate limit that says when it
  * ends, and only where the chain has nowhere else to go. */
@@ -135,7 +205,7 @@ static int64_t retry_wait(const struct chain_walk *walk, const struct chain_view
     uint32_t window = walk->chain->retry_window_ms;
     bool told = failed->retry_after_ms >= 0;
     unsigned retries = step->retries >= 0 ? (unsigned)step->retries : 0;
-    if (!(PASSING & FAILURE_BIT(failed->class)))
+    if (!(PASSING & FAILURE_BIT(failed->class)) || walk->raced || walk->insisted)
         return -1;
     if (step->retries < 0 && last &&
         (failed->class == FAILURE_CONNECT || (failed->class == FAILURE_RATE_LIMITED && told)))
@@ -145,7 +215,7 @@ static int64_t retry_wait(const struct chain_walk *walk, const struct chain_view
     if (told && !window && failed->retry_after_ms > RETRY_AFTER_FITS_MS)
         return -1;
     int64_t wait = told ? failed->retry_after_ms : (int64_t)backoff(view, walk->tries - 1);
-    return fits(walk, now_ms, wait, window) ? wait : -1;
+    return fits(walk, now_ms, wait, window) && afford(view) ? wait : -1;
 }
 
 static bool anybody_takes(const struct chain_walk *walk, const struct chain_failure *failed) {
@@ -156,32 +226,66 @@ static bool anybody_takes(const struct chain_walk *walk, const struct chain_fail
     return false;
 }
 
+static uint32_t retry_window(const struct chain_walk *walk) {
+    return walk->chain->retry_window_ms ? walk->chain->retry_window_ms : DEFAULT_WINDOW_MS;
+}
+
+uint64_t chain_patience(const struct chain_walk *walk) {
+    return walk->began_ms + retry_window(walk);
+}
+
+/* How long until the first of all steps may be asked; 0: one may be now. */
+static uint64_t earliest(const struct chain_walk *walk, const struct chain_view *view) {
+    uint64_t first = UINT64_MAX;
+    for (size_t i = 0; i < walk->chain->n_steps && first; i++) {
+        uint64_t in = reopens_in(view, &walk->chain->steps[i]);
+        first = in < first ? in : first;
+    }
+    return first;
+}
+
 /* on_exhausted = "queue": once more from the start, while the retry window is open and waiting can
- * help. */
+ * help. A round that only found closed doors was none: what it costs is paid by those who asked. */
 static struct chain_move queue(struct chain_walk *walk, const struct chain_view *view,
-                               const struct chain_failure *failed, uint64_t now_ms) {
-    const struct chain *c = walk->chain;
-    if (c->on_exhausted != EXHAUSTED_QUEUE || !failed || !(PASSING & FAILURE_BIT(failed->class)) ||
-        spent_up(walk, now_ms))
+                               enum failure class, int64_t told, uint64_t now_ms) {
+    if (walk->chain->on_exhausted != EXHAUSTED_QUEUE || spent_up(walk, now_ms) ||
+        !(walk->resort || (PASSING & FAILURE_BIT(class))))
         return END;
-    uint32_t window = c->retry_window_ms ? c->retry_window_ms : DEFAULT_WINDOW_MS;
-    int64_t wait = failed->retry_after_ms >= 0 ? failed->retry_after_ms
-                                               : (int64_t)backoff(view, walk->rounds + 1);
-    if (!fits(walk, now_ms, wait, window))
+    uint64_t first = earliest(walk, view);
+    int64_t wait = first       ? (int64_t)first
+                   : told >= 0 ? told
+                               : (int64_t)backoff(view, walk->rounds + 1);
+    if (!fits(walk, now_ms, wait, retry_window(walk)) ||
+        (walk->attempts > walk->rounds_from && !afford(view)))
         return END;
     walk->rounds++;
+    walk->rounds_from = walk->attempts;
     walk->at = 0;
     walk->tries = 0;
+    walk->resort = 0;
+    walk->insisted = false;
     return (struct chain_move){ .verdict = CHAIN_WAIT,
-                                .step = &c->steps[0],
-                                .wait_ms = (uint32_t)wait };
+                                .step = &walk->chain->steps[0],
+                                .wait_ms = (uint32_t)wait,
+                                .queue = true };
 }
+
+/* From `from` on, then what is left to do when that leads nowhere. */
+static struct chain_move go_on(struct chain_walk *walk, const struct chain_view *view, size_t from,
+                               struct arrival by, int64_t told, uint64_t now_ms) {
+    struct chain_move move = pick(walk, view, from, &by, now_ms);
+    if (move.verdict == CHAIN_END)
+        move = last_resort(walk, view, &by);
+    return move.verdict == CHAIN_END ? queue(walk, view, by.class, told, now_ms) : move;
+}
+
+static const struct arrival START = { FAILURE_NONE, NULL };
 
 struct chain_move chain_next(struct chain_walk *walk, const struct chain_view *view,
                              const struct chain_failure *failed, uint64_t now_ms) {
     const struct chain *c = walk->chain;
     if (!failed)
-        return c->n_steps ? pick(walk, view, 0, FAILURE_NONE, NULL) : END;
+        return go_on(walk, view, 0, START, -1, now_ms);
     assert(walk->at < c->n_steps && failed->class != FAILURE_NONE);
     if (failed->class == FAILURE_CANCELLED || spent_up(walk, now_ms))
         return END;
@@ -190,9 +294,10 @@ struct chain_move chain_next(struct chain_walk *walk, const struct chain_view *v
         return (struct chain_move){ .verdict = CHAIN_WAIT,
                                     .step = &c->steps[walk->at],
                                     .wait_ms = (uint32_t)wait };
-    struct chain_move move =
-        pick(walk, view, walk->at + 1, failed->class, c->steps[walk->at].target);
-    return move.verdict == CHAIN_END ? queue(walk, view, failed, now_ms) : move;
+    /* The last resort may lie anywhere; the whole chain has been walked before it. */
+    size_t from = walk->insisted ? c->n_steps : walk->at + 1;
+    return go_on(walk, view, from, (struct arrival){ failed->class, c->steps[walk->at].target },
+                 failed->retry_after_ms, now_ms);
 }
 
 struct chain_move chain_resume(struct chain_walk *walk, const struct chain_view *view,
@@ -200,14 +305,58 @@ struct chain_move chain_resume(struct chain_walk *walk, const struct chain_view 
     if (spent_up(walk, now_ms))
         return END;
     if (walk->tries == 0)
-        return pick(walk, view, walk->at, FAILURE_NONE, NULL);
+        return go_on(walk, view, walk->at, START, -1, now_ms);
     /* What the tries before have cost counts; a step that was too slow then may be tried again. */
     const struct step *step = &walk->chain->steps[walk->at];
-    if (!too_dear(walk, view, step))
-        return try_step(walk, walk->at);
-    if (view->on_skip)
-        view->on_skip(view->owner, step, FAILURE_COST);
-    return pick(walk, view, walk->at + 1, FAILURE_COST, step->target);
+    struct arrival by = { FAILURE_COST, step->target };
+    if (too_dear(walk, view, step)) {
+        pass_over(view, step, FAILURE_COST);
+    } else {
+        enum breaker_permit permit = admit(view, step, false, &by.class);
+        if (permit != BREAKER_REFUSED)
+            return try_step(walk, walk->at, permit);
+        pass_open(walk, view, walk->at, by.class, now_ms);
+    }
+    return go_on(walk, view, walk->at + 1, by, -1, now_ms);
+}
+
+struct chain_move chain_hedge(struct chain_walk *walk, const struct chain_view *view,
+                              uint64_t now_ms) {
+    const struct chain *c = walk->chain;
+    size_t first = walk->at + 1, at = first;
+    enum breaker_permit permit = BREAKER_REFUSED;
+    enum failure why[HEDGE_LOOKS];
+    uint32_t slow;
+    if (spent_up(walk, now_ms) || walk->insisted)
+        return END;
+    for (; at < c->n_steps && at - first < HEDGE_LOOKS; at++) {
+        const struct step *step = &c->steps[at];
+        enum failure *stands = &why[at - first];
+        if (!chain_takes(step, FAILURE_LATENCY, c->steps[walk->at].target))
+            *stands = FAILURE_NONE;
+        else if ((*stands = threshold(walk, view, step, &slow)) == FAILURE_NONE &&
+                 (permit = admit(view, step, false, stands)) != BREAKER_REFUSED)
+            break;
+    }
+    if (permit == BREAKER_REFUSED)
+        return END;
+    /* Those before it are passed over for good: the walk goes on behind both. */
+    for (size_t i = first; i < at; i++) {
+        enum failure stands = why[i - first];
+        if (stands == FAILURE_COST || stands == FAILURE_LATENCY)
+            pass_over(view, &c->steps[i], stands);
+        else if (stands != FAILURE_NONE)
+            pass_open(walk, view, i, stands, now_ms);
+    }
+    struct chain_move move = try_step(walk, at, permit);
+    walk->raced = true;
+    return move;
+}
+
+const struct step *chain_rest(const struct chain_walk *walk, size_t *n) {
+    size_t behind = walk->insisted ? walk->chain->n_steps : walk->at + 1;
+    *n = walk->chain->n_steps - behind;
+    return walk->chain->steps + behind;
 }
 
 void chain_replace(struct chain_walk *walk, struct chain *chain, struct arena *arena,
@@ -220,6 +369,8 @@ void chain_replace(struct chain_walk *walk, struct chain *chain, struct arena *a
         memcpy(steps + kept, rest, n * sizeof *steps);
     chain->steps = steps;
     chain->n_steps = kept + n;
+    walk->resort = 0;
+    walk->insisted = false;
 }
 
 struct chain_move chain_stay(struct chain_walk *walk, uint32_t wait_ms, uint64_t now_ms) {
