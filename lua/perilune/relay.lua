@@ -10,6 +10,7 @@ local M = {}
 
 local type, concat, setmetatable = type, table.concat, setmetatable
 
+local NOTHING = {}
 local MAX_INDEX = 1000 -- of a choice; no service gives so many
 local MAX_SIZE = 16 * 1024 * 1024 -- bytes of an answer: some of it is held until its end, beside that of others
 
@@ -53,9 +54,10 @@ Relay.__index = Relay
 ---@param options? { emulated?: string, names?: table<string, string>, keep?: boolean }
 ---@return perilune.Relay
 function M.new(writer, context, options)
-  local customs = {}
-  for _, tool in ipairs(context.request.tools or {}) do
+  local customs, tools = NOTHING, context.request.tools
+  for _, tool in ipairs(tools or NOTHING) do
     if tool.custom then
+      customs = customs == NOTHING and {} or customs
       customs[tool.name] = true
     end
   end
@@ -65,7 +67,7 @@ function M.new(writer, context, options)
     context = context,
     customs = customs,
     emulated = options and options.emulated,
-    names = options and options.names or {},
+    names = options and options.names or NOTHING,
     keep = options and options.keep,
     choices = {}, -- by index
     order = {}, -- as they began

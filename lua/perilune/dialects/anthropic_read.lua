@@ -16,7 +16,7 @@ end
 
 -- What was said: a null is nothing.
 local function said(raw)
-  return json.kind(raw) ~= "null" and raw or nil
+  return raw and json.kind(raw) ~= "null" and raw or nil
 end
 
 local function object(raw, param)
@@ -42,12 +42,15 @@ local function wanted(raw, param)
   return text
 end
 
+local NOTHING = {}
+
 local function inner(raw)
-  return json.kind(raw) == "object" and json.fields(raw) or {}
+  return raw and json.kind(raw) == "object" and json.fields(raw) or NOTHING
 end
 
 local function mark(block)
-  return json.kind(block.cache_control) == "object" and block.cache_control or nil
+  local cache = block.cache_control
+  return cache and json.kind(cache) == "object" and cache or nil
 end
 
 ----------------------------------------------------------------------------------------------------------------------------
@@ -374,9 +377,8 @@ local TIERS = { auto = "auto", standard_only = "default" }
 local function read_settings(request, fields)
   local output = inner(fields.output_config)
   request.max_tokens = said(fields.max_tokens) and whole(fields.max_tokens, "max_tokens")
-  for _, name in ipairs { "temperature", "top_p", "top_k" } do
-    request[name] = number(said(fields[name]), name)
-  end
+  request.temperature = number(said(fields.temperature), "temperature")
+  request.top_p, request.top_k = number(said(fields.top_p), "top_p"), number(said(fields.top_k), "top_k")
   request.stop = said(fields.stop_sequences) and read_stop(fields.stop_sequences)
   request.tools = said(fields.tools) and read_tools(fields.tools)
   if said(fields.tool_choice) then
@@ -404,12 +406,11 @@ for _, name in ipairs {
   KNOWN[name] = true
 end
 
-local function read(members)
-  local fields, extra = {}, {}
-  for _, m in ipairs(members) do
-    fields[m.key] = m.raw
-    if not KNOWN[m.key] then
-      extra[#extra + 1] = { m.key, m.raw }
+local function read(fields, keys)
+  local extra = {}
+  for _, key in ipairs(keys) do
+    if not KNOWN[key] then
+      extra[#extra + 1] = { key, fields[key] }
     end
   end
   refuse_continued(fields.thread)
@@ -425,11 +426,11 @@ end
 ---@param body string
 ---@return perilune.Request|nil, perilune.Problem|nil
 function M.request(body)
-  local members, why = json.members(body)
-  if not members then
-    return nil, { message = "the request is not JSON: " .. why }
+  local fields, keys = json.ordered(body)
+  if not fields then
+    return nil, { message = "the request is not JSON: " .. keys }
   end
-  local ok, request = pcall(read, members)
+  local ok, request = pcall(read, fields, keys)
   if ok then
     return request
   elseif type(request) == "table" and request.problem then

@@ -7,6 +7,7 @@ local M = {}
 
 local quote = json.quote
 
+local NOTHING = {}
 local LEAST_BUDGET = 1024
 local EFFORTS = { "low", "medium", "high", "xhigh", "max" }
 -- What an answer may have where neither the client nor the catalogue has a bound.
@@ -43,17 +44,20 @@ local function is_number(raw, n)
   return raw ~= nil and json.number(raw) == n
 end
 
--- Leaves out of a copy what has no place in this dialect.
+local FOREIGN = {
+  "frequency_penalty", "presence_penalty", "seed", "top_logprobs", "logit_bias", "verbosity", "audio", "prediction", "metadata",
+}
+local PENALTIES = { frequency_penalty = true, presence_penalty = true }
+
+-- Leaves out of a copy what has no place in this dialect. A penalty of nothing is none.
 local function drop_foreign(request, build)
-  for _, field in ipairs { "frequency_penalty", "presence_penalty" } do
-    if is_number(request[field], 0) then
+  for _, field in ipairs(FOREIGN) do
+    local raw = request[field]
+    if raw ~= nil and PENALTIES[field] and is_number(raw, 0) then
       request[field] = nil
+    elseif raw ~= nil then
+      drop(request, build, field)
     end
-  end
-  for _, field in ipairs {
-    "frequency_penalty", "presence_penalty", "seed", "top_logprobs", "logit_bias", "verbosity", "audio", "prediction", "metadata",
-  } do
-    drop(request, build, field)
   end
   drop(request, build, "web_search", "web_search_options")
   if request.n and request.n > 1 then
@@ -72,7 +76,7 @@ end
 
 local function drop_refused(request, build)
   local quirks = build.target.quirks
-  for _, name in ipairs(quirks.unsupported or {}) do
+  for _, name in ipairs(quirks.unsupported or NOTHING) do
     drop(request, build, FIELDS[name] or name, name)
   end
   if quirks.no_sampling or (quirks.version and quirks.version >= NO_SAMPLING_SINCE) then
@@ -203,7 +207,7 @@ end
 
 local function stop_json(request, build)
   local out, most = {}, build.target.quirks.max_stop or math.huge
-  for _, text in ipairs(request.stop or {}) do
+  for _, text in ipairs(request.stop or NOTHING) do
     if shape.is_blank(text) or #out >= most then
       build.drops:add "stop"
     else
@@ -269,7 +273,10 @@ end
 function M.text(members)
   local out = {}
   for _, key in ipairs(ORDER) do
-    out[#out + 1] = members[key] and '"' .. key .. '":' .. members[key]
+    local raw = members[key]
+    if raw then
+      out[#out + 1] = '"' .. key .. '":' .. raw
+    end
   end
   return table.concat(out, ",")
 end

@@ -340,18 +340,19 @@ function M.set(request, name, raw)
   return ok or false, problem
 end
 
---- Sets all fields of a body; raises problems. What has no place goes into `extra`.
+--- Sets all of a request's `fields`; raises problems. What has no place goes into `extra`.
 ---@param request perilune.Request
----@param members perilune.Member[]
-function M.read(request, members)
-  for _, m in ipairs(members) do
-    request.fields[m.key] = m.raw
-  end
-  for _, m in ipairs(members) do
-    local raw, better = said(m.raw), BETTER[m.key]
-    local hidden = NOT_SET[m.key] or (better and said(request.fields[better]))
-    if raw and not hidden and not apply(request, m.key, raw) then
-      request.extra[#request.extra + 1] = { m.key, raw }
+---@param keys string[] in their order
+function M.read(request, keys)
+  local all = request.fields
+  for i = 1, #keys do
+    local key = keys[i]
+    local better = BETTER[key]
+    if not NOT_SET[key] and not (better and said(all[better])) then
+      local raw = said(all[key])
+      if raw and not apply(request, key, raw) then
+        request.extra[#request.extra + 1] = { key, raw }
+      end
     end
   end
 end

@@ -348,12 +348,12 @@ function M.messages(raw)
 end
 
 local function read(body)
-  local members, why = json.members(body)
+  local members, keys = json.ordered(body)
   if not members then
-    return nil, { message = "The request is not JSON: " .. why .. "." }
+    return nil, { message = "The request is not JSON: " .. keys .. "." }
   end
-  local request = { stream = false, wants_usage = false, messages = {}, fields = {}, extra = {}, dialect = "openai_chat" }
-  fields.read(request, members)
+  local request = { stream = false, wants_usage = false, messages = {}, fields = members, extra = {}, dialect = "openai_chat" }
+  fields.read(request, keys)
   local messages = said(request.fields.messages)
   if not messages then
     fail("messages", "there are none")

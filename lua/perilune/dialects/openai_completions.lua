@@ -43,24 +43,21 @@ local function prompt_of(raw)
 end
 
 local function read(body)
-  local members, why = json.members(body)
+  local members, keys = json.ordered(body)
   if not members then
-    return nil, { message = "The request is not JSON: " .. why .. "." }
+    return nil, { message = "The request is not JSON: " .. keys .. "." }
   end
-  local request = { stream = false, wants_usage = false, messages = {}, fields = {}, extra = {}, dialect = M.name }
+  local request = { stream = false, wants_usage = false, messages = {}, fields = members, extra = {}, dialect = M.name }
   local plain = {}
-  for _, m in ipairs(members) do
-    local harmless = IMPOSSIBLE[m.key]
-    if not harmless and m.key ~= "prompt" then
-      plain[#plain + 1] = m
-    elseif harmless and said(m.raw) and not harmless(m.raw) then
-      fail(m.key, "a chat model can not do this")
+  for _, key in ipairs(keys) do
+    local harmless = IMPOSSIBLE[key]
+    if not harmless and key ~= "prompt" then
+      plain[#plain + 1] = key
+    elseif harmless and said(members[key]) and not harmless(members[key]) then
+      fail(key, "a chat model can not do this")
     end
   end
   fields.read(request, plain)
-  for _, m in ipairs(members) do
-    request.fields[m.key] = m.raw
-  end
   request.messages[1] = { role = "user", parts = { { kind = "text", text = prompt_of(said(request.fields.prompt)) } } }
   return request
 end

@@ -9,7 +9,9 @@ end
 local function read(body)
   local request = empty()
   local _, problem = fields.guard(function()
-    fields.read(request, assert(json.members(body)))
+    local keys
+    request.fields, keys = json.ordered(body)
+    fields.read(request, keys)
     return true
   end)
   request.fields, request.messages, request.dialect = nil, nil, nil
