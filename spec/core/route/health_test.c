@@ -1,7 +1,8 @@
 /* health_test.c - the live figures: a window that slides, percentiles, predictions, classes that say
- * nothing about a target, and many threads at once. */
+ * nothing about a target, and many threads at once. With "bench" as argument: what it costs. */
 #include "route/health.h"
 
+#include "base/clock.h"
 #include "support/unit.h"
 
 #include <math.h>
@@ -387,7 +388,58 @@ static void threads_lose_nothing(void **state) {
     assert_int_equal(atomic_load(&shared->failed), THREADS * ROUNDS / 2);
 }
 
-int main(void) {
+/* --- what it costs --- */
+
+enum { TURNS = 1000000 };
+
+static volatile uint64_t sink; /* so that nothing measured is left out */
+
+static void attempt(struct health_figure *f, uint64_t now_ms) {
+    answers(f, 300, 1300, 50, now_ms);
+}
+
+static void ask(struct health_figure *f, uint64_t now_ms) {
+    sink += breaker_ask(&f->breaker, now_ms);
+}
+
+static void read_view(struct health_figure *f, uint64_t now_ms) {
+    sink += view_of(f, now_ms).ended;
+}
+
+static void predict(struct health_figure *f, uint64_t now_ms) {
+    sink += health_latency(f, 100, now_ms);
+}
+
+static void look_for_changes(struct health_figure *f, uint64_t now_ms) {
+    sink += health_changes(f, now_ms);
+}
+
+/* Nanoseconds of one, over a minute of the clock it is given. */
+static double measure(void (*what)(struct health_figure *f, uint64_t now_ms), unsigned turns) {
+    struct health_figure *f = health_figure(health, SPAN("p/a"));
+    uint64_t began = clock_us();
+    for (unsigned i = 0; i < turns; i++)
+        what(f, NOW + (uint64_t)i * (WINDOW_MS - HEALTH_SLICE_MS) / turns);
+    return (double)(clock_us() - began) * 1000 / turns;
+}
+
+static void bench(void) {
+    health = health_new();
+    printf("figure %zu bytes, slices %zu\n", sizeof(struct health_figure),
+           HEALTH_SLICES * sizeof(struct health_slice));
+    printf("began and ended  %5.0f ns\n", measure(attempt, TURNS));
+    printf("breaker_ask      %5.1f ns\n", measure(ask, TURNS));
+    printf("changes          %5.1f ns\n", measure(look_for_changes, TURNS));
+    printf("view             %5.0f ns\n", measure(read_view, TURNS / 10));
+    printf("prediction       %5.0f ns\n", measure(predict, TURNS / 10));
+    health_free(health);
+}
+
+int main(int argc, char **argv) {
+    if (argc == 2 && strcmp(argv[1], "bench") == 0) {
+        bench();
+        return 0;
+    }
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_target_has_one_figure_for_ever),
