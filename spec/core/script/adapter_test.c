@@ -247,6 +247,98 @@ static void a_refusal_names_its_field(void **state) {
     assert_span(setup.param, "seed");
 }
 
+#define ALIKE(text, tokens)                                                                        \
+    "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"" text "\"}]},\"index\":0}],"           \
+    "\"usageMetadata\":{\"candidatesTokenCount\":" tokens "}}"
+
+static int open_gemini(struct world *w) {
+    struct adapter_setup setup = setup_of(w, "{\"model\":\"m\",\"input\":\"Hi\"}", true);
+    setup.client = DIALECT_OPENAI_RESPONSES;
+    setup.spoken = DIALECT_GEMINI;
+    int handle = adapter_open(w->a, &setup, &w->why);
+    assert_true(handle > 0);
+    return handle;
+}
+
+static bool out_has(struct world *w, const char *text) {
+    return memmem(w->out.at, w->out.len, text, strlen(text)) != NULL;
+}
+
+/* A slash that was escaped for no need shows who answered: Lua writes it plain. */
+static void events_that_are_alike_need_no_lua(void **state) {
+    struct world *w = *state;
+    int one = open_gemini(w);
+    assert_int_equal(feed(w, one, ALIKE("a", "1")), 0);
+    assert_int_equal(feed(w, one, ALIKE("\\/", "2")), 0);
+    assert_true(out_has(w, "\"delta\":\"/\""));
+    assert_int_equal(feed(w, one, ALIKE("b", "3")), 0);
+    assert_int_equal(w->seen.output_tokens, 3);
+    assert_int_equal(feed(w, one, ALIKE("c", "4")), 0);
+    assert_int_equal(feed(w, one, ALIKE("\\/", "5")), 0);
+    assert_true(out_has(w, "\"delta\":\"\\/\""));
+    assert_true(out_has(w, "\"sequence_number\":8,"));
+    assert_true(w->seen.content && !w->seen.finished);
+    /* The next event that is another, and the end, know of all. */
+    assert_int_equal(feed(w, one, "{\"candidates\":[{\"finishReason\":\"STOP\",\"index\":0}]}"), 0);
+    assert_int_equal(w->seen.output_tokens, 5);
+    buf_clear(&w->out);
+    assert_int_equal(adapter_finish(w->a, one, &w->out, &w->seen, &w->why), 0);
+    assert_true(out_has(w, "\"sequence_number\":9,"));
+    assert_true(out_has(w, "\"text\":\"a/bc/\""));
+    adapter_close(w->a, one);
+}
+
+static void a_stream_given_up_tells_what_it_used(void **state) {
+    struct world *w = *state;
+    const char *events[] = { ALIKE("a", "1"), ALIKE("b", "2"), ALIKE("c", "3"), ALIKE("d", "4") };
+    int one = open_gemini(w);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(feed(w, one, events[i]), 0);
+    assert_int_equal(w->seen.output_tokens, -1);
+    adapter_settle(w->a, one, &w->seen);
+    assert_int_equal(w->seen.output_tokens, 4);
+    adapter_settle(w->a, one, &w->seen);
+    assert_int_equal(w->seen.output_tokens, -1);
+    adapter_close(w->a, one);
+    adapter_settle(w->a, one, &w->seen);
+    assert_int_equal(w->seen.output_tokens, -1);
+}
+
+/* One that is asked to translates all. Streams that are left open go with the state. */
+static void echoes_can_be_left_out(void **state) {
+    struct world *w = *state;
+    adapter_echoes(w->a, false);
+    int one = open_gemini(w);
+    adapter_echoes(w->a, true);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(feed(w, one, ALIKE("a", "1")), 0);
+        assert_int_equal(feed(w, one, ALIKE("\\/", "2")), 0);
+        assert_true(out_has(w, "\"delta\":\"/\""));
+    }
+    assert_true(open_gemini(w) > 0);
+}
+
+/* What a name means that comes again hangs on the arguments so far: Lua has to look. */
+static void calls_named_in_each_event_are_translated(void **state) {
+    struct world *w = *state;
+#define NAMED(arguments)                                                                           \
+    "{\"id\":\"c\",\"model\":\"v\",\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{"         \
+    "\"index\":0,"                                                                                 \
+    "\"function\":{\"name\":\"f\",\"arguments\":\"" arguments "\"}}]}}]}"
+    struct adapter_setup setup =
+        setup_of(w, "{\"model\":\"m\",\"stream\":true,\"input\":\"Hi\"}", true);
+    setup.client = DIALECT_OPENAI_RESPONSES;
+    int one = adapter_open(w->a, &setup, &w->why);
+    assert_true(one > 0);
+    assert_int_equal(feed(w, one, NAMED("{")), 0);
+    assert_int_equal(feed(w, one, NAMED(" ")), 0);
+    assert_int_equal(feed(w, one, NAMED("  ")), 0);
+    assert_int_equal(feed(w, one, NAMED("}")), 0);
+    assert_int_equal(feed(w, one, NAMED("{}")), 0);
+    assert_true(out_has(w, "response.output_item.added"));
+    adapter_close(w->a, one);
+}
+
 /* What one answer asks for beyond the cap is refused; the state and the other streams live on. */
 static void the_cap_holds(void **state) {
     struct world *w = *state;
@@ -278,6 +370,10 @@ int main(void) {
         CASE(broken_bytes_are_refused),
         CASE(thoughts_are_kept_and_recalled),
         CASE(a_refusal_names_its_field),
+        CASE(events_that_are_alike_need_no_lua),
+        CASE(a_stream_given_up_tells_what_it_used),
+        CASE(echoes_can_be_left_out),
+        CASE(calls_named_in_each_event_are_translated),
         CASE(the_cap_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
