@@ -27,7 +27,10 @@ local function tell_usage(counts, usage, sink)
     return
   end
   for _, name in ipairs(COUNTS) do
-    counts[name] = count(usage[name]) or counts[name]
+    local n = usage[name]
+    if n ~= nil then
+      counts[name] = count(n) or counts[name]
+    end
   end
   local written = type(usage.cache_creation) == "table" and usage.cache_creation
   counts.hour = written and count(written.ephemeral_1h_input_tokens) or counts.hour

@@ -59,13 +59,16 @@ local ECHOED = {
   { "text", '{"format":{"type":"text"}}' }, { "tool_choice", '"auto"' }, { "tools", "[]" }, { "top_logprobs", "0" }, { "top_p", "1" },
   { "truncation", '"disabled"' }, { "user", "null" },
 }
+for _, case in ipairs(ECHOED) do
+  case.unsaid = ',"' .. case[1] .. '":' .. case[2]
+end
 
 local function echoed(self)
   local request, out = self.context.request, {}
   local fields = request.dialect == NAME and request.fields or {}
   for i, case in ipairs(ECHOED) do
     local raw = fields[case[1]]
-    out[i] = ',"' .. case[1] .. '":' .. ((raw == nil or json.kind(raw) == "null") and case[2] or one_line(raw))
+    out[i] = (raw == nil or json.kind(raw) == "null") and case.unsaid or ',"' .. case[1] .. '":' .. one_line(raw)
   end
   return concat(out)
 end
