@@ -699,19 +699,27 @@ function M.lookup(name)
   return nil
 end
 
---- As lookup, for a name or a target; raises when nothing answers to it.
+--- As lookup, for a name or a target; nil and why when nothing answers to it.
 ---@param name string|perilune.Target
----@return integer[]
-function M.resolve(name)
+---@return integer[]|nil, string|nil
+function M.find(name)
   local i = M.index_of[name]
   if i then
     return { i }
   end
   local list = type(name) == "string" and M.lookup(name)
-  if not list then
-    error(('no target or model "%s"%s'):format(tostring(name), near.hint(name, M.known)), 0)
+  if list then
+    return list
   end
-  return list
+  return nil, ('no target or model "%s"%s'):format(tostring(name), near.hint(name, M.known))
+end
+
+--- The same; raises when nothing answers to it.
+---@param name string|perilune.Target
+---@return integer[]
+function M.resolve(name)
+  local list, why = M.find(name)
+  return list or error(why, 0)
 end
 
 return M

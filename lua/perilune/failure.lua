@@ -23,30 +23,29 @@ for i, name in ipairs(M.classes) do
   M.number[name] = i
 end
 
---- The bit mask of a list of classes (bit i for class number i), as steps carry it.
+--- The bit mask of a list of classes (bit i for class number i), as steps carry it; nil and why when it has none.
 ---@param names string|string[]
----@return integer
-function M.mask(names)
+---@param add fun(why: string) is told of names that are no class
+---@return integer|nil, string|nil
+function M.mask(names, add)
   if type(names) == "string" then
     names = { names }
   end
   if type(names) ~= "table" then
-    error(("when: expected a list of failure classes, got a %s"):format(type(names)), 0)
+    return nil, ("expected a list of failure classes, got a %s"):format(type(names))
   end
   local mask, seen = 0, {}
   for _, name in ipairs(names) do
     local i = M.number[name]
     if not i then
-      error(('when: no failure class "%s"%s (the classes are %s)'):format(tostring(name), near.hint(name, M.number),
-        near.names(M.classes)), 0)
-    end
-    if not seen[i] then
+      add(('no failure class "%s"%s (the classes are %s)'):format(tostring(name), near.hint(name, M.number), near.names(M.classes)))
+    elseif not seen[i] then
       seen[i] = true
       mask = mask + 2 ^ i
     end
   end
   if mask == 0 then
-    error("when: the list of failure classes is empty; leave `when` out for the default", 0)
+    return nil, "no failure class is left in the list; without `when` the default holds"
   end
   return mask
 end

@@ -682,7 +682,7 @@ end
 ---@return perilune.Fleet
 function words.with(fleet, fields)
   check("with", fleet)
-  return evaluate.with(fleet, steps.step(fields), fleet.said)
+  return evaluate.with(fleet, steps.step(fields, "with", call.finding), fleet.said)
 end
 
 --- Says how the chain runs: deadline, ceilings, what to do when it is exhausted.
@@ -691,7 +691,7 @@ end
 ---@return perilune.Fleet
 function words.chain(fleet, fields)
   check("chain", fleet)
-  return evaluate.with(fleet, false, steps.merge(fleet.said, steps.chain(fields)))
+  return evaluate.with(fleet, false, steps.merge(fleet.said, steps.chain(fields, "chain", call.finding)))
 end
 
 --- How many there are. Looks at all of them.

@@ -349,52 +349,61 @@ local function add_fleet(out, n, f)
   return n
 end
 
-local function add_targets(out, n, name, fields)
-  for _, i in ipairs(catalogue.resolve(name)) do
+-- A name that nothing answers to is left out, with a finding.
+local function add_targets(out, n, name, fields, path)
+  local list, why = catalogue.find(name)
+  if not list then
+    call.finding(path, why)
+  end
+  for _, i in ipairs(list or {}) do
     n = n + 1
     out[n] = step_of(i, fields)
   end
-  return n
+  return n, list ~= nil
 end
 
-local function at_step(k, why)
-  error(("step %d: %s"):format(k, message_of(why)), 0)
-end
-
-local function add_entry(out, n, entry)
+-- Appends what one entry of a list means; false as second result when it was not sound.
+local function add_entry(out, n, entry, path)
   if type(entry) == "string" or is_target(entry) then
-    return add_targets(out, n, entry)
+    return add_targets(out, n, entry, nil, path)
   elseif fleet.is_fleet(entry) then
-    return add_fleet(out, n, entry)
-  elseif type(entry) == "table" then
-    if entry.target == nil then
-      error('expected a step { target = "provider/model", ... }: target is missing', 0)
-    end
-    return add_targets(out, n, entry.target, steps.step(entry))
+    return add_fleet(out, n, entry), true
+  elseif type(entry) == "table" and entry.target ~= nil then
+    return add_targets(out, n, entry.target, steps.step(entry, path, call.finding), path .. ".target")
   end
-  return error(("expected a target's name or a step { target = ... }, got a %s"):format(type(entry)), 0)
+  call.finding(path, type(entry) == "table" and 'expected a step { target = "provider/model", ... }: target is missing'
+    or ("expected a target's name or a step { target = ... }, got a %s"):format(type(entry)))
+  return n, false
 end
 
 local MAX_STEPS = 1000
 
-local function add_list(out, list)
-  local n, top = 0, #list
-  local fields = {}
+-- What of a list is no step: the fields of the chain. Keys that are neither are findings.
+local function fields_of(list, top)
+  local fields, sound = {}, true
   for k, v in pairs(list) do
     if type(k) == "string" then
       fields[k] = v
     elseif type(k) ~= "number" or k < 1 or k > top or k % 1 ~= 0 then
-      error(("a chain is a list without holes; there is a step at [%s]"):format(tostring(k)), 0)
+      call.finding(("chain[%s]"):format(tostring(k)), "a chain is a list without holes")
+      sound = false
     end
   end
+  return fields, sound
+end
+
+local function add_list(out, list)
+  local n, top = 0, #list
+  local fields, all_sound = fields_of(list, top)
   for k = 1, top do
-    local ok, result = pcall(add_entry, out, n, list[k])
-    if not ok then
-      at_step(k, result)
-    end
-    n = result
+    local sound
+    n, sound = add_entry(out, n, list[k], ("chain[%d]"):format(k))
+    all_sound = all_sound and sound
   end
-  for k, v in pairs(steps.chain(fields)) do
+  if n == 0 and not all_sound then
+    error(table.concat(call.findings(), "; "), 0)
+  end
+  for k, v in pairs(steps.chain(fields, "chain", call.finding)) do
     out[k] = v
   end
   return n
@@ -435,7 +444,7 @@ end
 -- A policy's answer as the core takes it.
 local function chain_of(answer, req)
   -- Room for what is said of the chain, so that the table does not grow field by field.
-  local out = { nil, nil, nil, nil, reason = nil, cuts = nil, notes = nil }
+  local out = { nil, nil, nil, nil, reason = nil, cuts = nil, notes = nil, findings = nil }
   local n
   if fleet.is_fleet(answer) then
     n = add_fleet(out, 0, answer)
@@ -456,24 +465,35 @@ local function chain_of(answer, req)
   return out
 end
 
-local REFUSAL = { status = true, code = true, message = true }
+local function refusal_status(v)
+  if type(v) == "number" and v % 1 == 0 and v >= 400 and v <= 599 then
+    return v
+  end
+  return nil, "expected a whole number from 400 to 599, got " .. tostring(v)
+end
 
+local function refusal_text(v)
+  if type(v) == "string" then
+    return v
+  end
+  return nil, "expected a text, got a " .. type(v)
+end
+
+local REFUSAL = { status = refusal_status, code = refusal_text, message = refusal_text }
+
+-- A refusal stands, whatever it says of itself.
 local function refusal(r)
-  for k in pairs(r) do
-    if not REFUSAL[k] then
-      error(('a refusal has no field "%s"%s (the fields are status, code, message)'):format(tostring(k), near.hint(k, REFUSAL)), 0)
+  local refused = {}
+  for k, v in pairs(r) do
+    local read, why = REFUSAL[k], "a refusal has no such field" .. near.hint(k, REFUSAL) .. " (the fields are status, code, message)"
+    if read then
+      refused[k], why = read(v)
+    end
+    if why then
+      call.finding("refused." .. tostring(k), why)
     end
   end
-  local status = r.status
-  if status ~= nil and (type(status) ~= "number" or status % 1 ~= 0 or status < 400 or status > 599) then
-    error("a refusal's status: expected a whole number from 400 to 599, got " .. tostring(status), 0)
-  end
-  for _, k in ipairs { "code", "message" } do
-    if r[k] ~= nil and type(r[k]) ~= "string" then
-      error(("a refusal's %s: expected a text, got a %s"):format(k, type(r[k])), 0)
-    end
-  end
-  return { refused = { status = status, code = r.code, message = r.message } }
+  return { refused = refused }
 end
 
 local function answer_of(answer, second, req)
@@ -484,7 +504,7 @@ local function answer_of(answer, second, req)
   if type(second) == "string" then
     out.reason = second
   elseif second ~= nil then
-    error(("expected the reason, a text, as second value, got a %s"):format(type(second)), 0)
+    call.finding("reason", ("expected a text as second value, got a %s"):format(type(second)))
   end
   return out
 end
@@ -494,8 +514,7 @@ local function answered(policy, answer, second, req)
   if not ok then
     rethrow(out, policy)
   end
-  out.cuts = call.cuts()
-  out.notes = call.notes()
+  out.cuts, out.notes, out.findings = call.cuts(), call.notes(), call.findings()
   return out
 end
 
@@ -504,7 +523,8 @@ local function asked(policy, req, all)
   return answer_of(answer, second, req)
 end
 
---- Asks a policy. Raises when the policy does, or answers with nonsense. What it returns is good until the next call.
+--- Asks a policy. Raises when the policy does, or answers with nothing but nonsense; what of its answer can not be used is in `findings`,
+--- each with its place first: "chain[2].timeout_ms: expected milliseconds". What it returns is good until the next call.
 ---
 --- `req` may have an __index of the core's own for what is dear to push (headers, text, system); all else is in it.
 ---@param name string
@@ -519,8 +539,7 @@ function M.decide(name, req, assignment)
   if not ok then
     rethrow(out, policy)
   end
-  out.cuts = call.cuts()
-  out.notes = call.notes()
+  out.cuts, out.notes, out.findings = call.cuts(), call.notes(), call.findings()
   return out
 end
 

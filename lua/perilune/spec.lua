@@ -137,7 +137,7 @@ end
 ----------------------------------------------------------------------------------------------------------------------------
 -- The request
 
-local KNOWN = { last_target = true } -- what sticky() goes by
+local KNOWN = { last_target = true, cached = true } -- what sticky() and cost() go by
 for _, name in ipairs(request_fields()) do
   KNOWN[name] = true
 end
@@ -169,8 +169,9 @@ end
 ---@field refused { status?: integer, code?: string, message?: string }|nil
 ---@field notes table<string, string> what note() wrote
 ---@field cuts string[] what each word left out: "at_least: quality too low: 1"
+---@field findings string[] what of the answer could not be used: "chain[2].timeout_ms: expected milliseconds"
 
-local OWN = { reason = true, refused = true, notes = true, cuts = true }
+local OWN = { reason = true, refused = true, notes = true, cuts = true, findings = true }
 
 local function step_of(step, targets)
   local out = {}
@@ -188,6 +189,7 @@ end
 -- What the core is handed, as a spec reads it.
 local function decision_of(answer, targets)
   local out = { targets = {}, steps = {}, chain = {}, reason = answer.reason, refused = answer.refused, notes = {}, cuts = {} }
+  out.findings = answer.findings or {}
   for i, step in ipairs(answer) do
     out.steps[i] = step_of(step, targets)
     out.targets[i] = out.steps[i].target

@@ -1,4 +1,5 @@
---- What a step and a chain may say, checked: names with the nearest known one, values with what was expected.
+--- What a step and a chain may say, checked: names with the nearest known one, values with what was expected. What is sound is taken,
+--- the rest is reported.
 local failure = require "perilune.failure"
 local json = require "perilune.json"
 local near = require "perilune.near"
@@ -10,25 +11,28 @@ local huge = math.huge
 
 local MS_MAX = 24 * 3600 * 1000
 
-local function fail(field, expected, got)
+-- Readers give what a value comes to, or nil and what is wrong with it. Those of parts are told where to report a part that is wrong: to
+-- add(part, why).
+
+local function wrong(expected, got)
   if type(got) == "string" then
     got = ('"%s"'):format(got)
   elseif type(got) == "table" or type(got) == "function" then
     got = "a " .. type(got)
   end
-  error(("%s: expected %s, got %s"):format(field, expected, tostring(got)), 0)
+  return nil, ("expected %s, got %s"):format(expected, tostring(got))
 end
 
-local function milliseconds(field, v)
+local function milliseconds(v)
   if type(v) ~= "number" or not (v >= 0 and v <= MS_MAX) then
-    fail(field, "milliseconds, a number from 0 to " .. MS_MAX, v)
+    return wrong("milliseconds, a number from 0 to " .. MS_MAX, v)
   end
   return v
 end
 
-local function dollars(field, v)
+local function dollars(v)
   if type(v) ~= "number" or v ~= v or v < 0 then
-    fail(field, "dollars, a number not below 0", v)
+    return wrong("dollars, a number not below 0", v)
   end
   if v == huge then
     return nil
@@ -37,9 +41,9 @@ local function dollars(field, v)
 end
 
 local function count(from, to)
-  return function(field, v)
+  return function(v)
     if type(v) ~= "number" or v % 1 ~= 0 or v < from or v > to then
-      fail(field, ("a whole number from %d to %d"):format(from, to), v)
+      return wrong(("a whole number from %d to %d"):format(from, to), v)
     end
     return v
   end
@@ -48,78 +52,95 @@ end
 local function one_of(...)
   local allowed = { ... }
   local expected = '"' .. table.concat(allowed, '" or "') .. '"'
-  return function(field, v)
+  return function(v)
     for _, a in ipairs(allowed) do
       if v == a then
         return v
       end
     end
-    return fail(field, expected, v)
+    return wrong(expected, v)
   end
 end
 
-local function text(field, v)
+local function text(v)
   if type(v) ~= "string" then
-    fail(field, "a text", v)
+    return wrong("a text", v)
   end
   return v
+end
+
+local function classes(v, add)
+  return failure.mask(v, function(why)
+    add("", why)
+  end)
 end
 
 -- What the core decides about a request; a policy chooses targets instead.
 local RESERVED = { model = true, models = true, messages = true, stream = true, stream_options = true, input = true, prompt = true }
 
-local function add_param(list, name, value)
-  if type(name) ~= "string" then
-    error(("params: expected parameter names as keys, got %s"):format(tostring(name)), 0)
+local function add_params(set, params, prefix, add)
+  for name, value in pairs(params) do
+    local place = prefix .. "." .. tostring(name)
+    if type(name) ~= "string" then
+      add(prefix, ("expected parameter names as keys, got %s"):format(tostring(name)))
+    elseif RESERVED[name] then
+      add(place, "this is not a parameter of a step")
+    elseif set[name] then
+      add(place, "it is set twice")
+    else
+      local raw, why = json.encode(value)
+      set[name] = raw and { name, raw }
+      if not raw then
+        add(place, why)
+      end
+    end
   end
-  if RESERVED[name] then
-    error(('params: "%s" is not a parameter of a step'):format(name), 0)
+end
+
+local function drop_params(set, names, add)
+  for k, name in ipairs(names) do
+    if type(name) ~= "string" or RESERVED[name] then
+      add((".drop[%d]"):format(k), select(2, wrong("the name of a parameter", name)))
+    elseif set[name] then
+      add((".drop[%d]"):format(k), ('"%s" is set, too'):format(name))
+    else
+      set[name] = { name }
+    end
   end
-  local raw, why = json.encode(value)
-  if not raw then
-    error(("params.%s: %s"):format(name, why), 0)
+end
+
+-- The two parts of `params` that are not parameters themselves, where they are tables.
+local function part_of(params, name, expected, add)
+  local part = params[name]
+  if part ~= nil and type(part) ~= "table" then
+    add("." .. name, select(2, wrong(expected, part)))
+    return {}
   end
-  list[#list + 1] = { name, raw }
+  return part or {}
 end
 
 --- Parameter overrides as a list of { name, raw JSON }, sorted by name; { name } takes a parameter out.
 ---@param params table
----@return table[]
-local function overrides(_, params)
+---@return table[]|nil, string|nil
+local function overrides(params, add)
   if type(params) ~= "table" then
-    fail("params", "a table of parameters", params)
+    return wrong("a table of parameters", params)
   end
-  local list = {}
+  local set, own, list = {}, {}, {}
   for name, value in pairs(params) do
-    if name == "extra" then
-      if type(value) ~= "table" then
-        fail("params.extra", "a table of fields for the wire", value)
-      end
-      for k, v in pairs(value) do
-        add_param(list, k, v)
-      end
-    elseif name == "drop" then
-      if type(value) ~= "table" then
-        fail("params.drop", "a list of parameter names", value)
-      end
-      for _, k in ipairs(value) do
-        if type(k) ~= "string" or RESERVED[k] then
-          fail("params.drop", "a list of parameter names", k)
-        end
-        list[#list + 1] = { k }
-      end
-    else
-      add_param(list, name, value)
+    if name ~= "extra" and name ~= "drop" then
+      own[name] = value
     end
+  end
+  add_params(set, own, "", add)
+  add_params(set, part_of(params, "extra", "a table of fields for the wire", add), ".extra", add)
+  drop_params(set, part_of(params, "drop", "a list of parameter names", add), add)
+  for _, param in pairs(set) do
+    list[#list + 1] = param
   end
   table.sort(list, function(a, b)
     return a[1] < b[1]
   end)
-  for i = 2, #list do
-    if list[i][1] == list[i - 1][1] then
-      error(('params: "%s" is set twice'):format(list[i][1]), 0)
-    end
-  end
   return list
 end
 
@@ -128,9 +149,7 @@ local STEP = {
   first_token_ms = milliseconds,
   idle_ms = milliseconds,
   retries = count(0, 10),
-  when = function(_, v)
-    return failure.mask(v)
-  end,
+  when = classes,
   params = overrides,
   max_cost_usd = dollars,
   max_latency_ms = milliseconds,
@@ -152,35 +171,55 @@ local CHAIN = {
 --- Names of the fields, as sets.
 M.step_fields, M.chain_fields = STEP, CHAIN
 
-local function checked(kind, fields, t, skip)
+local function checked(kind, fields, t, path, report)
   if type(t) ~= "table" then
     error(("expected a table of %s fields, got a %s"):format(kind, type(t)), 0)
   end
-  local out = {}
+  local out, found = {}, {}
   for name, value in pairs(t) do
-    if name ~= skip then
-      local read = fields[name]
-      if not read then
-        error(('a %s has no field "%s"%s (the fields are %s)'):format(kind, tostring(name), near.hint(name, fields), near.names(fields)), 0)
-      end
-      out[name] = read(name, value)
+    local place = ("%s.%s"):format(path, tostring(name))
+    local function add(part, why)
+      found[#found + 1] = { place .. part, why }
     end
+    local read, why = fields[name], nil
+    if read then
+      out[name], why = read(value, add)
+    elseif name ~= "target" or fields ~= STEP then -- the target of a step is left to the caller
+      why = ("a %s has no such field%s (the fields are %s)"):format(kind, near.hint(name, fields), near.names(fields))
+    end
+    if why then
+      add("", why)
+    end
+  end
+  -- One order, whatever that of the table.
+  table.sort(found, function(a, b)
+    return a[1] < b[1]
+  end)
+  for _, f in ipairs(found) do
+    report(f[1], f[2])
   end
   return out
 end
 
---- The fields of a step, checked and in the form the core takes; raises. `target` is left to the caller.
+---@alias perilune.Report fun(path: string, why: string)
+
+--- The sound fields of a step in the form the core takes; what is wrong with others is reported with its path. Raises for what is no
+--- table.
 ---@param t table
+---@param path string of the step
+---@param report perilune.Report
 ---@return table
-function M.step(t)
-  return checked("step", STEP, t, "target")
+function M.step(t, path, report)
+  return checked("step", STEP, t, path, report)
 end
 
---- The fields of a chain, checked; raises.
+--- The same of a chain's fields.
 ---@param t table
+---@param path string
+---@param report perilune.Report
 ---@return table
-function M.chain(t)
-  return checked("chain", CHAIN, t)
+function M.chain(t, path, report)
+  return checked("chain", CHAIN, t, path, report)
 end
 
 --- Both sets of fields in a new table; `over` wins. Either may be false or nil.

@@ -251,6 +251,14 @@ describe("a fleet", function()
     assert.equal(1, decision.hold_ms)
   end)
 
+  it("with and chain take what is sound, and say what is not", function()
+    local _, decision = kit.eval "fleet:take(1):with { timout_ms = 3, retries = 1 }:chain { max_cost_usd = -1, deadline_ms = 5 }"
+    assert.same({ index = 1, retries = 1 }, decision[1])
+    assert.equal(5, decision.deadline_ms)
+    assert.matches('^with.timout_ms: a step has no such field; did you mean "timeout_ms"', decision.findings[1])
+    assert.matches("^chain.max_cost_usd: expected dollars", decision.findings[2])
+  end)
+
   it("chain with a ceiling takes no unknown prices", function()
     local ids, decision = kit.eval 'fleet:only { "llama-3.3-70b", "gpt-4o" }:chain { max_cost_usd = 1 }'
     assert.same({ GPT, AZURE }, ids)
@@ -415,13 +423,7 @@ describe("a fleet", function()
       ["return fleet:split('e', { { 'gpt-4o', -1 } })"] = "weight not below 0",
       ["return fleet:split('e', { { 'gpt-4o', 0 } })"] = "all weights are 0",
       ["return fleet:split({}, {})"] = "name of the experiment",
-      ["return fleet:with { timout_ms = 3 }"] = 'did you mean "timeout_ms"',
-      ["return fleet:with { retries = 1.5 }"] = "whole number from 0 to 10",
-      ["return fleet:with { when = { 'timeot' } }"] = 'did you mean "timeout"',
-      ["return fleet:with { params = { model = 'x' } }"] = "not a parameter of a step",
-      ["return fleet:with { params = { a = function() end } }"] = "JSON has no function",
-      ["return fleet:chain { deadline = 3 }"] = 'did you mean "deadline_ms"',
-      ["return fleet:chain { on_exhausted = 'wait' }"] = '"fail" or "queue"',
+      ["return fleet:with(3)"] = "table of step fields",
       ["return fleet .. { 'x' }"] = "expected two fleets",
       ["return fleet:tagged {}"] = "name of a tag",
       ["return fleet[1].qualty"] = 'did you mean "quality"',

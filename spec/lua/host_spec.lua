@@ -122,6 +122,46 @@ describe("host.decide", function()
     assert.equal("as listed", decision.reason)
   end)
 
+  it("takes what is sound of a chain, and says where the rest stands", function()
+    kit.load [[return function(req, fleet)
+      return { "gpt-40", { target = "gpt-4o", timeout_ms = -1, retries = 2 }, nil, true, fleet:take(0), { target = "nobody" }, fleet[3], {},
+        [1.5] = "x", deadline = 3, hold_ms = 1 }, { "no reason" }
+    end]]
+    local ids, decision = kit.ask "spec"
+    assert.same({ "openai/gpt-4o", "azure/gpt-4o", "anthropic/claude-sonnet-4-6" }, ids)
+    assert.same({ index = 1, retries = 2 }, decision[1])
+    assert.equal(1, decision.hold_ms)
+    assert.is_nil(decision.reason)
+    local said = table.concat(decision.findings, "\n")
+    for _, expected in ipairs {
+      'chain[1]: no target or model "gpt-40"; did you mean "gpt-4o"?', "chain[2].timeout_ms: expected milliseconds",
+      "chain[3]: expected a target's name",
+      "chain[4]: expected a target's name or a step { target = ... }, got a boolean", 'chain[6].target: no target or model "nobody"',
+      "chain[8]: expected a step", "chain[1.5]: a chain is a list without holes", "chain.deadline: a chain has no such field",
+      "reason: expected a text",
+    } do
+      assert(said:find(expected, 1, true), expected .. " is not in\n" .. said)
+    end
+    assert.equal(9, #decision.findings)
+    assert.is_nil(select(2, kit.eval "fleet").findings)
+  end)
+
+  it("bounds what is said of a chain", function()
+    local _, decision = kit.eval "(function() local l = { 'gpt-4o' } for i = 2, 500 do l[i] = ('x'):rep(5000) end return l end)()"
+    assert.equal(20, #decision.findings)
+    assert.equal(500, #decision.findings[1])
+  end)
+
+  it("refuses although the refusal is written wrongly", function()
+    kit.load "return function() return nil, { status = 200, stauts = 402, code = 'slow', message = 3 } end"
+    local _, decision = kit.ask "spec"
+    assert.same({ code = "slow" }, decision.refused)
+    table.sort(decision.findings)
+    assert.matches("^refused.message: expected a text, got a number", decision.findings[1])
+    assert.matches("^refused.status: expected a whole number from 400 to 599, got 200", decision.findings[2])
+    assert.matches('^refused.stauts: a refusal has no such field; did you mean "status"', decision.findings[3])
+  end)
+
   it("takes an empty chain for an answer", function()
     assert.same({}, (kit.eval "{}"))
     assert.same({}, (kit.eval "fleet:take(0)"))
@@ -144,17 +184,10 @@ describe("host.decide", function()
     ["return true"] = "got a boolean",
     ["return 'gpt-4o'"] = 'put it into braces',
     ["return fleet[1]"] = "put the target into braces",
-    ["return { 'gpt-4o', nil, 'gpt-4o' }, 1"] = "",
-    ["return { 'gpt-40' }"] = 'step 1: no target or model "gpt%-40"; did you mean "gpt%-4o"',
+    ["return { 'gpt-40' }"] = 'chain%[1%]: no target or model "gpt%-40"; did you mean "gpt%-4o"',
     ["return { { timeout_ms = 3 } }"] = "target is missing",
-    ["return { { target = 'gpt-4o', timeout = 3 } }"] = 'did you mean "timeout_ms"',
-    ["return { 3 }"] = "step 1: expected a target's name",
+    ["return { 3 }"] = "chain%[1%]: expected a target's name",
     ["return { [3] = 'gpt-4o' }"] = "without holes",
-    ["return { 'gpt-4o', deadline = 3 }"] = 'did you mean "deadline_ms"',
-    ["return {}, {}"] = "expected the reason",
-    ["return nil, { status = 200 }"] = "from 400 to 599",
-    ["return nil, { stauts = 400 }"] = "no field",
-    ["return nil, { message = 3 }"] = "message: expected a text",
     ["return fleet:map()"] = "no word",
     ["local x = req.tire"] = 'req has no field "tire"; did you mean "tier"',
     ["note({}, 1)"] = "expected a text as key",
