@@ -50,8 +50,11 @@ local STOPS = set_of { "bad_request", "content_filter", "cancelled" }
 ---@class perilune.WalkView what the walk asks about a step just before it would be tried
 ---@field bound fun(step: perilune.WalkStep): number|nil the most an attempt can cost; nil without a price
 ---@field latency fun(step: perilune.WalkStep): number|nil predicted ms; nil: nothing known yet
+---@field open fun(step: perilune.WalkStep): perilune.FailureClass|nil, number|nil what opened its breaker, and in how many ms it reopens
+---@field insist fun(step: perilune.WalkStep): boolean whether an open one may be asked for want of any other
 ---@field on_skip fun(step: perilune.WalkStep, class: "cost"|"latency")
----@field jitter fun(cap_ms: number): number a whole number from 0 to cap_ms
+---@field on_open fun(step: perilune.WalkStep, class: perilune.FailureClass) passed over as if it had failed so
+---@field jitter fun(cap_ms: number, queue: boolean): number a whole number from 0 to cap_ms
 
 ---@class perilune.Walk
 ---@field chain perilune.WalkChain
@@ -61,11 +64,15 @@ local STOPS = set_of { "bad_request", "content_filter", "cancelled" }
 ---@field spent number kept by the caller
 ---@field began_ms number
 ---@field deadline_ms? number
----@field rounds integer
+---@field rounds integer times it began again from the start
+---@field resort? integer of those passed over as open the one that reopens first
+---@field resort_ms? number when that is
+---@field insisted? boolean that one has been asked: there is nothing behind it
 
 ---@class perilune.WalkMove
 ---@field verdict "try"|"wait"|"end"
 ---@field wait_ms? number
+---@field queue? boolean to wait for the earliest target: then all begins anew
 ---@field over_threshold? boolean
 
 local END = { verdict = "end" }
@@ -129,36 +136,78 @@ local function try_step(walk, at)
   return { verdict = "try" }
 end
 
--- The first step from `from` on that takes `class` and passes its thresholds. When nothing has been tried and only slowness stands in the
--- way, the fastest of the slow ones.
-local function pick(walk, view, from, class, failed)
+local function pass_open(walk, view, at, class, in_ms, now_ms)
+  local reopens_ms = now_ms + in_ms
+  if not walk.resort or reopens_ms < walk.resort_ms then
+    walk.resort, walk.resort_ms = at, reopens_ms
+  end
+  view.on_open(walk.chain.steps[at], class)
+end
+
+-- What keeps a step from being tried, told to the view; nil: nothing. The second result is its predicted time where that is too long.
+local function obstacle(walk, view, at, now_ms)
+  local step = walk.chain.steps[at]
+  if too_dear(walk, view, step) then
+    view.on_skip(step, "cost")
+    return "cost"
+  end
+  local slow = too_slow(walk, view, step)
+  if slow then
+    view.on_skip(step, "latency")
+    return "latency", slow
+  end
+  local class, in_ms = view.open(step)
+  if class then
+    pass_open(walk, view, at, class, in_ms, now_ms)
+  end
+  return class
+end
+
+-- The first step from `from` on that takes what came before, passes its thresholds and may be asked. When nothing has been tried and only
+-- slowness stands in the way, the fastest of the slow ones. `by` becomes what led there: a step behind a skipped one is reached by that
+-- skip.
+local function pick(walk, view, from, by, now_ms)
   local fastest, fastest_ms
   for i = from, #walk.chain.steps do
     local step = walk.chain.steps[i]
-    if not class or M.takes(step, class, failed) then
-      local dear = too_dear(walk, view, step)
-      local slow = not dear and too_slow(walk, view, step)
-      if not dear and not slow then
+    if not by.class or M.takes(step, by.class, by.failed) then
+      local class, slow = obstacle(walk, view, i, now_ms)
+      if not class then
         return try_step(walk, i)
       end
       if slow and (not fastest or slow < fastest_ms) then
         fastest, fastest_ms = i, slow
       end
-      -- A step behind a skipped one is reached by that skip.
-      class, failed = dear and "cost" or "latency", step
-      view.on_skip(step, class)
+      by.class, by.failed = class, step
     end
   end
   if walk.attempts == 0 and fastest then
-    local move = try_step(walk, fastest)
-    move.over_threshold = true
-    return move
+    local class, in_ms = view.open(walk.chain.steps[fastest])
+    if not class then
+      local move = try_step(walk, fastest)
+      move.over_threshold = true
+      return move
+    end
+    pass_open(walk, view, fastest, class, in_ms, now_ms)
   end
   return END
 end
 
-local function backoff(view, tries)
-  return view.jitter(min(BACKOFF_BASE_MS * 2 ^ min(tries, 6), BACKOFF_CAP_MS))
+-- Nothing else is left: of those that were passed over because they were open the one that reopens first, once. What stops a walk stops it
+-- here as well.
+local function last_resort(walk, view, by)
+  local step = walk.resort and not walk.insisted and walk.chain.steps[walk.resort]
+  if not step or not M.takes({ target = step.target, context = step.context }, by.class, by.failed) or too_dear(walk, view, step)
+    or not view.insist(step) then
+    return END
+  end
+  walk.insisted = true
+  return try_step(walk, walk.resort)
+end
+
+-- Full jitter.
+local function backoff(view, tries, for_queue)
+  return view.jitter(min(BACKOFF_BASE_MS * 2 ^ min(tries, 6), BACKOFF_CAP_MS), for_queue)
 end
 
 local function fits(walk, now_ms, wait_ms, window_ms)
@@ -171,7 +220,7 @@ end
 local function retry_wait(walk, view, failed, last, now_ms)
   local step, window, told = walk.chain.steps[walk.at], walk.chain.retry_window_ms, failed.retry_after_ms
   local retries = step.retries or 0
-  if not PASSING[failed.class] then
+  if not PASSING[failed.class] or walk.insisted then
     return nil
   end
   if not step.retries and last and (failed.class == "connect" or failed.class == "rate_limited" and told) then
@@ -180,7 +229,7 @@ local function retry_wait(walk, view, failed, last, now_ms)
   if walk.tries > retries or told and not window and told > RETRY_AFTER_FITS_MS then
     return nil
   end
-  local wait = told or backoff(view, walk.tries - 1)
+  local wait = told or backoff(view, walk.tries - 1, false)
   return fits(walk, now_ms, wait, window) and wait or nil
 end
 
@@ -194,17 +243,37 @@ local function anybody_takes(walk, class)
   return false
 end
 
+-- How long until the first of all steps may be asked; 0: one may be now.
+local function earliest(walk, view)
+  local first = huge
+  for _, step in ipairs(walk.chain.steps) do
+    local class, in_ms = view.open(step)
+    first = min(first, class and in_ms or 0)
+  end
+  return first
+end
+
 -- on_exhausted = "queue": once more from the start, while the retry window is open and waiting can help.
-local function queue(walk, view, failed, now_ms)
-  if walk.chain.on_exhausted ~= "queue" or not PASSING[failed.class] or spent_up(walk, now_ms) then
+local function queue(walk, view, class, told, now_ms)
+  if walk.chain.on_exhausted ~= "queue" or spent_up(walk, now_ms) or not (walk.resort or PASSING[class]) then
     return END
   end
-  local wait = failed.retry_after_ms or backoff(view, walk.rounds + 1)
+  local first = earliest(walk, view)
+  local wait = first > 0 and first or told or backoff(view, walk.rounds + 1, true)
   if not fits(walk, now_ms, wait, walk.chain.retry_window_ms or DEFAULT_WINDOW_MS) then
     return END
   end
-  walk.rounds, walk.at, walk.tries = walk.rounds + 1, 1, 0
-  return { verdict = "wait", wait_ms = wait }
+  walk.rounds, walk.at, walk.tries, walk.resort, walk.insisted = walk.rounds + 1, 1, 0, nil, nil
+  return { verdict = "wait", wait_ms = wait, queue = true }
+end
+
+-- From `from` on, then what is left to do when that leads nowhere.
+local function go_on(walk, view, from, by, told, now_ms)
+  local move = pick(walk, view, from, by, now_ms)
+  if move.verdict == "end" then
+    move = last_resort(walk, view, by)
+  end
+  return move.verdict == "end" and queue(walk, view, by.class, told, now_ms) or move
 end
 
 --- The next move. Counts an attempt for each "try"; after "wait" call resume().
@@ -215,17 +284,19 @@ end
 ---@return perilune.WalkMove
 function M.next(walk, view, failed, now_ms)
   if not failed then
-    return pick(walk, view, 1)
+    return go_on(walk, view, 1, {}, nil, now_ms)
   end
   if failed.class == "cancelled" or spent_up(walk, now_ms) then
     return END
   end
+  local steps = walk.chain.steps
   local wait = retry_wait(walk, view, failed, not anybody_takes(walk, failed.class), now_ms)
   if wait then
     return { verdict = "wait", wait_ms = wait }
   end
-  local move = pick(walk, view, walk.at + 1, failed.class, walk.chain.steps[walk.at])
-  return move.verdict == "end" and queue(walk, view, failed, now_ms) or move
+  -- The last resort may lie anywhere; the whole chain has been walked before it.
+  local from = walk.insisted and #steps + 1 or walk.at + 1
+  return go_on(walk, view, from, { class = failed.class, failed = steps[walk.at] }, failed.retry_after_ms, now_ms)
 end
 
 --- The wait is over: what to try.
@@ -238,15 +309,20 @@ function M.resume(walk, view, now_ms)
     return END
   end
   if walk.tries == 0 then
-    return pick(walk, view, walk.at)
+    return go_on(walk, view, walk.at, {}, nil, now_ms)
   end
   -- What the tries before have cost counts; a step that was too slow then may be tried again.
   local step = walk.chain.steps[walk.at]
-  if not too_dear(walk, view, step) then
+  local class, in_ms = view.open(step)
+  if too_dear(walk, view, step) then
+    view.on_skip(step, "cost")
+    class = "cost"
+  elseif class then
+    pass_open(walk, view, walk.at, class, in_ms, now_ms)
+  else
     return try_step(walk, walk.at)
   end
-  view.on_skip(step, "cost")
-  return pick(walk, view, walk.at + 1, "cost", step)
+  return go_on(walk, view, walk.at + 1, { class = class, failed = step }, nil, now_ms)
 end
 
 --- Another rest of the chain, as on_failure gave it: the steps behind the present one become `rest`.
@@ -260,7 +336,7 @@ function M.replace(walk, rest)
   for _, step in ipairs(rest) do
     steps[#steps + 1] = step
   end
-  walk.chain.steps = steps
+  walk.chain.steps, walk.resort, walk.insisted = steps, nil, nil
 end
 
 --- The same step again in `wait_ms`, as on_failure asked.

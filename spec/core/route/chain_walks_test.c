@@ -18,6 +18,9 @@ struct bench {
     struct step steps[2 * STEPS];
     nanousd bounds[TARGETS];
     uint32_t predicted[TARGETS];
+    enum failure open[TARGETS]; /* what opened its breaker; FAILURE_NONE: it is closed */
+    uint32_t reopens[TARGETS];
+    bool found[TARGETS]; /* another has the only probe */
     struct chain chain;
     struct chain_walk walk;
     struct chain_view view;
@@ -48,8 +51,28 @@ static void on_skip(void *owner, const struct step *step, enum failure why) {
     buf_printf(b->out, "skip target=%zu class=%s\n", target_of(b, step), failure_name(why));
 }
 
+static enum breaker_permit admit(void *owner, const struct step *step, bool insist,
+                                 enum failure *why) {
+    struct bench *b = owner;
+    size_t target = target_of(b, step);
+    if (!b->open[target])
+        return BREAKER_CLOSED;
+    *why = b->open[target];
+    return insist && !b->found[target] ? BREAKER_PROBE : BREAKER_REFUSED;
+}
+
+static uint64_t reopens_in(void *owner, const struct step *step) {
+    struct bench *b = owner;
+    return b->open[target_of(b, step)] ? b->reopens[target_of(b, step)] : 0;
+}
+
+static void on_open(void *owner, const struct step *step, enum failure why) {
+    struct bench *b = owner;
+    buf_printf(b->out, "open target=%zu class=%s\n", target_of(b, step), failure_name(why));
+}
+
 static nanousd ceiling(struct bench *b) {
-    return roll(b, 4) ? NANOUSD_NONE : (nanousd)(500 + roll(b, 3000));
+    return roll(b, 4) ? NANOUSD_NONE : (nanousd)(500 * (1 + roll(b, 6)));
 }
 
 static long long written(nanousd n) {
@@ -60,10 +83,15 @@ static void make_targets(struct bench *b) {
     for (size_t i = 0; i < TARGETS; i++) {
         b->targets[i] = (struct target){ .provider = &b->provider };
         b->targets[i].context = roll(b, 3) * 8000;
-        b->bounds[i] = roll(b, 5) ? (nanousd)roll(b, 2000) : NANOUSD_UNKNOWN;
+        b->bounds[i] = roll(b, 5) ? (nanousd)500 * roll(b, 5) : NANOUSD_UNKNOWN;
         b->predicted[i] = roll(b, 4) * 700;
-        buf_printf(b->out, "target context=%u bound=%lld predicted=%u\n", b->targets[i].context,
-                   (long long)b->bounds[i], b->predicted[i]);
+        b->open[i] = roll(b, 3) ? FAILURE_NONE : (enum failure)(1 + roll(b, FAILURE_COUNT - 2));
+        b->reopens[i] = roll(b, 8000);
+        b->found[i] = roll(b, 4) == 0;
+        buf_printf(b->out,
+                   "target context=%u bound=%lld predicted=%u open=%s reopens=%u found=%d\n",
+                   b->targets[i].context, (long long)b->bounds[i], b->predicted[i],
+                   failure_name(b->open[i]), b->reopens[i], b->found[i]);
     }
 }
 
@@ -74,7 +102,7 @@ static void make_steps(struct bench *b, struct step *steps, size_t n) {
         steps[i] = (struct step){ .target = &b->targets[target],
                                   .retries = (int)roll(b, 4) - 1,
                                   .max_cost = ceiling(b),
-                                  .max_latency_ms = roll(b, 4) ? 0 : 300 + roll(b, 1500),
+                                  .max_latency_ms = roll(b, 4) ? 0 : 350 * (1 + roll(b, 5)),
                                   .when = roll(b, 3) ? 0 : roll(b, classes) & classes };
         buf_printf(b->out, "step target=%zu retries=%d max_cost=%lld max_latency=%u when=%u\n",
                    target, steps[i].retries, written(steps[i].max_cost), steps[i].max_latency_ms,
@@ -86,7 +114,7 @@ static void make_chain(struct bench *b, uint64_t now, uint64_t deadline) {
     b->chain = (struct chain){ .steps = b->steps,
                                .n_steps = 1 + roll(b, STEPS),
                                .max_cost = ceiling(b),
-                               .max_latency_ms = roll(b, 4) ? 0 : 300 + roll(b, 1500),
+                               .max_latency_ms = roll(b, 4) ? 0 : 350 * (1 + roll(b, 5)),
                                .max_attempts = roll(b, 3) ? 0 : 1 + roll(b, 5),
                                .on_exhausted = roll(b, 2) ? EXHAUSTED_FAIL : EXHAUSTED_QUEUE,
                                .retry_window_ms = roll(b, 3) ? 0 : 500 + roll(b, 12000) };
@@ -104,7 +132,7 @@ static void write_move(struct bench *b, struct chain_move move) {
         buf_printf(b->out, "try at=%zu attempts=%u over=%d\n", b->walk.at + 1, b->walk.attempts,
                    move.over_threshold);
     else if (move.verdict == CHAIN_WAIT)
-        buf_printf(b->out, "wait ms=%u\n", move.wait_ms);
+        buf_printf(b->out, "wait ms=%u queue=%d\n", move.wait_ms, move.queue);
     else
         buf_add(b->out, SPAN("end\n"));
 }
@@ -159,9 +187,14 @@ static void write_all(struct buf *out) {
     struct bench *b = calloc(1, sizeof *b);
     assert_non_null(b);
     b->out = out;
-    b->view = (struct chain_view){
-        .bound = bound, .latency = latency, .on_skip = on_skip, .owner = b, .random = &b->jitter
-    };
+    b->view = (struct chain_view){ .bound = bound,
+                                   .latency = latency,
+                                   .admit = admit,
+                                   .reopens_in = reopens_in,
+                                   .on_skip = on_skip,
+                                   .on_open = on_open,
+                                   .owner = b,
+                                   .random = &b->jitter };
     random_seed(&b->dice, 20);
     random_seed(&b->jitter, 26);
     arena_init(&b->arena, 4096);

@@ -22,6 +22,7 @@ local function step_of(f, targets)
   local target = targets[f.target]
   return {
     target = f.target, context = target.context, bound = target.bound, predicted = target.predicted, retries = unless_negative(f.retries),
+    open = target.open, reopens = target.reopens, found = target.found,
     max_cost_usd = unless_negative(f.max_cost), max_latency_ms = stated(f.max_latency), when = stated(f.when),
   }
 end
@@ -67,10 +68,19 @@ local function view_of(reader)
     on_skip = function(step, class)
       assert.same({ target = step.target, class = class }, reader.take "skip")
     end,
-    jitter = function(cap)
+    open = function(step)
+      return step.open, step.reopens
+    end,
+    insist = function(step)
+      return not step.found
+    end,
+    on_open = function(step, class)
+      assert.same({ target = step.target, class = class }, reader.take "open")
+    end,
+    jitter = function(cap, queue)
       -- The next wait is what the core's dice gave; a wait that did not fit is not written, and any that does not fit will do.
       local word, f = reader.peek()
-      if word == "wait" then
+      if word == "wait" and (f.queue == 1) == queue then
         assert(f.ms >= 0 and f.ms <= cap, ("a wait of %d ms under a cap of %d"):format(f.ms, cap))
         return f.ms
       end
@@ -84,10 +94,11 @@ local function run(lines)
   for f in function() return reader.take "target" end do
     reader.targets[#reader.targets + (reader.targets[0] and 1 or 0)] = {
       context = stated(f.context), bound = unless_negative(f.bound), predicted = stated(f.predicted),
+      open = f.open ~= "none" and f.open or nil, reopens = f.reopens, found = f.found == 1,
     }
   end
-  local c, now = reader.take "chain", nil
-  now = c.now
+  local c = reader.take "chain"
+  local now = c.now
   local walk = chain.begin({
     steps = reader.steps(), max_cost_usd = unless_negative(c.max_cost), max_latency_ms = stated(c.max_latency),
     max_attempts = stated(c.max_attempts), on_exhausted = c.queue == 1 and "queue" or "fail", retry_window_ms = stated(c.window),
@@ -112,7 +123,7 @@ local function run(lines)
         move = chain.next(walk, view, { class = f.class, retry_after_ms = unless_negative(f.after) }, now)
       end
     elseif move.verdict == "wait" then
-      assert.same({ ms = move.wait_ms }, reader.take "wait")
+      assert.same({ ms = move.wait_ms, queue = move.queue and 1 or 0 }, reader.take "wait")
       now = now + move.wait_ms
       if reader.peek() then
         move = chain.resume(walk, view, now)
@@ -145,7 +156,7 @@ describe("the kit's walk along a chain", function()
       end
     end
     -- Every kind of move and of word is among them.
-    for _, word in ipairs { "try", "wait", "end", "skip", "stay", "replace" } do
+    for _, word in ipairs { "try", "wait", "end", "skip", "open", "stay", "replace" } do
       assert(seen[word], word)
     end
   end)
