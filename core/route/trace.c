@@ -26,6 +26,8 @@ void trace_decided(struct trace *t, struct arena *arena, const struct decision *
     t->n_cuts = d->n_cuts;
     t->notes = d->notes;
     t->n_notes = d->n_notes;
+    t->findings = d->findings;
+    t->n_findings = d->n_findings;
 }
 
 struct trace_attempt *trace_add(struct trace *t, struct arena *arena, const struct target *target) {
@@ -188,6 +190,16 @@ static void write_notes(const struct trace *t, struct buf *out) {
     buf_add_char(out, '}');
 }
 
+static void write_findings(const struct trace *t, struct buf *out) {
+    buf_add(out, SPAN(",\"findings\":["));
+    for (size_t i = 0; i < t->n_findings; i++) {
+        if (i)
+            buf_add_char(out, ',');
+        buf_add_json(out, t->findings[i]);
+    }
+    buf_add_char(out, ']');
+}
+
 void trace_write(const struct trace *t, struct buf *out) {
     buf_add(out, SPAN("{\"id\":"));
     buf_add_json(out, t->id);
@@ -206,5 +218,7 @@ void trace_write(const struct trace *t, struct buf *out) {
         write_cuts(t, out);
     if (t->n_notes)
         write_notes(t, out);
+    if (t->n_findings)
+        write_findings(t, out);
     buf_add_char(out, '}');
 }

@@ -53,6 +53,8 @@ struct trace {
     size_t n_cuts;
     const struct pair *notes;
     size_t n_notes;
+    const struct span *findings; /* what of the policy's answer could not be used */
+    size_t n_findings;
     const struct target *const *chain; /* as decided: before it was enforced, tightened, replaced */
     size_t n_chain, n_steps;           /* how many of its steps are kept, how many there were */
     int refused;                       /* the status of a policy that said no; 0: it did not */

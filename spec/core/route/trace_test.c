@@ -214,6 +214,7 @@ static void a_trace_of_everything(void **state) {
         { .word = { "take", 4 }, .count = 7 },
     };
     static const struct pair notes[] = { { { "k\n", 2 }, { "v</script>", 10 } } };
+    static const struct span findings[] = { { "chain[2]: \"a\"", 13 }, { "chain.b: c", 10 } };
     struct trace t;
     trace_init(&t, SPAN("01ID"), 500);
     t.policy = SPAN("tier@3f9c2a1b");
@@ -222,6 +223,7 @@ static void a_trace_of_everything(void **state) {
     t.policy_us = 42;
     t.cuts = cuts, t.n_cuts = 2;
     t.notes = notes, t.n_notes = 1;
+    t.findings = findings, t.n_findings = 2;
     struct trace_attempt *one = trace_add(&t, &arena, &a);
     one->tried = true;
     one->failure = FAILURE_TIMEOUT;
@@ -247,7 +249,8 @@ static void a_trace_of_everything(void **state) {
         "\"first_token_ms\":1.2,\"input_tokens\":9,\"output_tokens\":0,\"cost_usd\":0.000001234,"
         "\"upstream_request_id\":\"req-1\"}],\"cost_usd\":0.000001234,"
         "\"cut\":[{\"word\":\"able\",\"target\":\"p/c\",\"why\":\"context 8000\",\"count\":1},"
-        "{\"word\":\"take\",\"count\":7}],\"notes\":{\"k\\n\":\"v\\u003c/script>\"}}");
+        "{\"word\":\"take\",\"count\":7}],\"notes\":{\"k\\n\":\"v\\u003c/script>\"},"
+        "\"findings\":[\"chain[2]: \\\"a\\\"\",\"chain.b: c\"]}");
 }
 
 static void an_attempt_under_way_has_taken_no_time(void **state) {

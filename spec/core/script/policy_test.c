@@ -411,9 +411,8 @@ static void nonsense_is_no_answer(void **state) {
         "return function() end",
         "return function() return 7 end",
         "return function() return { { timeout_ms = 5 } } end",
-        "return function() return { { target = 'm1', timeout_ms = -1 } } end",
         "return function() return { 'no-such-model' } end",
-        "return function() return { 'm1', max_cost_usd = 0 / 0 } end",
+        "return function() return { 'no-such-model', { timeout_ms = 5 }, max_cost_usd = 0.1 } end",
     };
     struct world *w = *state;
     char name[POLICIES_MAX][16];
@@ -428,6 +427,51 @@ static void nonsense_is_no_answer(void **state) {
             fail_msg("%s ended with %s", nonsense[i], vm_result_name(result));
         assert_true(policy_error(w->state)[0] != '\0');
     }
+}
+
+static void what_is_sound_is_used(void **state) {
+    struct world *w = *state;
+    assert_ok(w, decide_by(w, "return function() return { 'no-such-model', { target = 'm2', "
+                              "timeout_ms = -1, retries = 2 }, max_cost_usd = 0 / 0 } end"));
+    assert_int_equal(w->decision.chain.n_steps, 1);
+    assert_span(w->decision.chain.steps[0].target->id, "local/m2");
+    assert_int_equal(w->decision.chain.steps[0].retries, 2);
+    assert_int_equal(w->decision.n_findings, 3);
+    assert_true(span_starts(w->decision.findings[0], SPAN("chain[1]: no target or model")));
+    assert_true(span_starts(w->decision.findings[1], SPAN("chain[2].timeout_ms: expected")));
+    assert_true(span_starts(w->decision.findings[2], SPAN("chain.max_cost_usd: expected")));
+}
+
+static void figures_and_sessions_reach_policies(void **state) {
+    struct world *w = *state;
+    add_policy(w, "p",
+               "return function(req, fleet) local t = fleet[2]\n"
+               "return fleet:fastest():sticky():take(2), tostring(t.ttft_ms and "
+               "t.ttft_ms.p95) .. ' ' .. tostring(t.headroom) .. ' ' .. t.state .. ' ' .. "
+               "tostring(fleet[3].cached_tokens) end");
+    build(w);
+    struct policy_figure figure = { .target = 1,
+                                    .state = "half_open",
+                                    .error_rate = 0,
+                                    .in_flight = 1,
+                                    .headroom = -1,
+                                    .ttft_ms = { 100, 200, 300 },
+                                    .total_ms = { -1, -1, -1 },
+                                    .tokens_per_s = 10 };
+    struct session_target last[] = { { SPAN("local/m3"), 50 } };
+    w->facts.last_targets = last;
+    w->facts.n_last_targets = 1;
+    policy_update(w->state, &figure, 1);
+    assert_ok(w, decide(w, "p"));
+    assert_steps(&w->decision, 2, (const char *const[]){ "local/m3", "local/m2" });
+    assert_span(w->decision.chain.reason, "200 nil half_open 50");
+    figure.state = "closed";
+    figure.ttft_ms[0] = -1;
+    figure.headroom = 0.5;
+    w->facts.n_last_targets = 0;
+    policy_update(w->state, &figure, 1);
+    assert_ok(w, decide(w, "p"));
+    assert_span(w->decision.chain.reason, "nil 0.5 closed nil");
 }
 
 static void a_runaway_takes_only_its_state(void **state) {
@@ -729,6 +773,8 @@ int main(int argc, char **argv) {
         CASE(prepare_runs_once),
         CASE(what_a_policy_raises),
         CASE(nonsense_is_no_answer),
+        CASE(what_is_sound_is_used),
+        CASE(figures_and_sessions_reach_policies),
         CASE(a_runaway_takes_only_its_state),
         CASE(a_bomb_takes_only_its_state),
         CASE(what_does_not_load_is_left_out),
