@@ -14,9 +14,9 @@ local function refuse(param, message)
   error({ problem = { param = param, message = param .. ": " .. message } }, 0)
 end
 
--- What was said: a null is nothing.
+-- What was said: a null is nothing. Slices have nothing around them.
 local function said(raw)
-  return raw and json.kind(raw) ~= "null" and raw or nil
+  return raw ~= "null" and raw or nil
 end
 
 local function object(raw, param)

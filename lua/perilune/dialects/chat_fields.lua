@@ -65,7 +65,9 @@ function M.object(param, raw)
     fail(param, why)
   end
   for key, value in pairs(out) do
-    out[key] = said(value)
+    if value == "null" then -- slices have nothing around them
+      out[key] = nil
+    end
   end
   return out
 end
@@ -349,8 +351,8 @@ function M.read(request, keys)
     local key = keys[i]
     local better = BETTER[key]
     if not NOT_SET[key] and not (better and said(all[better])) then
-      local raw = said(all[key])
-      if raw and not apply(request, key, raw) then
+      local raw = all[key]
+      if raw ~= "null" and not apply(request, key, raw) then
         request.extra[#request.extra + 1] = { key, raw }
       end
     end
