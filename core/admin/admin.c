@@ -1,4 +1,7 @@
 #include "admin/inside.h"
+#include "admin/policies.h"
+#include "admin/put.h"
+#include "admin/versions.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -82,6 +85,21 @@ static void remember(struct admin *a, const struct snapshot *next) {
     a->older = snapshot_ref(a->engine.snap);
 }
 
+/* Writes down the versions of the user's own policies that go live now. */
+static void keep_versions(struct admin *a, const struct snapshot *before,
+                          const struct snapshot *next) {
+    for (size_t i = 0; i < next->n_policies; i++) {
+        const struct policy_source *p = &next->policies[i];
+        const struct policy_source *old = before ? snapshot_policy(before, p->name) : NULL;
+        if (policies_shipped(p) || (old && span_eq(old->version, p->version)))
+            continue;
+        int error = versions_keep(next->config.data_dir, p, clock_wall_ms());
+        if (error)
+            log_warn("the version %.*s can not be kept in the state folder: %s",
+                     SPAN_ARGS(p->version), strerror(-error));
+    }
+}
+
 /* Who takes the last client key out of the configuration does not mean to open the gateway to the
  * network. Consumes the caller's reference when it says NULL. */
 static struct snapshot *guarded(struct admin *a, struct snapshot *snap) {
@@ -116,6 +134,7 @@ bool admin_reload(struct admin *a) {
         return false;
     }
     remember(a, snap);
+    keep_versions(a, a->engine.snap, snap);
     engine_adopt(&a->engine, snap);
     set_watch(a, &a->engine.snap->config);
     log_info("generation %u is loaded (%zu policies, %zu targets, %llu ms)", snap->generation,
@@ -268,6 +287,7 @@ static void stop(struct admin *a) {
         listener_close(a->listener);
     a->listener = NULL;
     conn_close_all(&a->server, true);
+    put_stop(a);
     engine_stop(&a->engine);
     uv_close((uv_handle_t *)&a->want, NULL);
 }
@@ -334,6 +354,7 @@ int admin_run(const struct admin_options *options, struct snapshot *snap) {
     init_signals(a);
     watcher_init(&a->watch, &a->loop, on_files, a);
     set_watch(a, &snap->config); /* before anybody can see us serve and edit a file */
+    keep_versions(a, NULL, snap);
     int error = engine_init(&a->engine, &options->pump, on_engine_wants, a);
     if (error < 0)
         snapshot_unref(snap);

@@ -123,6 +123,23 @@ void api_health(struct api_call *call);
 void api_status(struct api_call *call);
 void api_reload(struct api_call *call);
 
+/* api_policies.c */
+void api_policies_list(struct api_call *call);
+void api_policies_get(struct api_call *call);
+void api_policies_check(struct api_call *call);
+void api_policies_versions(struct api_call *call);
+void api_policies_version(struct api_call *call);
+void api_policies_delete(struct api_call *call);
+
+/* put.c */
+void api_policies_put(struct api_call *call);
+void api_policies_rollback(struct api_call *call);
+
+/* api_routes.c */
+void api_routes_list(struct api_call *call);
+void api_routes_put(struct api_call *call);
+void api_routes_delete(struct api_call *call);
+
 /* api_explain.c */
 void api_explain(struct api_call *call);
 

@@ -1,5 +1,5 @@
 /* api_status.c - what is served, and reading everything again. */
-#include "admin/inside.h"
+#include "admin/edit.h"
 #include "base/clock.h"
 
 void api_health(struct api_call *call) {
@@ -73,35 +73,7 @@ void api_status(struct api_call *call) {
 
 /* ---- POST /api/reload ---- */
 
-/* A call that waits until all workers serve what it had read. */
-struct reloading {
-    struct api_call *call;
-    struct span findings; /* of that reading: another one may follow meanwhile */
-};
-
-static void on_served(void *owner) {
-    const struct reloading *r = owner;
-    struct buf body = { 0 };
-    buf_printf(&body, "{\"generation\":%u,%.*s}", r->call->admin->engine.snap->generation,
-               SPAN_ARGS(r->findings));
-    api_reply(r->call, 200, buf_span(&body));
-    buf_deinit(&body);
-}
-
 void api_reload(struct api_call *call) {
-    if (!api_fields(call, NULL, 0))
-        return;
-    bool ok = admin_reload(call->admin);
-    struct buf findings = { 0 };
-    buf_add(&findings, SPAN("\"findings\":"));
-    admin_write_findings(&call->admin->findings, &findings);
-    if (ok) {
-        struct reloading *r = arena_new(call->arena, struct reloading);
-        *r = (struct reloading){ call, arena_copy(call->arena, buf_span(&findings)) };
-        admin_when_served(call->admin, on_served, r);
-    } else {
-        api_fail_with(call, API_INVALID_CONFIGURATION,
-                      "The configuration is wrong; nothing has changed.", buf_span(&findings));
-    }
-    buf_deinit(&findings);
+    if (api_fields(call, NULL, 0) && edit_reload(call))
+        edit_reply(call, SPAN(""));
 }

@@ -15,6 +15,7 @@
 enum { ADMIN_SIGNALS = 3 };
 
 struct admin_waiting;
+struct put;
 
 struct admin {
     const struct admin_options *options;
@@ -27,6 +28,7 @@ struct admin {
     struct listener *listener;
     struct json_parser *parser; /* of bodies */
     struct api_call *calls;     /* not answered yet */
+    struct put *puts;           /* policies that are being changed */
     struct admin_waiting *waiting;
     struct snapshot *older;          /* in force before the present one; NULL: it is the first */
     unsigned closed;                 /* policy versions in quarantine that have been dealt with */

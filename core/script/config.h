@@ -35,7 +35,7 @@ void config_findings_add(struct config_findings *f,
 /* A file of the policies folder as it might be: "tier" is policies/tier.lua, "routes" is
  * policies/routes.lua. */
 struct config_draft {
-    struct span name, text; /* NULL-terminated; `text` SPAN_NONE: there is none */
+    struct span name, text; /* the name NUL-terminated */
 };
 
 struct config_options {

@@ -19,7 +19,7 @@ enum { LOAD_US = 200 * 1000, ERROR_MAX = 1024 };
 
 /* Where the functions of perilune.host lie in the registry, and what else is kept there. */
 struct refs {
-    int load, prepare, info, decide, on_failure, update;
+    int load, prepare, info, decide, on_failure, update, params;
     int figures;         /* the list host.update() is given, with the tables of earlier calls */
     int request_meta;    /* metatable of `req` */
     int present_request; /* the `req` of the call under way */
@@ -89,6 +89,7 @@ static enum vm_result run_setup(lua_State *L, void *arg) {
     p->refs.decide = keep_field(L, "decide");
     p->refs.on_failure = keep_field(L, "on_failure");
     p->refs.update = keep_field(L, "update");
+    p->refs.params = keep_field(L, "params");
     lua_newtable(L);
     p->refs.figures = luaL_ref(L, LUA_REGISTRYINDEX);
     keep_request_meta(L, p);
@@ -308,6 +309,27 @@ bool policy_has_on_failure(const struct policy_state *p, struct span policy) {
 
 const char *policy_error(const struct policy_state *p) {
     return p->error[0] ? p->error : vm_error(p->vm);
+}
+
+struct telling {
+    struct policy_state *p;
+    struct span policy;
+    struct buf *out;
+};
+
+static enum vm_result run_params(lua_State *L, void *arg) {
+    const struct telling *t = arg;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, t->p->refs.params);
+    luaspan_push(L, t->policy);
+    lua_call(L, 1, 1);
+    buf_add(t->out, luaspan_at(L, -1));
+    return VM_OK;
+}
+
+void policy_params(struct policy_state *p, struct span policy, struct buf *out) {
+    struct telling t = { p, policy, out };
+    if (!entry_of(p, policy) || vm_call(p->vm, NULL, 0, run_params, &t) != VM_OK)
+        buf_add(out, SPAN("{}"));
 }
 
 struct asking {

@@ -95,6 +95,10 @@ enum vm_result policy_on_failure(struct policy_state *p, struct vm_guard *guard,
                                  enum policy_next *next, uint32_t *retry_in_ms,
                                  struct decision *out);
 
+/* Appends what the policy declares as its params: a JSON object by name, of type, default, min, max,
+ * choices, doc and value. */
+void policy_params(struct policy_state *p, struct span policy, struct buf *out);
+
 /* Whether the policy says on_error = "refuse"; and whether it has on_failure. */
 bool policy_refuses_on_error(const struct policy_state *p, struct span policy);
 bool policy_has_on_failure(const struct policy_state *p, struct span policy);
