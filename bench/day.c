@@ -458,12 +458,11 @@ static void print(struct day *d, bool json) {
     double best = percentile(d->clairvoyant_times, d->requests, 0.5);
     double answered = d->n_times ? d->n_times : 1;
     if (json)
-        printf(
-            "%s{\"mode\":\"%.*s\",\"requests\":%u,\"failed\":%u,\"attempts\":%u,\"cost_usd\":%.4f,"
-            "\"clairvoyant_cost_usd\":%.4f,\"p50_ms\":%.0f,\"p95_ms\":%.0f,"
-            "\"clairvoyant_p50_ms\":%.0f,\"quality\":%.2f}\n",
-            SPAN_ARGS(d->policy), d->requests, d->failed, d->attempts, d->cost, d->clairvoyant_cost,
-            p50, p95, best, d->quality / answered);
+        printf("{\"mode\":\"%.*s\",\"requests\":%u,\"failed\":%u,\"attempts\":%u,\"cost_usd\":%.4f,"
+               "\"clairvoyant_cost_usd\":%.4f,\"p50_ms\":%.0f,\"p95_ms\":%.0f,"
+               "\"clairvoyant_p50_ms\":%.0f,\"quality\":%.2f}\n",
+               SPAN_ARGS(d->policy), d->requests, d->failed, d->attempts, d->cost,
+               d->clairvoyant_cost, p50, p95, best, d->quality / answered);
     else
         printf("%-10.*s %8u %7u %9.4f %9.2f %7.2f %8.0f %8.0f %7.2f %8.1f\n", SPAN_ARGS(d->policy),
                d->requests, d->failed, (double)d->attempts / d->requests, d->cost,
