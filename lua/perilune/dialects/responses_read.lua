@@ -422,20 +422,16 @@ for _, member in ipairs(MEMBERS) do
   KNOWN[member[1]] = true
 end
 
-local function read_extra(request, members)
-  for _, m in ipairs(members) do
-    local lost_choice = m.key == "tool_choice" and not request.tool_choice
-    if (not KNOWN[m.key] or lost_choice) and kind(m.raw) ~= "null" then
-      request.extra[#request.extra + 1] = { m.key, m.raw }
+local function read_extra(request, keys)
+  for _, key in ipairs(keys) do
+    local lost_choice = key == "tool_choice" and not request.tool_choice
+    if (not KNOWN[key] or lost_choice) and request.fields[key] ~= "null" then
+      request.extra[#request.extra + 1] = { key, request.fields[key] }
     end
   end
 end
 
-local function read_request(members)
-  local fields = {}
-  for _, m in ipairs(members) do
-    fields[m.key] = m.raw
-  end
+local function read_request(fields, keys)
   refuse_state(fields)
   local request = {
     stream = optional(fields.stream, boolean, "stream") or false, wants_usage = true, messages = read_input(fields), fields = fields,
@@ -449,7 +445,7 @@ local function read_request(members)
   end)
   read_logprobs(request, fields)
   request.user = optional(fields.safety_identifier, text, "safety_identifier") or optional(fields.user, text, "user")
-  read_extra(request, members)
+  read_extra(request, keys)
   return request
 end
 
@@ -457,11 +453,11 @@ end
 ---@param body string
 ---@return perilune.Request|nil, perilune.Problem|nil
 function M.read(body)
-  local members, why = json.members(body)
-  if not members then
-    return nil, { message = "the request is not a JSON object: " .. why }
+  local fields, keys = json.ordered(body)
+  if not fields then
+    return nil, { message = "the request is not a JSON object: " .. keys }
   end
-  return check.guard(read_request, members)
+  return check.guard(read_request, fields, keys)
 end
 
 return M
