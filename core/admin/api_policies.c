@@ -235,7 +235,7 @@ void api_policies_version(struct api_call *call) {
     while (i < n && !span_eq(versions[i].hash, versions_hash(hash)))
         i++;
     if (i == n) {
-        api_fail(call, API_NOT_FOUND, "hash", "No such version of this policy has been kept.");
+        api_fail(call, API_NOT_FOUND, "hash", "There is no such version of this policy any more.");
         return;
     }
     buf_add_char(&body, '{');

@@ -145,6 +145,7 @@ static void start_replay(struct put *p) {
         log = arena_printf(arena, "%.*s/%.*s", SPAN_ARGS(c->data_dir), SPAN_ARGS(log));
     if (a->options->config.path)
         add_threshold(p, args, &n, "config", span_of(a->options->config.path));
+    add_threshold(p, args, &n, "as", p->name);
     add_threshold(p, args, &n, "max-cost-increase", t->max_cost_increase);
     add_threshold(p, args, &n, "max-latency-increase", t->max_latency_increase);
     add_threshold(p, args, &n, "max-changed", t->max_changed);
@@ -309,5 +310,6 @@ void api_policies_rollback(struct api_call *call) {
     if (p.source.at)
         begin(&p);
     else
-        api_fail(call, API_NOT_FOUND, "version", "No such version of this policy has been kept.");
+        api_fail(call, API_NOT_FOUND, "version",
+                 "There is no such version of this policy any more.");
 }

@@ -8,12 +8,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PATIENCE_S = 30 };
+/* What is put may be tested and tried before it is live. */
+enum { PATIENCE_S = 30, PATIENCE_OF_PUT_S = 400 };
 
-static int dial(struct span address) {
+static int dial(struct span address, const char *method) {
     struct sockaddr_storage to;
     bool loopback;
-    struct timeval patience = { .tv_sec = PATIENCE_S };
+    struct timeval patience = { .tv_sec =
+                                    strcmp(method, "PUT") == 0 ? PATIENCE_OF_PUT_S : PATIENCE_S };
     if (!listener_parse(address, &to, &loopback)) {
         errno = EINVAL;
         return -1;
@@ -100,7 +102,7 @@ int ask_with(const struct config *config, const char *method, const char *path, 
         fprintf(stderr, "perilune: nothing has run with the state folder %.*s\n",
                 SPAN_ARGS(config->data_dir));
     } else {
-        int fd = dial(buf_span(&address));
+        int fd = dial(buf_span(&address), method);
         if (fd >= 0) {
             status = exchange(fd, method, path, buf_span(&address), buf_span(&token), json, body);
             close(fd);
@@ -112,4 +114,24 @@ int ask_with(const struct config *config, const char *method, const char *path, 
     buf_deinit(&address);
     buf_deinit(&token);
     return status;
+}
+
+static void print_span(struct json_value finding, const char *name, const char *before,
+                       const char *after) {
+    struct span text = json_text(json_get(finding, name));
+    if (text.len)
+        printf("%s%.*s%s", before, SPAN_ARGS(text), after);
+}
+
+void ask_print_findings(struct json_value findings) {
+    for (struct json_iter it = json_iter(findings); json_next(&it);) {
+        int64_t line = 0;
+        print_span(it.value, "path", "", ":");
+        if (json_int(json_get(it.value, "line"), &line) && line)
+            printf("%lld:", (long long)line);
+        print_span(it.value, "setting", " ", ":");
+        print_span(it.value, "message", " ", "\n");
+        print_span(it.value, "excerpt", "", "\n");
+        print_span(it.value, "hint", "  hint: ", "\n");
+    }
 }

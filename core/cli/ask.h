@@ -8,7 +8,7 @@
 #ifndef PERILUNE_CLI_ASK_H
 #define PERILUNE_CLI_ASK_H
 
-#include "base/buf.h"
+#include "base/json.h"
 #include "base/snapshot.h"
 
 /* Sends `method path` to the instance whose state folder `config` names, with its token. The
@@ -19,6 +19,9 @@ int ask(const struct config *config, const char *method, const char *path, struc
 /* The same with a body of its own, JSON. */
 int ask_with(const struct config *config, const char *method, const char *path, struct span json,
              struct buf *body);
+
+/* Prints the findings of an answer: file:line, what is wrong, the lines around it, a hint. */
+void ask_print_findings(struct json_value findings);
 
 /* Whether an instance has left word of itself in that state folder, whether it still runs or not. */
 bool ask_known(const struct config *config);

@@ -1,28 +1,8 @@
 /* reload.c - `perilune reload`: read everything again, and return when all workers serve it. */
-#include "base/json.h"
 #include "cli/ask.h"
 #include "cli/setup.h"
 
 #include <stdio.h>
-
-static void print_span(struct json_value finding, const char *name, const char *before,
-                       const char *after) {
-    struct span text = json_text(json_get(finding, name));
-    if (text.len)
-        printf("%s%.*s%s", before, SPAN_ARGS(text), after);
-}
-
-static void print_findings(struct json_value findings) {
-    for (struct json_iter it = json_iter(findings); json_next(&it);) {
-        int64_t line = 0;
-        print_span(it.value, "path", "", ":");
-        if (json_int(json_get(it.value, "line"), &line) && line)
-            printf("%lld:", (long long)line);
-        print_span(it.value, "setting", " ", ":");
-        print_span(it.value, "message", " ", "\n");
-        print_span(it.value, "hint", "  hint: ", "\n");
-    }
-}
 
 static int report(struct span body, int status) {
     struct json_parser *parser = json_parser_new();
@@ -30,7 +10,7 @@ static int report(struct span body, int status) {
     int64_t generation = 0;
     bool read = json_parse(parser, body, &root) == JSON_OK;
     struct json_value findings = read ? json_get(root, "findings") : (struct json_value){ 0 };
-    print_findings(findings);
+    ask_print_findings(findings);
     if (read && status == 200 && json_int(json_get(root, "generation"), &generation))
         printf("generation %lld is served by all workers\n", (long long)generation);
     else

@@ -17,6 +17,48 @@ local function routes()
   return list
 end
 
+describe("docs/admin.md", function()
+  local file = assert(io.open "docs/admin.md")
+  local page = file:read "*a"
+  file:close()
+
+  it("has every call, and no other", function()
+    local listed, there = {}, {}
+    for method, pattern in page:gmatch "\n| `(%u+) (/[^`]*)` |" do
+      listed[#listed + 1] = method .. " " .. pattern
+    end
+    for _, route in ipairs(routes()) do
+      there[#there + 1] = route.method .. " " .. route.pattern
+    end
+    table.sort(listed)
+    table.sort(there)
+    assert.same(there, listed)
+  end)
+
+  it("has every code with its status, and no other", function()
+    local listed, there = {}, {}
+    for code, status in page:gmatch "\n| `([%l_]+)` | (%d+) |" do
+      listed[code] = status
+    end
+    local source = assert(io.open(API))
+    for code, status in source:read("*a"):gmatch '%[API_[%u_]+%] = { "([%l_]+)", (%d+) }' do
+      there[code] = status
+    end
+    source:close()
+    assert.is_truthy(there.managed_by_file)
+    assert.same(there, listed)
+  end)
+
+  it("shows bodies that are JSON", function()
+    local n = 0
+    for text in page:gmatch "```json\n(.-)```" do
+      assert.is_table(http.json(text))
+      n = n + 1
+    end
+    assert.is_true(n > 0)
+  end)
+end)
+
 describe("the admin side", function()
   local house, up
 

@@ -52,6 +52,7 @@ local TESTED_IN = {
   ["core/cli/listing"] = "spec/gateway/models_update_spec.lua",
   ["core/cli/update"] = "spec/gateway/models_update_spec.lua",
   ["core/cli/models"] = "spec/gateway/cli_spec.lua",
+  ["core/cli/policy"] = "spec/gateway/admin_policies_spec.lua",
   ["core/cli/reload"] = "spec/gateway/reload_spec.lua",
   ["core/cli/run"] = "spec/gateway/cli_spec.lua",
   ["core/cli/setup"] = "spec/gateway/cli_spec.lua",

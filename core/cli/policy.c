@@ -1,0 +1,302 @@
+/* policy.c - `perilune policy`: the policies of a running perilune, over its admin side. */
+#include "base/json.h"
+#include "base/utf8.h"
+#include "cli/ask.h"
+#include "cli/setup.h"
+#include "script/files.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { SOURCE_MAX = 1 << 20 };
+
+/* One call of the admin side and its answer. */
+struct errand {
+    const struct cli_call *call;
+    const struct config *config;
+    struct buf path, body, answer;
+    struct json_parser *parser;
+    struct json_value root;
+    int status;
+};
+
+/* One word behind `policy`. */
+struct verb {
+    const char *name;
+    size_t args; /* behind it */
+    int (*main)(struct errand *e);
+};
+
+/* ---- asking ---- */
+
+static void print_error(const struct errand *e) {
+    struct json_value error = json_get(e->root, "error");
+    struct span param = json_text(json_get(error, "param"));
+    struct span output = json_text(json_get(e->root, "output"));
+    fprintf(stderr, "perilune policy: %.*s%s%.*s\n", SPAN_ARGS(param), param.len ? ": " : "",
+            SPAN_ARGS(json_text(json_get(error, "message"))));
+    ask_print_findings(json_get(e->root, "findings"));
+    printf("%.*s", SPAN_ARGS(output));
+}
+
+/* CLI_OK when `root` is an answer to be shown: nothing was wrong, and it is not wanted as JSON. Any
+ * other exit code: all has been said; *done tells it from an answer that was printed. */
+static int send(struct errand *e, const char *method, bool *done) {
+    buf_add_char(&e->path, '\0');
+    e->status = ask_with(e->config, method, e->path.at, buf_span(&e->body), &e->answer);
+    bool read = e->status && json_parse(e->parser, buf_span(&e->answer), &e->root) == JSON_OK;
+    *done = true;
+    if (!read)
+        return CLI_UNREACHABLE;
+    if (cli_option(e->call, "json"))
+        printf("%.*s\n", SPAN_ARGS(buf_span(&e->answer)));
+    else if (e->status != 200)
+        print_error(e);
+    else
+        *done = false;
+    return e->status == 200 ? CLI_OK : CLI_FINDINGS;
+}
+
+/* A segment of a path: what could mean something else in there is escaped. */
+static void add_segment(struct buf *path, const char *name) {
+    for (const char *c = name; *c; c++)
+        if ((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || strchr("_-", *c))
+            buf_add_char(path, *c);
+        else
+            buf_printf(path, "%%%02X", (unsigned char)*c);
+}
+
+static void set_path(struct errand *e, const char *behind) {
+    buf_add(&e->path, SPAN("/api/policies/"));
+    add_segment(&e->path, e->call->args[1]);
+    buf_printf(&e->path, "%s", behind);
+}
+
+static void add_text(struct buf *body, const char *name, struct span value) {
+    if (!value.at)
+        return;
+    buf_printf(body, "%s\"%s\":", body->len > 1 ? "," : "", name);
+    buf_add_json(body, value);
+}
+
+static bool is_utf8(struct span text) {
+    for (size_t i = 0, len; i < text.len; i += len)
+        if (!(len = utf8_length(span_sub(text, i, text.len))))
+            return false;
+    return true;
+}
+
+/* All of standard input, up to one byte more than a policy may have. */
+static int read_input(struct buf *out) {
+    ssize_t n;
+    while (out->len <= SOURCE_MAX &&
+           (n = read(STDIN_FILENO, buf_reserve(out, 65536), 65536)) != 0) {
+        if (n < 0)
+            return -errno;
+        out->len += (size_t)n;
+    }
+    return out->len > SOURCE_MAX ? -EFBIG : 0;
+}
+
+/* The file named last, as a field of the body. False with the reason printed. */
+static bool add_source(struct errand *e) {
+    const char *path = e->call->args[2];
+    struct buf text = { 0 };
+    int error = strcmp(path, "-") == 0 ? read_input(&text) : files_read(path, SOURCE_MAX, &text);
+    if (error)
+        fprintf(stderr, "perilune policy: %s can not be read: %s\n", path, strerror(-error));
+    else if (!is_utf8(buf_span(&text)))
+        fprintf(stderr, "perilune policy: %s is not UTF-8\n", path), error = -1;
+    else
+        add_text(&e->body, "source", text.at ? buf_span(&text) : SPAN(""));
+    buf_deinit(&text);
+    return error == 0;
+}
+
+/* ---- showing ---- */
+
+static struct span member(struct json_value object, const char *name) {
+    return json_text(json_get(object, name));
+}
+
+static void print_assigned(struct json_value assigned) {
+    for (struct json_iter it = json_iter(assigned); json_next(&it);) {
+        struct span name = member(it.value, "name");
+        printf("  %.*s%s%.*s", SPAN_ARGS(member(it.value, "scope")), name.len ? "=" : "",
+               SPAN_ARGS(name));
+    }
+}
+
+static int list(struct errand *e) {
+    bool done;
+    buf_add(&e->path, SPAN("/api/policies"));
+    int code = send(e, "GET", &done);
+    if (done)
+        return code;
+    for (struct json_iter it = json_iter(json_get(e->root, "policies")); json_next(&it);) {
+        struct span version = member(it.value, "version");
+        printf("%-28.*s %.*s", SPAN_ARGS(version.len ? version : member(it.value, "name")),
+               SPAN_ARGS(member(it.value, "path")));
+        print_assigned(json_get(it.value, "assigned"));
+        printf("%s%s\n", version.len ? "" : "  (does not load)",
+               json_true(json_get(it.value, "quarantined")) ? "  (in quarantine)" : "");
+    }
+    return code;
+}
+
+/* As a policy file again: all that is not its source is a comment. */
+static int show(struct errand *e) {
+    bool done;
+    set_path(e, "");
+    int code = send(e, "GET", &done);
+    if (done)
+        return code;
+    printf("-- %.*s  %.*s%s\n", SPAN_ARGS(member(e->root, "version")),
+           SPAN_ARGS(member(e->root, "path")),
+           json_true(json_get(e->root, "is_live")) ? "" : "  (what follows is not live)");
+    for (struct json_iter it = json_iter(json_get(e->root, "params")); json_next(&it);)
+        printf("-- params.%.*s: %.*s  %.*s\n", SPAN_ARGS(it.key),
+               SPAN_ARGS(member(it.value, "type")), SPAN_ARGS(member(it.value, "doc")));
+    printf("%.*s", SPAN_ARGS(member(e->root, "source")));
+    return code;
+}
+
+static int versions(struct errand *e) {
+    bool done;
+    set_path(e, "/versions");
+    int code = send(e, "GET", &done);
+    if (done)
+        return code;
+    for (struct json_iter it = json_iter(json_get(e->root, "versions")); json_next(&it);)
+        printf("%-28.*s %.*s  %s%.*s\n", SPAN_ARGS(member(it.value, "version")),
+               SPAN_ARGS(member(it.value, "activated")),
+               json_true(json_get(it.value, "live")) ? "(live) " : "",
+               SPAN_ARGS(member(it.value, "note")));
+    return code;
+}
+
+/* ---- checking and changing ---- */
+
+static int check(struct errand *e) {
+    bool done;
+    set_path(e, "/check");
+    buf_add_char(&e->body, '{');
+    if (!add_source(e))
+        return CLI_UNREACHABLE;
+    buf_add_char(&e->body, '}');
+    int code = send(e, "POST", &done);
+    struct json_value findings = json_get(e->root, "findings");
+    if (!done)
+        ask_print_findings(findings);
+    if (!done && !json_count(findings))
+        printf("no findings\n");
+    return code ? code : json_count(findings) ? CLI_FINDINGS : CLI_OK;
+}
+
+static struct span option(const struct errand *e, const char *name) {
+    return span_of(cli_option(e->call, name));
+}
+
+static void add_replay(struct errand *e) {
+    struct buf replay = { 0 };
+    bool wanted = cli_option(e->call, "replay") != NULL;
+    buf_add_char(&replay, '{');
+    add_text(&replay, "log", option(e, "log"));
+    add_text(&replay, "max_cost_increase", option(e, "max-cost-increase"));
+    add_text(&replay, "max_latency_increase", option(e, "max-latency-increase"));
+    add_text(&replay, "max_changed", option(e, "max-changed"));
+    if (wanted || replay.len > 1)
+        buf_printf(&e->body, ",\"replay\":%.*s}", SPAN_ARGS(buf_span(&replay)));
+    buf_deinit(&replay);
+}
+
+/* What is live when the call has come back. */
+static int change(struct errand *e, const char *method) {
+    bool done;
+    add_text(&e->body, "note", option(e, "note"));
+    buf_add_char(&e->body, '}');
+    int code = send(e, method, &done);
+    if (!done)
+        printf("%.*s is served by all workers\n", SPAN_ARGS(member(e->root, "version")));
+    return code;
+}
+
+static int put(struct errand *e) {
+    set_path(e, "");
+    buf_add_char(&e->body, '{');
+    if (!add_source(e))
+        return CLI_UNREACHABLE;
+    add_text(&e->body, "if_version", option(e, "if-version"));
+    if (cli_option(e->call, "no-specs"))
+        buf_add(&e->body, SPAN(",\"specs\":false"));
+    add_replay(e);
+    return change(e, "PUT");
+}
+
+static int rollback(struct errand *e) {
+    set_path(e, "/rollback");
+    buf_add_char(&e->body, '{');
+    add_text(&e->body, "version", span_of(e->call->args[2]));
+    return change(e, "POST");
+}
+
+/* ---- the command ---- */
+
+static const struct verb verbs[] = {
+    { "list", 0, list }, { "show", 1, show },         { "check", 2, check },
+    { "put", 2, put },   { "versions", 1, versions }, { "rollback", 2, rollback },
+};
+
+static const struct verb *find(const struct cli_call *call) {
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+        if (call->n_args && strcmp(verbs[i].name, call->args[0]) == 0)
+            return verbs[i].args + 1 == call->n_args ? &verbs[i] : NULL;
+    return NULL;
+}
+
+static int run(const struct cli_call *call, const struct verb *verb, const struct snapshot *snap) {
+    struct errand e = { .call = call, .config = &snap->config, .parser = json_parser_new() };
+    int code = verb->main(&e);
+    json_parser_free(e.parser);
+    buf_deinit(&e.path);
+    buf_deinit(&e.body);
+    buf_deinit(&e.answer);
+    return code;
+}
+
+static int policy_main(const struct cli_call *call) {
+    const struct verb *verb = find(call);
+    if (!verb)
+        return cli_complain(call->command,
+                            "expected list, show NAME, check NAME FILE, put NAME FILE, versions "
+                            "NAME or rollback NAME VERSION");
+    struct snapshot *snap = setup_read(call, "http://127.0.0.1:1/v1");
+    if (!snap)
+        return CLI_BAD_CONFIG;
+    int code = run(call, verb, snap);
+    snapshot_unref(snap);
+    return code;
+}
+
+const struct cli_command policy_command = {
+    .name = "policy",
+    .summary = "list, check and change the policies of a running perilune",
+    .arguments = "list|show|check|put|versions|rollback [NAME] [FILE|VERSION]",
+    .max_args = 3,
+    .options = { CLI_OPTION_CONFIG,
+                 CLI_OPTION_JSON,
+                 { "if-version", 0, "VERSION", "put only in the place of this one" },
+                 { "note", 0, "TEXT", "why, for those who read the versions" },
+                 { "no-specs", 0, NULL, "put without running spec/NAME_spec.lua" },
+                 { "replay", 0, NULL, "try what is put on the recorded requests first" },
+                 { "log", 0, "FILE", "the record to try it on" },
+                 { "max-cost-increase", 0, "SHARE", "do not put what costs more, like 5%" },
+                 { "max-latency-increase", 0, "SHARE", "or is predicted to take longer" },
+                 { "max-changed", 0, "SHARE", "or decides more requests otherwise" } },
+    .notes = "put checks FILE, runs its specs, tries it on recorded requests where that is asked\n"
+             "for, writes it to the folder of policies and returns when all workers serve it.\n"
+             "rollback does the same with a version that was live. FILE may be - for standard\n"
+             "input. Exits with 1 when it is refused, and nothing has changed then.\n",
+    .main = policy_main,
+};
