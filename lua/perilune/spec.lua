@@ -6,27 +6,46 @@
 ---     { id = "vllm/llama-3.3-70b", context = 8192, abilities = "tools", tags = { "own" } },
 ---   }
 ---   local decision = spec.route("policies/tier.lua", { tier = "paid" }, fleet)
----   assert(decision.targets[1] == "openai/gpt-4o")
+---   spec.routes(decision).to("openai/gpt-4o")               -- in busted: assert.routes(decision).to("openai/gpt-4o")
+---
+---   local walk = spec.walk(decision, { ["openai/*"] = "rate_limited" })
+---   spec.walks(walk).answers("vllm/llama-3.3-70b")
 ---
 --- It needs LuaJIT and lua-cjson: no gateway, no network, no test framework of its own.
+local assume = require "perilune.assume"
 local bundle = require "perilune.bundle"
+local call = require "perilune.call"
+local catalogue = require "perilune.catalogue"
+local civil = require "perilune.spec.time"
+local expect = require "perilune.spec.expect"
 local host = require "perilune.host"
 local near = require "perilune.near"
+local prices = require "perilune.prices"
 local provider = require "perilune.provider"
 local request_fields = require("perilune.request").fields
 local S = require "perilune.schema"
+local shipped = require "perilune.spec.shipped"
+local walk = require "perilune.spec.walk"
 
 local M = {}
 
 ----------------------------------------------------------------------------------------------------------------------------
 -- The fleet
 
+local times_record = S.record { p50 = S.number(0, 1e9), p95 = S.number(0, 1e9), p99 = S.number(0, 1e9) }
+
+-- One number stands for the middle one.
+local function times(v, path, add)
+  return times_record(type(v) == "number" and { p50 = v } or v, path, add)
+end
+
 local LIVE = {
   state = S.one_of { closed = true, open = true, half_open = true },
   error_rate = S.number(0, 1),
   headroom = S.number(0, 1),
   in_flight = S.integer(0, 1e9),
-  ttft_ms = S.number(0, 1e9),
+  ttft_ms = times,
+  total_ms = times,
   tokens_per_s = S.number(0, 1e9),
 }
 
@@ -47,20 +66,58 @@ local function set_of(names)
   return set
 end
 
+local function wrong(setting, message, hint)
+  error(("%s: %s%s"):format(setting, message, hint and "; " .. hint or ""), 0)
+end
+
+-- A target with all its fields, as the core hands it over: see targets().
+local Whole = {}
+
+local function checked(given, where)
+  local t = target_record(given, where, wrong)
+  t.price = t.price and shipped.price(prices.base(t.price), prices.rules(t.price))
+  t.tags = t.tags and set_of(t.tags)
+  return t
+end
+
 -- One target as the core hands it over; what the configuration would make of the same fields.
 local function target_of(given, where)
-  local function wrong(setting, message, hint)
-    error(("%s: %s%s"):format(setting, message, hint and "; " .. hint or ""), 0)
+  if getmetatable(given) == Whole then
+    return given
   end
-  local t = target_record(type(given) == "string" and { id = given } or given, where, wrong)
+  local t = checked(type(given) == "string" and { id = given } or given, where)
   local provider_name, model = (t.id or ""):match "^([^/]+)/(.+)$"
   if not model then
     wrong(S.join(where, "id"), 'expected a target\'s id, like "openai/gpt-4o"')
   end
   t.provider, t.model, t.upstream = provider_name, model, model
   t.abilities = t.abilities or set_of(provider.abilities) -- nothing said: taken to be able, as in the configuration
-  t.tags = set_of(t.tags)
+  t.tags = t.tags or {}
   return t
+end
+
+--- Targets that come with Perilune, with their prices, windows, abilities and qualities. What is stated beside an id is taken instead.
+---
+---   spec.targets { "openai/gpt-4o", "anthropic/*", { id = "google/gemini-2.5-pro", state = "open" } }
+---@param list (string|table)[]
+---@return table[] fleet for route()
+function M.targets(list)
+  local fleet = {}
+  for k, given in ipairs(list) do
+    local where = ("targets[%d]"):format(k)
+    local over = type(given) == "table" and checked(given, where) or {}
+    for _, known in ipairs(shipped.targets(over.id or given)) do
+      local t = setmetatable({}, Whole)
+      for name, value in pairs(known) do
+        t[name] = value
+      end
+      for name, value in pairs(over) do
+        t[name] = name == "id" and known.id or value
+      end
+      fleet[#fleet + 1] = t
+    end
+  end
+  return fleet
 end
 
 local function figures_of(t, index)
@@ -68,11 +125,10 @@ local function figures_of(t, index)
   for name in pairs(LIVE) do
     figures[name] = t[name]
   end
-  figures.ttft_ms = t.ttft_ms and { p50 = t.ttft_ms }
   return figures
 end
 
-local function set_up(fleet, name, params)
+local function set_up(fleet, name, params, assumed)
   if type(fleet) ~= "table" or #fleet == 0 then
     error('expected a fleet, a list of targets like { id = "openai/gpt-4o" }', 0)
   end
@@ -83,34 +139,21 @@ local function set_up(fleet, name, params)
   end
   host.setup { targets = targets, params = { [name] = params } }
   host.update(figures)
+  local _, why = assume.all(assumed or {})
+  if why then
+    error("assume: " .. why, 0)
+  end
   return targets
 end
 
 ----------------------------------------------------------------------------------------------------------------------------
 -- The policy
 
-local function read(path)
-  local file = io.open(path, "rb")
-  if not file then
-    return nil
-  end
-  local text = file:read "*a" -- nil for a folder
-  file:close()
-  return text and { path = path, text = text }
-end
-
--- A shipped policy: a module of the rock, or beside the library in a clone.
-local function shipped(name)
-  local path = package.searchpath("perilune.policies." .. name, package.path)
-  local here = package.searchpath("perilune.spec", package.path)
-  return path and read(path) or here and read((here:gsub("lua/perilune/spec%.lua$", "policies/" .. name .. ".lua")))
-end
-
 -- The files of a policy's folder, with the shipped ones behind them, read as they are asked for.
 local function files_of(folder)
   return setmetatable({}, {
     __index = function(files, name)
-      local file = read(folder .. name .. ".lua") or not name:find "^lib/" and shipped(name) or nil
+      local file = shipped.read(folder .. name .. ".lua") or not name:find "^lib/" and shipped.file("policies", name) or nil
       rawset(files, name, file)
       return file
     end,
@@ -122,7 +165,7 @@ local function source_of(policy)
   local folder, name = policy:match "^(.-)([^/]+)%.lua$"
   local files = files_of(folder or "policies/")
   name = name or policy
-  if folder and not read(policy) then
+  if folder and not shipped.read(policy) then
     error(("no file %s"):format(policy), 0)
   end
   return bundle.collect(name, files)
@@ -164,6 +207,7 @@ end
 ---@class perilune.Decision
 ---@field targets string[] the ids of the steps, in the order they are tried
 ---@field steps table[] the same with all that is said of each: { target = "openai/gpt-4o", timeout_ms = 8000 }
+---@field costs (number|false)[] dollars each step is expected to cost; false without a price
 ---@field chain table what is said of the chain: { max_cost_usd = 0.02 }
 ---@field reason string|nil the second value the policy returned
 ---@field refused { status?: integer, code?: string, message?: string }|nil
@@ -189,7 +233,7 @@ end
 -- What the core is handed, as a spec reads it.
 local function decision_of(answer, targets)
   local out = { targets = {}, steps = {}, chain = {}, reason = answer.reason, refused = answer.refused, notes = {}, cuts = {} }
-  out.findings = answer.findings or {}
+  out.findings, out.costs = answer.findings or {}, {}
   for i, step in ipairs(answer) do
     out.steps[i] = step_of(step, targets)
     out.targets[i] = out.steps[i].target
@@ -208,24 +252,116 @@ local function decision_of(answer, targets)
   return out
 end
 
+-- What each decision was made of, for walking it.
+local made = setmetatable({}, { __mode = "k" })
+
+-- Sets the state up for a question.
+local function prepare(q)
+  q.targets = set_up(q.fleet, q.source.name, q.request and q.request.params, q.assume)
+  local loaded, why = host.load(q.source)
+  if not loaded then
+    raise(why)
+  end
+  host.prepare(q.source.name)
+end
+
+---@class perilune.RouteOptions
+---@field assume? string[] what is taken to be true: "openai=down", "openai/gpt-4o.ttft_ms=900"
+
 --- What a policy decides. Raises what would make it fail in the gateway, with file and line.
 ---@param policy string a file, "policies/tier.lua", or a name: the one in policies/, or else a shipped one
 ---@param request table|nil the fields of `req` that matter; `params` are the policy's settings
 ---@param fleet table[] targets, in the order of the configuration
+---@param options? perilune.RouteOptions
 ---@return perilune.Decision
-function M.route(policy, request, fleet)
+function M.route(policy, request, fleet, options)
   local source, finding = source_of(policy)
   if not source then
     raise(finding)
   end
+  local q = { source = source, request = request, fleet = fleet, assume = options and options.assume }
   local req = request_of(request)
-  local targets = set_up(fleet, source.name, request and request.params)
-  local loaded, why = host.load(source)
-  if not loaded then
-    raise(why)
+  prepare(q)
+  local decision = decision_of(host.decide(source.name, req), q.targets)
+  for k, step in ipairs(decision.steps) do
+    local list = catalogue.named[step.target]
+    decision.costs[k] = list and call.cost(catalogue.records[list[1]]) or false
   end
-  host.prepare(source.name)
-  return decision_of(host.decide(source.name, req), targets)
+  made[decision] = q
+  return decision
 end
+
+----------------------------------------------------------------------------------------------------------------------------
+-- Walking it
+
+local function view_of(id)
+  local list = catalogue.named[id]
+  return list and catalogue.views[list[1]]
+end
+
+-- A step as the library has it, of one as a spec reads it.
+local function raw_step(step)
+  local raw, list = {}, catalogue.named[step.target]
+  for name, value in pairs(step) do
+    raw[name] = value
+  end
+  raw.target, raw.context = nil, nil
+  raw.max_cost_usd = step.max_cost_usd and step.max_cost_usd / 1e9
+  raw.index, raw.id = list and list[1], not list and step.target or nil
+  return raw
+end
+
+-- The policy's on_failure, where it has one; a chain it gives is a decision.
+local function on_failure_of(q)
+  if not host.info(q.source.name).has_on_failure then
+    return nil
+  end
+  return function(what, rest)
+    local raw = {}
+    for k, step in ipairs(rest) do
+      raw[k] = raw_step(step)
+    end
+    local answer = host.on_failure(q.source.name, request_of(q.request), what, raw)
+    return answer and (answer.retry_in_ms and answer or decision_of(answer, q.targets))
+  end
+end
+
+--- Walks the chain of a decision as the core would, with failures out of a script and without time passing. A target that is not in the
+--- script answers.
+---
+---   spec.walk(decision, { ["openai/*"] = "overloaded", ["azure/gpt-4o"] = { "timeout", { class = "quota", status = 402 } } })
+---@param decision perilune.Decision
+---@param failures? table<string, string|perilune.Outcome|(string|perilune.Outcome)[]> by target, by "openai/*", or by "*"
+---@return perilune.Walked
+function M.walk(decision, failures)
+  local q = made[decision]
+  if not q then
+    error("walk: expected what route() gave", 2)
+  end
+  prepare(q)
+  local req = request_of(q.request)
+  local again = host.decide(q.source.name, req) -- so that prices and predictions are this request's
+  assert(#again == #decision.steps, "the policy decides differently when it is asked again")
+  return walk.walk(decision, failures, {
+    view = view_of, on_failure = on_failure_of(q), deadline_ms = req.limits.deadline_ms,
+    jitter = function(cap_ms)
+      return math.floor(cap_ms / 2) -- what it is on the average
+    end,
+  })
+end
+
+----------------------------------------------------------------------------------------------------------------------------
+-- Time, and what is expected
+
+--- A moment, for `now` of a request: "2026-11-22 09:00 +01:00"; without an offset it is UTC.
+M.at = civil.at
+
+--- What is expected of a decision; in busted it is `assert.routes` as well.
+M.routes = expect.routes
+
+--- What is expected of a walk; in busted it is `assert.walks` as well.
+M.walks = expect.walks
+
+expect.install()
 
 return M
