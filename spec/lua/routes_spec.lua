@@ -7,6 +7,18 @@ local function written(list)
 end
 
 describe("the file of assignments", function()
+  it("is as docs/configuration.md shows it", function()
+    local page = assert(io.open "docs/configuration.md")
+    local example = page:read("*a"):match "## Assignments.-```lua.-```lua\n(return .-)```"
+    page:close()
+    local wrong = {}
+    local scopes = routes.schema(assert(load(example))(), "", function(setting, message)
+      wrong[#wrong + 1] = setting .. ": " .. message
+    end)
+    assert.same({}, wrong)
+    assert.equal("split", scopes.tier.free.policy)
+  end)
+
   it("says what was assigned, whatever it is", function()
     local names = { "free", "and", "a-b", 'quo"te', "back\\slash", "line\nend", "ü", "\255", "]]", "1" }
     local list = {}
