@@ -201,12 +201,13 @@ struct config {
     uint32_t quarantine_kills;     /* within 60 s by requests of two keys or more; 3 */
     uint32_t quarantine_kills_one; /* by one key; 10 */
 
-    size_t max_body;          /* bytes of a request; 32 MB */
-    size_t max_bodies;        /* of all requests of a worker; 256 MB */
-    size_t max_header_bytes;  /* 32 KB */
-    unsigned max_headers;     /* 100 */
-    unsigned max_connections; /* a worker */
-    unsigned max_in_flight;   /* requests a worker */
+    size_t max_body;                     /* bytes of a request; 32 MB */
+    size_t max_bodies;                   /* of all requests of a worker; 256 MB */
+    size_t max_header_bytes;             /* 32 KB */
+    unsigned max_headers;                /* 100 */
+    unsigned max_connections;            /* a worker */
+    unsigned max_in_flight;              /* requests a worker */
+    unsigned queue_max, queue_max_a_key; /* of those that wait for a target, a worker */
     uint32_t head_ms, body_ms, idle_ms,
         write_ms; /* slow clients: the head, the body, keep-alive, a write that does not move */
     uint32_t deadline_ms; /* of a request unless its chain says so */

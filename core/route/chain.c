@@ -93,7 +93,7 @@ static struct chain_move try_step(struct chain_walk *walk, size_t at, enum break
     walk->at = at;
     walk->tries++;
     walk->attempts++;
-    walk->raced = false;
+    walk->raced = walk->at_last = false;
     return (struct chain_move){ .verdict = CHAIN_TRY,
                                 .step = &walk->chain->steps[at],
                                 .permit = permit };
@@ -173,8 +173,9 @@ static struct chain_move last_resort(struct chain_walk *walk, const struct chain
     enum breaker_permit permit = admit(view, step, true, &why);
     if (permit == BREAKER_REFUSED)
         return END;
-    walk->insisted = true;
-    return try_step(walk, at, permit);
+    struct chain_move move = try_step(walk, at, permit);
+    walk->insisted = walk->at_last = true;
+    return move;
 }
 
 static uint32_t backoff(const struct chain_view *view, unsigned tries) {
@@ -205,7 +206,7 @@ static int64_t retry_wait(const struct chain_walk *walk, const struct chain_view
     uint32_t window = walk->chain->retry_window_ms;
     bool told = failed->retry_after_ms >= 0;
     unsigned retries = step->retries >= 0 ? (unsigned)step->retries : 0;
-    if (!(PASSING & FAILURE_BIT(failed->class)) || walk->raced || walk->insisted)
+    if (!(PASSING & FAILURE_BIT(failed->class)) || walk->raced || walk->at_last)
         return -1;
     if (step->retries < 0 && last &&
         (failed->class == FAILURE_CONNECT || (failed->class == FAILURE_RATE_LIMITED && told)))
@@ -267,7 +268,8 @@ static struct chain_move queue(struct chain_walk *walk, const struct chain_view 
     return (struct chain_move){ .verdict = CHAIN_WAIT,
                                 .step = &walk->chain->steps[0],
                                 .wait_ms = (uint32_t)wait,
-                                .queue = true };
+                                .queue = true,
+                                .doors = first > 0 };
 }
 
 /* From `from` on, then what is left to do when that leads nowhere. */
@@ -295,7 +297,7 @@ struct chain_move chain_next(struct chain_walk *walk, const struct chain_view *v
                                     .step = &c->steps[walk->at],
                                     .wait_ms = (uint32_t)wait };
     /* The last resort may lie anywhere; the whole chain has been walked before it. */
-    size_t from = walk->insisted ? c->n_steps : walk->at + 1;
+    size_t from = walk->at_last ? c->n_steps : walk->at + 1;
     return go_on(walk, view, from, (struct arrival){ failed->class, c->steps[walk->at].target },
                  failed->retry_after_ms, now_ms);
 }
@@ -327,7 +329,7 @@ struct chain_move chain_hedge(struct chain_walk *walk, const struct chain_view *
     enum breaker_permit permit = BREAKER_REFUSED;
     enum failure why[HEDGE_LOOKS];
     uint32_t slow;
-    if (spent_up(walk, now_ms) || walk->insisted)
+    if (spent_up(walk, now_ms) || walk->at_last)
         return END;
     for (; at < c->n_steps && at - first < HEDGE_LOOKS; at++) {
         const struct step *step = &c->steps[at];
@@ -354,7 +356,7 @@ struct chain_move chain_hedge(struct chain_walk *walk, const struct chain_view *
 }
 
 const struct step *chain_rest(const struct chain_walk *walk, size_t *n) {
-    size_t behind = walk->insisted ? walk->chain->n_steps : walk->at + 1;
+    size_t behind = walk->at_last ? walk->chain->n_steps : walk->at + 1;
     *n = walk->chain->n_steps - behind;
     return walk->chain->steps + behind;
 }
@@ -370,7 +372,7 @@ void chain_replace(struct chain_walk *walk, struct chain *chain, struct arena *a
     chain->steps = steps;
     chain->n_steps = kept + n;
     walk->resort = 0;
-    walk->insisted = false;
+    walk->at_last = false;
 }
 
 struct chain_move chain_stay(struct chain_walk *walk, uint32_t wait_ms, uint64_t now_ms) {

@@ -63,6 +63,7 @@ struct chain_move {
     enum breaker_permit permit; /* to try it with; the caller's to give back */
     uint32_t wait_ms;
     bool queue; /* to wait in the queue, until chain_patience() at most: then all begins anew */
+    bool doors; /* no target may be asked before that, as it looks */
     bool over_threshold; /* tried although predicted too slow, for want of a faster one */
 };
 
@@ -77,7 +78,8 @@ struct chain_walk {
     unsigned rounds_from;           /* attempts when the last of them began */
     size_t resort;      /* of those passed over as open the one that reopens first, and one */
     uint64_t resort_ms; /* when that is */
-    bool insisted;      /* that one has been asked: there is nothing behind it */
+    bool insisted;      /* that one has been asked, */
+    bool at_last;       /* and is the step tried now: there is nothing behind it */
     bool raced;         /* two were asked at the same time: neither is tried again */
 };
 

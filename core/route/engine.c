@@ -23,6 +23,8 @@ int engine_init(struct engine *e, const struct pump_options *pump, void (*on_wan
     e->health = health_new();
     e->keyring = keyring_new();
     e->kept = kept_new(KEPT_MAX, KEPT_MS);
+    e->sessions = sessions_new();
+    retries_init(&e->retries);
     e->record = record_new();
     e->guard = vm_guard_open(e->watchdog);
     return 0;
@@ -102,6 +104,8 @@ void engine_deinit(struct engine *e) {
         keyring_free(e->keyring);
     if (e->kept)
         kept_free(e->kept);
+    if (e->sessions)
+        sessions_free(e->sessions);
     if (e->record)
         record_free(e->record);
     pthread_mutex_destroy(&e->lock);

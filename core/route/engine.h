@@ -1,6 +1,6 @@
 /* engine.h - what all workers share, and the workers.
  *
- * Owns          health, the watchdog, the workers, the newest snapshot, the hooks, the record, which
+ * Owns          health, sessions, the retry budget, the watchdog, the workers, the newest snapshot, the hooks, the record, which
  *               policy versions are in quarantine.
  * Fed by        admin (or a spec), with snapshots, on one thread: the builder's, which may block.
  * Feeds         workers, with snapshots and policy states; admin, with what is wanted.
@@ -14,6 +14,8 @@
 #ifndef PERILUNE_ROUTE_ENGINE_H
 #define PERILUNE_ROUTE_ENGINE_H
 
+#include "route/retries.h"
+#include "route/sessions.h"
 #include "route/worker.h"
 
 enum { WORKERS_MAX = 64, QUARANTINE_MAX = 64, QUARANTINE_KILLS = 64 };
@@ -35,6 +37,8 @@ struct engine {
     struct health *health;
     struct keyring *keyring;
     struct kept *kept;
+    struct sessions *sessions;
+    struct retries retries;
     struct record *record;
     struct vm_watchdog *watchdog;
     struct vm_guard *guard; /* the builder's own */

@@ -21,6 +21,7 @@ static const struct {
     [ERROR_HEADERS_TOO_LARGE] = { "request_too_large", 431 },
     [ERROR_UNSUPPORTED_ENCODING] = { "unsupported_encoding", 415 },
     [ERROR_RATE_LIMIT_EXCEEDED] = { "rate_limit_exceeded", 429 },
+    [ERROR_QUEUE_FULL] = { "queue_full", 429 },
     [ERROR_INTERNAL] = { "internal", 500 },
     [ERROR_FALLBACKS_EXHAUSTED] = { "fallbacks_exhausted", 503 },
     [ERROR_NO_ELIGIBLE_TARGET] = { "no_eligible_target", 503 },

@@ -18,28 +18,84 @@ nanousd live_bound(const struct request *r, const struct step *step) {
     return cost >= 0 ? cost : NANOUSD_UNKNOWN;
 }
 
-bool live_start(struct request *r, const struct step *step, bool over_threshold,
+/* --- whether a target may be asked ---------------------------------------------------------- */
+
+static struct health_figure *figure_of(const struct request *r, const struct target *target) {
+    return target->index == TARGET_AD_HOC ? NULL : r->epoch->figures[target->index];
+}
+
+enum breaker_permit live_admit(struct request *r, const struct step *step, bool insist,
+                               enum failure *why) {
+    struct health_figure *figure = figure_of(r, step->target);
+    uint64_t now = worker_now(r->worker);
+    if (!figure)
+        return BREAKER_CLOSED;
+    enum breaker_permit permit = (insist ? breaker_insist : breaker_ask)(&figure->breaker, now);
+    if (permit == BREAKER_REFUSED)
+        breaker_reopens_in(&figure->breaker, why, now);
+    /* It has closed since. */
+    if (permit == BREAKER_REFUSED && *why == FAILURE_NONE)
+        return BREAKER_CLOSED;
+    return permit;
+}
+
+/* What the target said last, in this request. */
+static uint64_t told_ms(const struct request *r, const struct target *target) {
+    uint64_t at = 0;
+    for (const struct trace_attempt *a = r->trace.attempts; a; a = a->next)
+        if (a->tried && a->target == target)
+            at = a->reopens_ms;
+    return at;
+}
+
+uint64_t live_reopens_in(const struct request *r, const struct target *target) {
+    struct health_figure *figure = figure_of(r, target);
+    uint64_t now = worker_now(r->worker), told = told_ms(r, target);
+    uint64_t in = figure ? breaker_reopens_in(&figure->breaker, NULL, now) : 0;
+    return told > now + in ? told - now : in;
+}
+
+int64_t live_earliest(const struct request *r) {
+    int64_t first = -1;
+    for (const struct trace_attempt *a = r->trace.attempts; a; a = a->next) {
+        if (!a->tried && !a->open)
+            continue;
+        int64_t in = (int64_t)live_reopens_in(r, a->target);
+        if (in > 0 && (first < 0 || in < first))
+            first = in;
+    }
+    return first;
+}
+
+/* --- attempts ------------------------------------------------------------------------------- */
+
+bool live_start(struct request *r, const struct chain_move *move, bool hedge,
                 const struct attempt_events *events) {
     struct worker *w = r->worker;
+    const struct step *step = move->step;
     const struct request_hooks *hooks = engine_hooks(w->engine);
+    struct health_figure *figure = figure_of(r, step->target);
     struct trace_attempt *record = trace_add(&r->trace, request_arena(r), step->target);
     nanousd bound = live_bound(r, step);
-    record->over_threshold = over_threshold;
+    record->over_threshold = move->over_threshold;
+    record->last_resort = r->walk.at_last;
+    record->hedge = hedge;
     record->began_us = clock_us();
     if (hooks->reserve && !hooks->reserve(hooks->owner, &r->facts, step, bound)) {
         record->failure = FAILURE_COST;
+        if (figure)
+            breaker_return(&figure->breaker, move->permit);
         return false;
     }
     record->tried = true;
     r->trace.tried++;
-    if (step->target->index != TARGET_AD_HOC)
-        health_began(r->epoch->figures[step->target->index]);
+    if (figure)
+        health_began(figure);
     struct attempt_setup setup = {
         .step = step,
         .endpoint = r->endpoint,
         .facts = &r->facts,
-        .client_key =
-            r->facts.key ? r->epoch->snap->config.client_keys[r->facts.key - 1] : SPAN_NONE,
+        .client_key = request_key(r),
         .body = &r->body,
         .query = r->message->query,
         .adapter = r->epoch->adapter,
@@ -53,7 +109,8 @@ bool live_start(struct request *r, const struct step *step, bool over_threshold,
     assert(r->n_live < LIVE_MAX);
     r->live[r->n_live++] = (struct live){ .attempt = attempt_start(&w->tools, &setup, events, r),
                                           .record = record,
-                                          .bound = bound };
+                                          .bound = bound,
+                                          .permit = move->permit };
     return true;
 }
 
@@ -69,6 +126,17 @@ struct trace_attempt *live_record(const struct request *r, const struct attempt 
     return r->live[live_at(r, a)].record;
 }
 
+void live_content(struct request *r, const struct attempt *a) {
+    struct live *live = &r->live[live_at(r, a)];
+    struct health_figure *figure = figure_of(r, live->record->target);
+    if (!figure)
+        return;
+    health_content(figure, live->permit, worker_now(r->worker));
+    live->permit = BREAKER_CLOSED;
+}
+
+/* --- what is learnt ------------------------------------------------------------------------- */
+
 /* What is left of the rate limit a provider told, or of the pace it is held to, whichever is less.
  * `told` is -1 where it told none. */
 static void learn_headroom(struct request *r, const struct target *target, double told) {
@@ -80,7 +148,7 @@ static void learn_headroom(struct request *r, const struct target *target, doubl
     if (!paced && told < 0)
         return;
     left = told >= 0 && told < left ? told : left;
-    worker_headroom(r->epoch, target, left);
+    health_headroom(r->epoch->figures[target->index], left);
 }
 
 /* At least one: 0 is for what was not measured. */
@@ -93,21 +161,31 @@ static uint32_t ms_between(uint64_t from_us, uint64_t to_us) {
 static void learn(struct request *r, const struct live *gone) {
     const struct trace_attempt *record = gone->record;
     const struct attempt_failure *failure = attempt_failure(gone->attempt);
-    struct health_figure *figure = r->epoch->figures[record->target->index];
+    struct health_figure *figure = figure_of(r, record->target);
     struct health_end end = {
         .class = failure->unsent ? FAILURE_CANCELLED : record->failure,
-        .permit = BREAKER_CLOSED,
+        .permit = gone->permit,
         .key_rests = failure->key_rests,
         .retry_after_ms = failure->retry_after_ms,
         .first_ms = record->first_us ? ms_between(record->began_us, record->first_us) : 0,
         .total_ms = ms_between(record->began_us, record->ended_us),
         .output_tokens = record->output_tokens,
     };
-    health_ended(figure, &end, clock_ms());
+    health_ended(figure, &end, worker_now(r->worker));
     if (record->input_tokens > 0)
         health_tokens(figure, tokens_estimate(&r->facts, record->target),
                       (uint64_t)record->input_tokens);
     learn_headroom(r, record->target, attempt_headroom(gone->attempt));
+    worker_learnt(r->worker, r->epoch, record->target);
+}
+
+/* A session's next request may find its prompt in the cache of whoever answered this one. */
+static void learn_session(struct request *r, const struct trace_attempt *record) {
+    uint64_t tokens =
+        record->input_tokens >= 0 ? (uint64_t)record->input_tokens : live_tokens(r, record->target);
+    if (record->failure == FAILURE_NONE)
+        sessions_answered(r->worker->engine->sessions, request_key(r), r->facts.session,
+                          record->target->id, tokens, clock_ms());
 }
 
 struct trace_attempt *live_ended(struct request *r, const struct attempt *a) {
@@ -115,13 +193,19 @@ struct trace_attempt *live_ended(struct request *r, const struct attempt *a) {
     struct live gone = r->live[at];
     struct trace_attempt *record = gone.record;
     const struct request_hooks *hooks = engine_hooks(r->worker->engine);
+    int64_t told = attempt_failure(a)->retry_after_ms;
     r->live[at] = r->live[--r->n_live];
-    attempt_settle(gone.attempt);
     record->ended_us = clock_us();
+    if (told >= 0)
+        record->reopens_ms = worker_now(r->worker) + (uint64_t)told;
+    record->maybe_accepted = record->failure != FAILURE_NONE && attempt_maybe_accepted(a);
     if (record->cost < 0)
         record->cost = trace_attempt_cost(record); /* a stream given up has used what it told of */
+    if (record->cost < 0 && record->maybe_accepted)
+        record->most = gone.bound;
     if (record->cost > 0)
         r->walk.spent = trace_sum(r->walk.spent, record->cost);
+    learn_session(r, record);
     if (record->target->index != TARGET_AD_HOC)
         learn(r, &gone);
     if (hooks->settle)

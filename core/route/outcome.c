@@ -3,6 +3,8 @@
 /* What a provider may mean when it speaks of the size of a prompt. */
 enum { TOKENS_MIN = 256, TOKENS_MAX = 1000000000 };
 
+enum { PROBED_MS = 1000 }; /* until it is known how the probe that is under way goes */
+
 static int status_of_class(enum failure class) {
     switch (class) {
     case FAILURE_RATE_LIMITED:
@@ -44,6 +46,24 @@ static struct api_error too_dear(const struct trace *t) {
         SPAN("Every step of the chain would cost more than max_cost_usd allows, or has no "
              "known price."));
     error.status = 402;
+    error.trace = t;
+    return error;
+}
+
+static bool any_open(const struct trace *t) {
+    for (const struct trace_attempt *a = t->attempts; a; a = a->next)
+        if (a->open)
+            return true;
+    return false;
+}
+
+/* Nothing was tried because targets that failed of late are left alone, and those that are asked in
+ * spite of it have somebody asking. */
+static struct api_error all_open(const struct trace *t, int64_t reopens_in_ms) {
+    struct api_error error =
+        api_error(ERROR_NO_ELIGIBLE_TARGET,
+                  SPAN("Every target of the chain has failed of late and is not asked for now."));
+    error.retry_after_ms = reopens_in_ms >= 0 ? reopens_in_ms : PROBED_MS;
     error.trace = t;
     return error;
 }
@@ -145,7 +165,7 @@ static struct api_error too_long(const struct trace *t, const struct attempt_fai
 struct api_error outcome_exhausted(const struct trace *t, const struct attempt_failure *last,
                                    int64_t reopens_in_ms, struct arena *arena) {
     if (t->tried == 0)
-        return too_dear(t);
+        return any_open(t) ? all_open(t, reopens_in_ms) : too_dear(t);
     if (last->class == FAILURE_BAD_REQUEST || last->class == FAILURE_CONTENT_FILTER)
         return provider_said(t, last);
     if (shared_class(t) == FAILURE_CONTEXT_LENGTH)
@@ -168,6 +188,14 @@ static const struct cut *last_cut(const struct decision *d) {
         if (d->cuts[i].count || d->cuts[i].target.at)
             return &d->cuts[i];
     return NULL;
+}
+
+struct api_error outcome_queue_full(const struct trace *t, uint32_t in_ms) {
+    struct api_error error =
+        api_error(ERROR_QUEUE_FULL, SPAN("Too many requests wait for a target to come back."));
+    error.retry_after_ms = in_ms;
+    error.trace = t;
+    return error;
 }
 
 struct api_error outcome_no_target(const struct decision *decision, const struct trace *t,

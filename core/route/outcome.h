@@ -13,11 +13,14 @@
 #include "route/attempt.h"
 #include "route/error.h"
 
-/* The chain is at its end. `reopens_in_ms`: when the first of the providers that named a moment may be
- * asked again; -1: none did. A refusal that is about the client's request is passed on in the
+/* The chain is at its end. `reopens_in_ms`: when the first of the targets that may not be asked now
+ * may be asked again; -1: there is none. A refusal that is about the client's request is passed on in the
  * provider's own words. */
 struct api_error outcome_exhausted(const struct trace *trace, const struct attempt_failure *last,
                                    int64_t reopens_in_ms, struct arena *arena);
+
+/* There is no room to wait in. `in_ms`: when something might change. */
+struct api_error outcome_queue_full(const struct trace *trace, uint32_t in_ms);
 
 /* The policy's chain is empty: the status tells what took the last target out. */
 struct api_error outcome_no_target(const struct decision *decision, const struct trace *trace,

@@ -6,35 +6,15 @@
 #include "route/live.h"
 #include "route/outcome.h"
 #include "route/reach.h"
+#include "route/waiting.h"
 
 #include <assert.h>
 
 enum {
-    TURNS_MAX = 16,          /* times a policy may change its mind about one request */
-    COMMENT_EVERY_MS = 10000 /* on a stream that waits */
+    TURNS_MAX = 16 /* times a policy may change its mind about one request */
 };
 
 static void act(struct request *r, struct chain_move move);
-
-/* --- a stream that waits -------------------------------------------------------------------- */
-
-static void on_hold(void *owner) {
-    struct request *r = owner;
-    if (!r->committed) {
-        r->early = true;
-        client_commit(r, NULL, NULL);
-    }
-    conn_write(r->conn, SPAN(": waiting\n\n"));
-    worker_arm(r->worker, &r->hold, worker_now(r->worker) + COMMENT_EVERY_MS);
-}
-
-static void arm_hold(struct request *r) {
-    const struct chain *chain = &r->decision.chain;
-    uint64_t ms = chain->hold_ms >= 0 ? (uint64_t)chain->hold_ms : r->epoch->snap->config.hold_ms;
-    r->hold.fire = on_hold;
-    if (r->facts.stream && ms && !r->committed)
-        worker_arm(r->worker, &r->hold, r->began_ms + ms);
-}
 
 /* --- walking the chain ---------------------------------------------------------------------- */
 
@@ -44,11 +24,8 @@ static void exhausted(struct request *r) {
         request_too_late(r);
         return;
     }
-    int64_t reopens_in_ms = -1;
-    if (r->reopens_ms)
-        reopens_in_ms = r->reopens_ms > now ? (int64_t)(r->reopens_ms - now) : 0;
     struct api_error error =
-        outcome_exhausted(&r->trace, &r->failed, reopens_in_ms, request_arena(r));
+        outcome_exhausted(&r->trace, &r->failed, live_earliest(r), request_arena(r));
     request_fail(r, &error);
 }
 
@@ -61,7 +38,21 @@ static uint32_t predicted_ms(void *owner, const struct step *step) {
     return step->target->index == TARGET_AD_HOC
                ? 0
                : health_latency(r->epoch->figures[step->target->index], r->facts.output_tokens,
-                                clock_ms());
+                                worker_now(r->worker));
+}
+
+static enum breaker_permit admit(void *owner, const struct step *step, bool insist,
+                                 enum failure *why) {
+    return live_admit(owner, step, insist, why);
+}
+
+static uint64_t reopens_in(void *owner, const struct step *step) {
+    return live_reopens_in(owner, step->target);
+}
+
+static bool afford(void *owner) {
+    struct request *r = owner;
+    return retries_take(&r->worker->engine->retries);
 }
 
 static void on_skip(void *owner, const struct step *step, enum failure why) {
@@ -70,10 +61,21 @@ static void on_skip(void *owner, const struct step *step, enum failure why) {
     record->failure = why;
 }
 
+static void on_open(void *owner, const struct step *step, enum failure why) {
+    struct request *r = owner;
+    struct trace_attempt *record = trace_add(&r->trace, request_arena(r), step->target);
+    record->failure = why;
+    record->open = true;
+}
+
 static struct chain_view view_of(struct request *r) {
     return (struct chain_view){ .bound = bound,
                                 .latency = predicted_ms,
+                                .admit = admit,
+                                .reopens_in = reopens_in,
+                                .afford = afford,
                                 .on_skip = on_skip,
+                                .on_open = on_open,
                                 .owner = r,
                                 .random = &r->worker->random };
 }
@@ -83,7 +85,7 @@ static void advance(struct request *r, const struct chain_failure *failed) {
     act(r, chain_next(&r->walk, &view, failed, worker_now(r->worker)));
 }
 
-static void on_wait_over(void *owner) {
+static void resume(void *owner) {
     struct request *r = owner;
     struct chain_view view = view_of(r);
     act(r, chain_resume(&r->walk, &view, worker_now(r->worker)));
@@ -94,8 +96,11 @@ static void on_wait_over(void *owner) {
 static void on_content(void *owner, struct attempt *a) {
     struct request *r = owner;
     r->owner = a;
+    live_content(r, a);
     live_cancel(r, a);
-    wheel_disarm(&r->worker->wheel, &r->hold);
+    waiting_content(r);
+    waiting_went(r, true);
+    wheel_disarm(&r->worker->wheel, &r->hedge);
     if (!r->committed)
         client_commit(r, a, live_record(r, a));
 }
@@ -125,6 +130,7 @@ static void on_end(void *owner, struct attempt *a) {
 static void on_answer(void *owner, struct attempt *a, struct span body) {
     struct request *r = owner;
     struct trace_attempt *record = live_ended(r, a);
+    waiting_went(r, true);
     request_gate(r, REQUEST_ANSWERED, 200);
     client_answer(r, a, record, body);
     attempt_release(a);
@@ -142,23 +148,10 @@ static uint32_t left_ms(const struct request *r) {
     return now < r->deadline_ms ? (uint32_t)(r->deadline_ms - now) : 1;
 }
 
-/* A target that was asked again has said something new, or nothing: what it said before is over. */
-static void note_reopening(struct request *r, const struct target *target, int64_t in_ms) {
-    if (r->reopens == target)
-        r->reopens_ms = 0;
-    uint64_t at = worker_now(r->worker) + (uint64_t)in_ms;
-    if (in_ms < 0 || (r->reopens_ms && r->reopens_ms <= at))
-        return;
-    r->reopens_ms = at;
-    r->reopens = target;
-}
-
 /* Remembers how an attempt failed; the attempt itself is about to go. */
-static void remember(struct request *r, const struct target *target,
-                     const struct attempt_failure *f) {
+static void remember(struct request *r, const struct attempt_failure *f) {
     struct arena *arena = request_arena(r);
     r->failed = *f;
-    note_reopening(r, target, f->retry_after_ms);
     r->failed.message = arena_copy(arena, f->message);
     r->failed.code = arena_copy(arena, f->code);
     r->failed.type = arena_copy(arena, f->type);
@@ -181,7 +174,8 @@ static bool ask_policy(struct request *r, const struct trace_attempt *record,
     if (!state || !policy_has_on_failure(state, r->policy))
         return false;
     struct chain *chain = &r->decision.chain;
-    const struct step *rest = chain->steps + r->walk.at + 1;
+    size_t n_rest;
+    const struct step *rest = chain_rest(&r->walk, &n_rest);
     struct policy_failure failure = {
         .class = r->failed.class,
         .target = record->target,
@@ -196,9 +190,9 @@ static bool ask_policy(struct request *r, const struct trace_attempt *record,
     enum policy_next next = POLICY_GO_ON;
     uint32_t retry_in_ms = 0;
     struct decision changed = { 0 };
-    enum vm_result result = policy_on_failure(state, w->guard, r->policy, &r->facts, &failure, rest,
-                                              chain->n_steps - r->walk.at - 1, request_arena(r),
-                                              &next, &retry_in_ms, &changed);
+    enum vm_result result =
+        policy_on_failure(state, w->guard, r->policy, &r->facts, &failure, rest, n_rest,
+                          request_arena(r), &next, &retry_in_ms, &changed);
     if (result != VM_OK) {
         r->trace.policy_error = arena_printf(request_arena(r), "on_failure: %s: %s",
                                              vm_result_name(result), policy_error(state));
@@ -209,7 +203,7 @@ static bool ask_policy(struct request *r, const struct trace_attempt *record,
         return false;
     }
     r->turns += next != POLICY_GO_ON;
-    if (next == POLICY_STAY) {
+    if (next == POLICY_STAY && afford(r)) {
         *move = chain_stay(&r->walk, retry_in_ms, worker_now(w));
         return move->verdict == CHAIN_WAIT;
     }
@@ -225,11 +219,12 @@ static void on_fail(void *owner, struct attempt *a) {
     struct request *r = owner;
     struct trace_attempt *record = live_record(r, a);
     bool had_stream = r->owner == a;
-    remember(r, record->target, attempt_failure(a));
+    remember(r, attempt_failure(a));
     record->failure = r->failed.class;
     record->status = r->failed.status;
     record->message = r->failed.message;
     live_ended(r, a);
+    wheel_disarm(&r->worker->wheel, &r->hedge);
     if (had_stream)
         client_place(r, a);
     attempt_free(a);
@@ -238,7 +233,7 @@ static void on_fail(void *owner, struct attempt *a) {
         return;
     }
     if (r->n_live)
-        return; /* another is still running */
+        return; /* the other one goes on */
     struct chain_move move;
     struct chain_failure failed = { r->failed.class, r->failed.retry_after_ms };
     if (ask_policy(r, record, &move))
@@ -258,22 +253,57 @@ static const struct attempt_events attempt_handlers = {
 
 /* --- moves ---------------------------------------------------------------------------------- */
 
+/* The only attempt under way has been so for long: another one beside it. */
+static void on_hedge(void *owner) {
+    struct request *r = owner;
+    struct retries *retries = &r->worker->engine->retries;
+    struct chain_view view = view_of(r);
+    if (!retries_take_hedge(retries))
+        return;
+    struct chain_move move = chain_hedge(&r->walk, &view, worker_now(r->worker));
+    if (move.verdict != CHAIN_TRY || !live_start(r, &move, true, &attempt_handlers))
+        retries_return_hedge(retries);
+}
+
+static void arm_hedge(struct request *r) {
+    uint32_t ms = r->decision.chain.hedge_after_ms;
+    r->hedge.fire = on_hedge;
+    if (ms)
+        worker_arm(r->worker, &r->hedge, worker_now(r->worker) + ms);
+}
+
+static void on_patience_over(void *owner) {
+    exhausted(owner);
+}
+
+static void wait_for(struct request *r, struct chain_move move) {
+    struct worker *w = r->worker;
+    if (!move.queue) {
+        r->wait.fire = resume;
+        worker_arm(w, &r->wait, worker_now(w) + move.wait_ms);
+    } else if (!waiting_queue(r, move.wait_ms, move.doors, chain_patience(&r->walk), resume,
+                              on_patience_over)) {
+        struct api_error error = outcome_queue_full(&r->trace, move.wait_ms);
+        request_fail(r, &error);
+    }
+}
+
 static void act(struct request *r, struct chain_move move) {
     struct chain_view view = view_of(r);
     const struct chain_failure no_money = { FAILURE_COST, -1 };
-    while (move.verdict == CHAIN_TRY &&
-           !live_start(r, move.step, move.over_threshold, &attempt_handlers))
+    while (move.verdict == CHAIN_TRY && !live_start(r, &move, false, &attempt_handlers))
         move = chain_next(&r->walk, &view, &no_money, worker_now(r->worker));
-    if (move.verdict == CHAIN_WAIT) {
-        r->wait.fire = on_wait_over;
-        worker_arm(r->worker, &r->wait, worker_now(r->worker) + move.wait_ms);
-    } else if (move.verdict == CHAIN_END) {
+    if (move.verdict == CHAIN_TRY)
+        arm_hedge(r);
+    else if (move.verdict == CHAIN_WAIT)
+        wait_for(r, move);
+    else
         exhausted(r);
-    }
 }
 
 void pursuit_begin(struct request *r) {
     chain_begin(&r->walk, &r->decision.chain, r->began_ms, r->deadline_ms);
-    arm_hold(r);
+    retries_earn(&r->worker->engine->retries);
+    waiting_begin(r);
     advance(r, NULL);
 }

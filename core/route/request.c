@@ -10,6 +10,7 @@
 #include "route/reach.h"
 #include "route/record.h"
 #include "route/tokens.h"
+#include "route/waiting.h"
 
 #include <math.h>
 
@@ -28,8 +29,8 @@ void request_gate(struct request *r, enum request_outcome outcome, int status) {
     const struct request_hooks *hooks = engine_hooks(w->engine);
     live_cancel(r, NULL);
     wheel_disarm(&w->wheel, &r->deadline);
-    wheel_disarm(&w->wheel, &r->wait);
-    wheel_disarm(&w->wheel, &r->hold);
+    wheel_disarm(&w->wheel, &r->hedge);
+    waiting_end(r);
     if (hooks->record)
         hooks->record(hooks->owner, &r->facts, &r->trace, outcome, status);
     record_request(w->engine->record, w->index, &r->facts, &r->trace, outcome, status);
@@ -92,6 +93,10 @@ static void on_drain(void *user) {
 }
 
 static const struct conn_user client_events = { .on_drain = on_drain, .on_gone = on_gone };
+
+void request_review(struct request *r) {
+    waiting_review(r);
+}
 
 void request_abandon(struct request *r) {
     struct api_error error = api_error(ERROR_OVERLOADED, SPAN("The gateway is shutting down."));
@@ -187,12 +192,27 @@ static void policy_broke(struct request *r, struct policy_state *state, enum vm_
     request_fail(r, &error);
 }
 
+/* Who answered this session before. */
+static void find_session(struct request *r) {
+    struct session_target found[SESSIONS_TARGETS];
+    struct facts *facts = &r->facts;
+    if (!facts->session.len)
+        return;
+    size_t n = sessions_find(r->worker->engine->sessions, request_key(r), facts->session,
+                             request_arena(r), found, clock_ms());
+    struct session_target *kept = arena_new_array(request_arena(r), struct session_target, n + 1);
+    memcpy(kept, found, n * sizeof *kept);
+    facts->last_targets = kept;
+    facts->n_last_targets = n;
+}
+
 void request_decide(struct request *r) {
     struct worker *w = r->worker;
     const struct policy_source *source = snapshot_policy(r->epoch->snap, r->policy);
     leave_awaiting(r);
     wheel_disarm(&w->wheel, &r->wait);
     struct policy_state *state = worker_policy(w, r->epoch);
+    find_session(r);
     r->trace.decided_us = clock_us();
     if (!source || !state || engine_quarantined(w->engine, source->version)) {
         fall_back(r, arena_printf(request_arena(r), "policy '%.*s' %s", SPAN_ARGS(r->policy),
@@ -261,7 +281,7 @@ static struct request *request_new(struct worker *w, struct conn *c, struct http
     r->epoch->requests++;
     r->began_ms = worker_now(w);
     r->deadline.fire = on_deadline;
-    r->deadline.owner = r->wait.owner = r->hold.owner = r;
+    r->deadline.owner = r->wait.owner = r->hold.owner = r->hedge.owner = r->news.owner = r;
     r->facts.id = arena_copy(&m->arena, span_of(id));
     r->facts.key = key;
     r->facts.endpoint = endpoint->path;

@@ -52,6 +52,9 @@ void request_begin(struct worker *w, struct conn *c, struct http_message *m,
 /* The policy state it waited for is here (or will not come: then the fallback chain answers). */
 void request_decide(struct request *r);
 
+/* Should it wait in the queue: its turn may have come. */
+void request_review(struct request *r);
+
 /* The worker ends: whatever is under way is given up. */
 void request_abandon(struct request *r);
 

@@ -1,12 +1,13 @@
 /* request_state.h - a request while it is under way, as the modules that drive it share it.
  *
  * Owns          the struct, and the one way out.
- * Fed by        request, which makes it; pursuit, live and client, which carry it on.
+ * Fed by        request, which makes it; pursuit, waiting, live and client, which carry it on.
  * Feeds         the same.
  * Must not know anything that is not named in request.h.
  *
- * request begins and ends it and has it decided; pursuit walks the chain; live runs the attempts and
- * keeps their accounts; client writes what its client gets.
+ * request begins and ends it and has it decided; pursuit walks the chain; waiting is for when there is
+ * nothing to walk to; live runs the attempts and keeps their accounts; client writes what its client
+ * gets.
  */
 #ifndef PERILUNE_ROUTE_REQUEST_STATE_H
 #define PERILUNE_ROUTE_REQUEST_STATE_H
@@ -15,6 +16,7 @@
 #include "route/attempt.h"
 #include "route/chain.h"
 #include "route/error.h"
+#include "route/queue.h"
 #include "route/request.h"
 #include "route/worker.h"
 
@@ -25,6 +27,7 @@ struct live {
     struct attempt *attempt;
     struct trace_attempt *record;
     nanousd bound;
+    enum breaker_permit permit; /* of its target, to be given back */
 };
 
 struct request {
@@ -47,20 +50,31 @@ struct request {
     struct attempt *owner; /* whose content the client gets; NULL before the first content */
     struct attempt_failure failed; /* how the last attempt ended; texts in the arena */
     struct error_place place;      /* where the client's stream stands, once it is broken */
-    uint64_t reopens_ms; /* the earliest moment a provider named for asking again; 0: none did */
-    const struct target *reopens; /* which target that is */
     uint64_t began_ms, deadline_ms;
     struct wheel_timer deadline; /* hard, over everything */
-    struct wheel_timer wait;     /* for a policy state, a retry, a place in the queue */
-    struct wheel_timer hold;     /* until a waiting stream commits, then between comments */
-    unsigned turns;              /* times on_failure gave a move or a chain of its own */
-    bool awaiting;               /* in worker.awaiting */
-    bool decided;                /* by a policy, whose on_failure may be asked */
-    bool committed;              /* the client has a head */
-    bool early;                  /* it got that before there was content */
+    struct wheel_timer wait;     /* for a policy state, a retry, a turn in the queue */
+    struct wheel_timer hedge;    /* until another attempt is begun beside the one under way */
+    struct wheel_timer news;  /* after its turn, until that counts as well although nothing came */
+    struct queue_place turn;  /* its place in the worker's queue */
+    void (*on_turn)(void *r); /* what then, */
+    void (*on_too_long)(void *r); /* and what if it does not come in time */
+    struct wheel_timer hold;      /* until a waiting stream commits, then between comments */
+    unsigned turns;               /* times on_failure gave a move or a chain of its own */
+    bool awaiting;                /* in worker.awaiting */
+    bool for_doors;               /* it waits for a target that may not be asked before */
+    bool let_go;                  /* it had its turn, and has not said how that went */
+    bool decided;                 /* by a policy, whose on_failure may be asked */
+    bool committed;               /* the client has a head */
+    bool early;                   /* it got that before there was content */
 };
+
 static inline struct arena *request_arena(struct request *r) {
     return &r->message->arena;
+}
+
+/* The client's own key; SPAN_NONE where none are configured. */
+static inline struct span request_key(const struct request *r) {
+    return r->facts.key ? r->epoch->snap->config.client_keys[r->facts.key - 1] : SPAN_NONE;
 }
 
 /* The tail gate. Everything that ends a request comes through here, once, just before its last

@@ -34,6 +34,10 @@ bool retries_take(struct retries *r) {
     return take(&r->retry);
 }
 
+void retries_return_hedge(struct retries *r) {
+    put(&r->hedge, WHOLE, RETRIES_HEDGE_BURST * WHOLE);
+}
+
 bool retries_take_hedge(struct retries *r) {
     return take(&r->hedge);
 }

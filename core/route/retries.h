@@ -37,4 +37,7 @@ void retries_earn(struct retries *r);
 bool retries_take(struct retries *r);
 bool retries_take_hedge(struct retries *r);
 
+/* There was nothing to begin with it after all. */
+void retries_return_hedge(struct retries *r);
+
 #endif

@@ -44,7 +44,7 @@ static struct epoch *epoch_new(struct worker *w, struct snapshot *snap, struct p
     struct epoch *e = calloc(1, sizeof *e);
     struct health_figure **figures = calloc(snap->n_targets + 1, sizeof *figures);
     struct keyring_keys **keys = calloc(snap->n_providers + 1, sizeof *keys);
-    uint8_t *told = calloc(snap->n_targets + 1, 1);
+    uint64_t *told = calloc(snap->n_targets + 1, sizeof *told);
     if (!e || !figures || !keys || !told)
         abort();
     for (size_t i = 0; i < snap->n_targets; i++)
@@ -91,38 +91,67 @@ void worker_release(struct worker *w, struct epoch *e) {
         epoch_free(e);
 }
 
+/* --- what policies are told ----------------------------------------------------------------- */
+
+static struct policy_figure figure_of(struct epoch *e, unsigned target, uint64_t now_ms) {
+    static const char *const states[] = { [BREAKER_IS_CLOSED] = "closed",
+                                          [BREAKER_IS_OPEN] = "open",
+                                          [BREAKER_IS_HALF_OPEN] = "half_open" };
+    struct health_view view;
+    health_read(e->figures[target], &view, now_ms);
+    struct policy_figure figure = {
+        .target = target,
+        .state = states[view.state],
+        .error_rate = view.error_rate,
+        .in_flight = view.in_flight,
+        .headroom = view.headroom,
+        .tokens_per_s = view.tokens_per_s,
+    };
+    memcpy(figure.ttft_ms, view.first_ms, sizeof figure.ttft_ms);
+    memcpy(figure.total_ms, view.total_ms, sizeof figure.total_ms);
+    return figure;
+}
+
+/* Adds the target's figures unless they are known. */
+static void tell(struct epoch *e, unsigned target, struct policy_figure *figures, size_t *n,
+                 uint64_t now_ms) {
+    uint64_t changes = health_changes(e->figures[target], now_ms);
+    if (changes == e->told[target])
+        return;
+    e->told[target] = changes;
+    figures[(*n)++] = figure_of(e, target, now_ms);
+}
+
+/* What was heard of here at once; of what other workers heard, and of what time alone changes, all is
+ * looked at a few times a second, and told as far as there is room: the rest before the next
+ * decision. */
 struct policy_state *worker_policy(struct worker *w, struct epoch *e) {
-    if (e->policy && e->n_changed) {
-        policy_update(e->policy, e->changed, e->n_changed);
-        record_figures(w->engine->record, w->index, e->snap, e->changed, e->n_changed);
+    enum { LOOK_MS = 250 };
+    struct policy_figure figures[EPOCH_TOLD];
+    uint64_t now = worker_now(w);
+    size_t n = 0;
+    if (!e->policy)
+        return NULL;
+    for (size_t i = 0; i < e->n_learnt; i++)
+        tell(e, e->learnt[i], figures, &n, now);
+    e->n_learnt = 0;
+    if (now - e->looked_ms >= LOOK_MS)
+        e->looked_ms = now, e->look_at = 0;
+    while (e->look_at < e->snap->n_targets && n < EPOCH_TOLD)
+        tell(e, (unsigned)e->look_at++, figures, &n, now);
+    if (n) {
+        policy_update(e->policy, figures, n);
+        record_figures(w->engine->record, w->index, e->snap, figures, n);
     }
-    if (e->policy)
-        e->n_changed = 0;
     return e->policy;
 }
 
-/* Of a target the newest figure; without room for it the next one will do. */
-void worker_headroom(struct epoch *e, const struct target *target, double left) {
-    uint8_t percent = (uint8_t)(left * 100 + 0.5) + 1;
+void worker_learnt(struct worker *w, struct epoch *e, const struct target *target) {
     size_t i = 0;
-    if (e->told[target->index] == percent)
-        return;
-    while (i < e->n_changed && e->changed[i].target != target->index)
+    while (i < e->n_learnt && e->learnt[i] != target->index)
         i++;
-    if (i == EPOCH_CHANGED)
-        return;
-    e->told[target->index] = percent;
-    e->changed[i] = (struct policy_figure){
-        .target = target->index,
-        .state = "closed",
-        .error_rate = -1,
-        .in_flight = -1,
-        .headroom = left,
-        .ttft_ms = { -1, -1, -1 },
-        .total_ms = { -1, -1, -1 },
-        .tokens_per_s = -1,
-    };
-    e->n_changed += i == e->n_changed;
+    if (i == e->n_learnt && i < EPOCH_TOLD)
+        e->learnt[e->n_learnt++] = target->index;
 }
 
 void worker_policy_died(struct worker *w, struct epoch *e) {
@@ -130,7 +159,8 @@ void worker_policy_died(struct worker *w, struct epoch *e) {
     policy_state_free(e->policy);
     e->policy = e->spare;
     e->spare = NULL;
-    memset(e->told, 0, e->snap->n_targets); /* the other one knows nothing yet */
+    memset(e->told, 0, e->snap->n_targets * sizeof *e->told); /* the other one knows nothing yet */
+    e->looked_ms = 0;
     if (e->retired)
         return;
     atomic_fetch_add(&w->wants, 1);
@@ -158,6 +188,12 @@ static void put_state(struct worker *w, struct policy_state *state) {
         e->spare = state;
 }
 
+/* Where all clients are one key, that key may have the whole queue. */
+static void set_queue(struct worker *w, const struct config *c) {
+    w->queue.max = c->queue_max;
+    w->queue.max_a_key = c->n_client_keys > 1 ? c->queue_max_a_key : c->queue_max;
+}
+
 static void begin_stop(struct worker *w);
 
 static void on_wake(uv_async_t *async) {
@@ -173,6 +209,7 @@ static void on_wake(uv_async_t *async) {
     if (snap) {
         struct epoch *old = w->epoch;
         w->epoch = epoch_new(w, snap, policy, spare);
+        set_queue(w, &snap->config);
         retire(old);
         atomic_store(&w->generation, snap->generation);
         engine_want(w->engine);
@@ -212,6 +249,27 @@ void worker_refill(struct worker *w, struct policy_state *state) {
     if (missed)
         policy_state_free(missed);
     uv_async_send(&w->wake);
+}
+
+/* --- the queue ------------------------------------------------------------------------------ */
+
+/* While somebody waits it is looked at a few times a second at least: what they wait for may have come
+ * back before it was expected, and only another worker knows. */
+static void on_queue(void *owner) {
+    struct worker *w = owner;
+    for (struct request *r = w->requests; r; r = request_next(r))
+        request_review(r);
+    queue_turn(&w->queue, worker_now(w));
+    worker_queue_changed(w);
+}
+
+void worker_queue_changed(struct worker *w) {
+    enum { REVIEW_MS = 250 };
+    uint64_t due = queue_due(&w->queue), review = worker_now(w) + REVIEW_MS;
+    if (!w->queue.n)
+        wheel_disarm(&w->wheel, &w->queue_timer);
+    else
+        worker_arm(w, &w->queue_timer, due < review ? due : review);
 }
 
 /* --- requests ------------------------------------------------------------------------------- */
@@ -448,6 +506,7 @@ static void finish_stop(void *owner) {
     wheel_disarm(&w->wheel, &w->drained);
     while (w->requests)
         request_abandon(w->requests);
+    queue_deinit(&w->queue);
     conn_close_all(&w->server, true);
     attempt_free_released(&w->tools);
     token_free(w->tools.tokens);
@@ -548,6 +607,9 @@ int worker_start(struct worker *w, struct engine *engine, unsigned index,
                                        .owner = w };
     w->epoch = epoch_new(w, snapshot_ref(snap), policy, spare);
     atomic_store(&w->generation, snap->generation);
+    queue_init(&w->queue, 0, 0);
+    set_queue(w, &snap->config);
+    w->queue_timer = (struct wheel_timer){ .fire = on_queue, .owner = w };
     init_server(w, &snap->config);
     int error = listener_open(&w->listener, address, snap->config.max_connections, &w->server);
     if (error < 0)

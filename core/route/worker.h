@@ -14,6 +14,7 @@
 #include "net/listener.h"
 #include "route/attempt.h"
 #include "route/health.h"
+#include "route/queue.h"
 #include "route/request.h"
 #include "route/wheel.h"
 #include "script/adapter.h"
@@ -24,7 +25,7 @@
 
 struct engine;
 
-enum { EPOCH_CHANGED = 64 };
+enum { EPOCH_TOLD = 8 }; /* targets whose figures a policy state hears of before one decision */
 
 /* What a worker serves between two swaps: a snapshot, and what belongs to it here. Requests count
  * on it; the last one frees it once it is not the newest. */
@@ -35,9 +36,11 @@ struct epoch {
     struct health_figure **figures; /* by target index */
     struct keyring_keys **keys;     /* by provider index */
     struct adapter *adapter;
-    struct policy_figure changed[EPOCH_CHANGED]; /* what the policy state has not been told yet */
-    size_t n_changed;
-    uint8_t *told; /* by target index: the percentage it knows, and one; 0: none */
+    uint64_t *told; /* by target index: the health_changes() the policy state knows; 0: none */
+    unsigned learnt[EPOCH_TOLD]; /* targets that were heard of here since the last decision */
+    size_t n_learnt;
+    uint64_t looked_ms; /* when all targets were looked at, for what other workers heard, */
+    size_t look_at;     /* and how far that has come */
     unsigned requests;
     bool retired;
 };
@@ -61,6 +64,8 @@ struct worker {
     struct random random;
     struct ident ids;
     struct wheel wheel;
+    struct queue queue;             /* requests that wait for a target to come back */
+    struct wheel_timer queue_timer; /* until it wants to be looked at */
     struct attempt_tools tools;
     uv_timer_t turner; /* turns the wheel while a timer is armed */
     uv_async_t wake;   /* somebody put something into the mailbox */
@@ -109,9 +114,11 @@ void worker_arm(struct worker *w, struct wheel_timer *t, uint64_t due_ms);
 /* The state to decide with, or NULL: the caller waits in `awaiting`. */
 struct policy_state *worker_policy(struct worker *w, struct epoch *e);
 
-/* How much is left of a target's rate limit, 0 to 1; the policies hear of it before they decide
- * next. */
-void worker_headroom(struct epoch *e, const struct target *target, double left);
+/* An attempt at the target has ended here: the policies hear of it before they decide next. */
+void worker_learnt(struct worker *w, struct epoch *e, const struct target *target);
+
+/* Somebody joined the queue or left it, or said how it went. */
+void worker_queue_changed(struct worker *w);
 
 /* The state died while it decided: it is thrown away, the spare takes over, another is asked
  * for. */

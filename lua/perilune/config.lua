@@ -75,6 +75,7 @@ local SETTINGS = {
     max_connections = S.integer(1, 1e6),
     max_in_flight = S.integer(1, 1e6),
   },
+  queue = S.record { max = S.integer(0, 1e6), max_a_key = S.integer(0, 1e6) },
   timeouts = S.record {
     head_ms = milliseconds,
     body_ms = milliseconds,
@@ -552,7 +553,7 @@ end
 -- Struct config of core/base/snapshot.h, by its own names.
 local function normalise(config, path, host, assigned)
   local policies, limits, timeouts = config.policies or {}, config.limits or {}, config.timeouts or {}
-  local quarantine = policies.quarantine or {}
+  local quarantine, queue = policies.quarantine or {}, config.queue or {}
   return {
     path = path,
     listen = config.listen or "127.0.0.1:4100",
@@ -585,6 +586,8 @@ local function normalise(config, path, host, assigned)
     max_headers = limits.max_headers or 100,
     max_connections = limits.max_connections or 10000,
     max_in_flight = limits.max_in_flight or 4096,
+    queue_max = queue.max or 1000,
+    queue_max_a_key = queue.max_a_key or 100,
     head_ms = timeouts.head_ms or 10000,
     body_ms = timeouts.body_ms or 60000,
     idle_ms = timeouts.idle_ms or 75000,

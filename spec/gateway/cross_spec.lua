@@ -181,7 +181,7 @@ describe("across dialects", function()
 
   -- It asks for more patience than a retry has.
   function act.l(from, to)
-    local told, answer = cross.ask(house, from, talk_to(to, "limited"))
+    local told, answer = cross.ask(house, from, talk_to(to, "limited_" .. from))
     assert.is_nil(told)
     assert.equal(429, answer.status, answer.body)
     clients[from].error(answer.json)

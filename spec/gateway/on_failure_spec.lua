@@ -5,10 +5,11 @@ local loop = require "support.loop"
 local upstream = require "support.upstream"
 
 local POLICIES = {
+  -- A target of no list has no breaker, which would end this sooner.
   same_rest = [[
-    return { decide = function() return { "down/m" } end, on_failure = function() return { "down/m" } end }]],
+    return { decide = function() return { "down/any" } end, on_failure = function() return { "down/any" } end }]],
   stays = [[
-    return { decide = function() return { "down/m" } end, on_failure = function() return { retry_in_ms = 0 } end }]],
+    return { decide = function() return { "down/any" } end, on_failure = function() return { retry_in_ms = 0 } end }]],
   goes_elsewhere = [[
     return { decide = function() return { "down/m" } end, on_failure = function() return { "good/m" } end }]],
   gives_nothing = [[

@@ -17,6 +17,7 @@ local TESTED_IN = {
   ["core/route/pursuit"] = "spec/gateway/fallback_spec.lua",
   ["core/route/request"] = "spec/gateway/fallback_spec.lua",
   ["core/route/token"] = "spec/gateway/keys_spec.lua",
+  ["core/route/waiting"] = "spec/gateway/hold_spec.lua",
   ["core/route/worker"] = "spec/gateway/shutdown_spec.lua",
   ["core/admin/admin"] = "spec/gateway/reload_spec.lua",
   ["core/admin/api"] = "spec/gateway/admin_spec.lua",

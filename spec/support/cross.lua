@@ -42,11 +42,14 @@ local words = {
   starts = { content = "one two", cut_event = 0 },
 }
 return function(req)
-  return words[req.model:match "[^/]+$"] or words.plain
+  return words[req.model:match "(%%a+)[^/]*$"] or words.plain
 end
 ]]
 
-M.MODELS = { "plain", "tools", "parallel", "thinker", "planner", "refused", "limited", "breaks", "fails", "starts" }
+M.MODELS = { "plain", "tools", "parallel", "thinker", "planner", "refused", "breaks", "fails", "starts" }
+for _, from in ipairs(M.inbound) do
+  M.MODELS[#M.MODELS + 1] = "limited_" .. from -- each client has its own: one that was limited is not asked again soon
+end
 
 local BASES = { gemini = "/v1beta", bedrock_converse = "" }
 local LIKE = {

@@ -67,7 +67,8 @@ local STOPS = set_of { "bad_request", "content_filter", "cancelled" }
 ---@field rounds integer times it began again from the start
 ---@field resort? integer of those passed over as open the one that reopens first
 ---@field resort_ms? number when that is
----@field insisted? boolean that one has been asked: there is nothing behind it
+---@field insisted? boolean that one has been asked,
+---@field at_last? boolean and is the step tried now: there is nothing behind it
 
 ---@class perilune.WalkMove
 ---@field verdict "try"|"wait"|"end"
@@ -133,6 +134,7 @@ local function try_step(walk, at)
   walk.at = at
   walk.tries = walk.tries + 1
   walk.attempts = walk.attempts + 1
+  walk.at_last = nil
   return { verdict = "try" }
 end
 
@@ -201,8 +203,9 @@ local function last_resort(walk, view, by)
     or not view.insist(step) then
     return END
   end
-  walk.insisted = true
-  return try_step(walk, walk.resort)
+  local move = try_step(walk, walk.resort)
+  walk.insisted, walk.at_last = true, true
+  return move
 end
 
 -- Full jitter.
@@ -220,7 +223,7 @@ end
 local function retry_wait(walk, view, failed, last, now_ms)
   local step, window, told = walk.chain.steps[walk.at], walk.chain.retry_window_ms, failed.retry_after_ms
   local retries = step.retries or 0
-  if not PASSING[failed.class] or walk.insisted then
+  if not PASSING[failed.class] or walk.at_last then
     return nil
   end
   if not step.retries and last and (failed.class == "connect" or failed.class == "rate_limited" and told) then
@@ -295,7 +298,7 @@ function M.next(walk, view, failed, now_ms)
     return { verdict = "wait", wait_ms = wait }
   end
   -- The last resort may lie anywhere; the whole chain has been walked before it.
-  local from = walk.insisted and #steps + 1 or walk.at + 1
+  local from = walk.at_last and #steps + 1 or walk.at + 1
   return go_on(walk, view, from, { class = failed.class, failed = steps[walk.at] }, failed.retry_after_ms, now_ms)
 end
 
@@ -336,7 +339,7 @@ function M.replace(walk, rest)
   for _, step in ipairs(rest) do
     steps[#steps + 1] = step
   end
-  walk.chain.steps, walk.resort, walk.insisted = steps, nil, nil
+  walk.chain.steps, walk.resort, walk.at_last = steps, nil, nil
 end
 
 --- The same step again in `wait_ms`, as on_failure asked.

@@ -56,6 +56,7 @@ static void every_code_has_its_status_type_and_form(void **state) {
         { ERROR_HEADERS_TOO_LARGE, 431, "request_too_large", "invalid_request_error" },
         { ERROR_UNSUPPORTED_ENCODING, 415, "unsupported_encoding", "invalid_request_error" },
         { ERROR_RATE_LIMIT_EXCEEDED, 429, "rate_limit_exceeded", "rate_limit_error" },
+        { ERROR_QUEUE_FULL, 429, "queue_full", "rate_limit_error" },
         { ERROR_INTERNAL, 500, "internal", "server_error" },
         { ERROR_FALLBACKS_EXHAUSTED, 503, "fallbacks_exhausted", "server_error" },
         { ERROR_NO_ELIGIBLE_TARGET, 503, "no_eligible_target", "server_error" },
