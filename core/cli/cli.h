@@ -110,6 +110,7 @@ int cli_complain(const struct cli_command *command, const char *message);
 
 /* The commands, one file each. */
 extern const struct cli_command run_command, check_command, mock_command, models_command,
-    explain_command, policy_command, status_command, reload_command, version_command, help_command;
+    explain_command, policy_command, status_command, replay_command, reload_command,
+    version_command, help_command;
 
 #endif

@@ -35,9 +35,9 @@ local SPEAKS = {
 ---@field read_text? boolean it looked at what somebody wrote
 
 ---@class perilune.ReplayOptions
---- Asks a policy ("policy", or "against") for the request of the line under way, once its state has been told `changes`. nil,
---- class and message of a failure, and whether the state is another one now, which knows nothing.
----@field decide fun(which: string, req: table, changes: perilune.FigureLine[]|nil): perilune.Decided|nil, string|nil, string|nil, boolean|nil
+--- Asks a policy ("policy", or "against") for the request of the line under way, once its state knows `changes`. nil, class
+--- and message of a failure, and whether the state is another one now, which knows nothing.
+---@field decide fun(which: string, req: table, changes?: perilune.FigureLine[]): perilune.Decided?, string?, string?, boolean?
 --- Whole nano-dollars of so many tokens at a target; nil where a price is not known.
 ---@field cost fun(target: string, tokens: { input: integer, output: integer, cached: integer, written: integer }, at: number): integer|nil
 ---@field policy string name and version, for the report
@@ -381,14 +381,17 @@ local KINDS = { figures = M.take_figures, request = M.take_request }
 
 --- Takes the next line. What is wrong with it is counted, and named for the first few.
 ---@param line string
-function M:feed(line)
+---@param wrong? string what the caller has found wrong with it, who reads it too
+function M:feed(line, wrong)
   self.lines.total = self.lines.total + 1
   if #line > LINE_MAX then
     return self:break_line "longer than a megabyte"
   elseif not line:find "%S" then
     return
+  elseif wrong then
+    return self:break_line(wrong)
   end
-  local value, why = json.decode(line)
+  local value, why = json.read(line)
   if type(value) ~= "table" then
     return self:break_line(why or "no object")
   end

@@ -55,6 +55,7 @@ local TESTED_IN = {
   ["core/cli/models"] = "spec/gateway/cli_spec.lua",
   ["core/cli/policy"] = "spec/gateway/admin_policies_spec.lua",
   ["core/cli/reload"] = "spec/gateway/reload_spec.lua",
+  ["core/cli/replay"] = "spec/gateway/replay_spec.lua",
   ["core/cli/run"] = "spec/gateway/cli_spec.lua",
   ["core/cli/setup"] = "spec/gateway/cli_spec.lua",
   ["core/cli/state"] = "spec/gateway/cli_spec.lua",
