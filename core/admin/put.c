@@ -205,28 +205,35 @@ static bool set_stage(struct put *p) {
 
 /* ---- the first steps ---- */
 
-/* The version the source would be. False when it has been answered. */
-static bool check(struct put *p) {
-    struct admin *a = p->call->admin;
-    struct config_findings findings;
-    config_findings_init(&findings);
-    struct snapshot *snap = policies_check(a, p->name, p->source, &findings);
-    const struct policy_source *good = snap ? snapshot_policy(snap, p->name) : NULL;
+/* What is wrong with the source, as an answer; true when nothing is. */
+static bool is_good(struct put *p, const struct snapshot *snap, const struct policy_source *policy,
+                    const struct config_findings *findings) {
     if (!snap)
         edit_refuse(p->call, API_INVALID_CONFIGURATION,
-                    "The configuration is wrong: nothing can be checked against it.", &findings);
-    else if (!good)
-        edit_refuse(p->call, API_INVALID_POLICY, "The policy does not load.", &findings);
-    else if (engine_quarantined(&a->engine, good->version))
+                    "The configuration is wrong: nothing can be checked against it.", findings);
+    else if (!policy)
+        edit_refuse(p->call, API_INVALID_POLICY, "The policy does not load.", findings);
+    else if (engine_quarantined(&p->call->admin->engine, policy->version))
         api_fail(p->call, API_CONFLICT, "source", "%.*s is in quarantine.",
-                 SPAN_ARGS(good->version)),
-            good = NULL;
+                 SPAN_ARGS(policy->version));
+    else
+        return true;
+    return false;
+}
+
+/* Finds the version the source would be. False when it has been answered. */
+static bool check(struct put *p) {
+    struct config_findings findings;
+    config_findings_init(&findings);
+    struct snapshot *snap = policies_check(p->call->admin, p->name, p->source, &findings);
+    const struct policy_source *policy = snap ? snapshot_policy(snap, p->name) : NULL;
+    bool good = is_good(p, snap, policy, &findings);
     if (good)
-        p->version = arena_copy(p->call->arena, good->version);
+        p->version = arena_copy(p->call->arena, policy->version);
     if (snap)
         snapshot_unref(snap);
     config_findings_deinit(&findings);
-    return p->version.at != NULL;
+    return good;
 }
 
 static bool is_busy(const struct admin *a, struct span name) {

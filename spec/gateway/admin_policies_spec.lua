@@ -263,6 +263,80 @@ describe("policies", function()
     assert.equal("not_found", http.json(says(1, "error", "show", "nothing", "--json")).error.code)
   end))
 
+  describe("tried on recorded requests", function()
+    local function dear(url, dollars)
+      return gateway.provider(url, { models = { { name = "m", price = { input = dollars, output = dollars } } } })
+    end
+
+    -- Requests as the record has them, all answered by the cheap one.
+    local function record()
+      local lines = {}
+      for i = 1, 20 do
+        lines[i] = http.encode {
+          kind = "request", id = ("%026d"):format(i), at = 1790000000 + i, policy = "p@00000000", chain = { "a/m" }, target = "a/m",
+          req = {
+            model = "auto", endpoint = "/v1/chat/completions", tokens = { input = 1000, output = 100 },
+            seed = tostring(i), now = 1790000000,
+          },
+          attempts = { { target = "a/m", ms = 100, first_ms = 0, input_tokens = 1000, output_tokens = 100, cost_usd = 0.0011 } },
+          outcome = "answered", status = 200, ms = 100, cost_usd = 0.0011,
+        }
+      end
+      process.write(house.dir .. "/state/requests.jsonl", table.concat(lines, "\n") .. "\n")
+    end
+
+    before_each(loop.test(function()
+      house.config.providers = { a = dear(up.url, 1), b = dear(up.url, 2) }
+      house:write_config(house.config)
+      assert.equal(0, (house:command "reload"))
+      record()
+    end))
+
+    local function put(source, replay)
+      return call("PUT", "/p", { source = source, replay = replay })
+    end
+
+    it("are put when they stay within the thresholds", loop.test(function()
+      taken(put(TO_A .. "-- the same", { log = "requests.jsonl", max_cost_increase = "5%", max_errors = 0 }))
+      taken(put(TO_B, { log = "requests.jsonl", max_cost_increase = "150%" }))
+      assert.equal("b", goes_to "p")
+    end))
+
+    it("are stopped when they pass one, which is said", loop.test(function()
+      local answer = put(TO_B, { log = house.dir .. "/state/requests.jsonl", max_cost_increase = "5%" })
+      assert.matches("cost", refused(answer, 422, "replay_failed") and answer.json.output)
+      assert.equal(TO_A, text "p")
+      assert.equal("a", goes_to "p")
+      process.write(house.dir .. "/new.lua", TO_B)
+      assert.equal(1, (house:command("policy", "put", "p", "new.lua", "--log", "requests.jsonl", "--max-cost-increase", "5%")))
+    end))
+
+    it("need a log, and options that are some", loop.test(function()
+      assert.equal("replay.log", refused(put(TO_B, {}), 400, "invalid_request").param)
+      assert.equal("replay.max_cost", refused(put(TO_B, { max_cost = "5%" }), 400, "invalid_request").param)
+      assert.equal("replay.max_changed", refused(put(TO_B, { max_changed = 5 }), 400, "invalid_request").param)
+      refused(put(TO_B, { log = "requests.jsonl", max_changed = "many" }), 422, "replay_failed")
+      refused(put(TO_B, { log = "nothing.jsonl" }), 501, "not_available")
+      assert.equal(TO_A, text "p")
+    end))
+
+    it("keep others from changing them meanwhile, and the gateway from nothing", loop.test(function()
+      local pipe = house.dir .. "/state/pipe"
+      assert.equal(0, (process.run({ "mkfifo", pipe }, { dir = house.dir })))
+      local c = assert(http.connect(house.admin_port))
+      c:send_request {
+        method = "PUT", path = "/api/policies/p", headers = house:admin_headers(), body = { source = TO_B, replay = { log = pipe } },
+      }
+      loop.until_true(function()
+        return call("PUT", "/p", { source = TO_A }).status == 409
+      end, "the change to be under way")
+      taken(call("PUT", "/q", { source = TO_B }))
+      assert.equal("a", goes_to "p")
+      house.process:signal "sigterm" -- what is tried ends with it
+      c:close()
+    end))
+  end)
+
   it("can not be changed against a configuration that is wrong", loop.test(function()
     process.write(house.dir .. "/perilune.lua", "return { wrong = true }")
     house:wait_for_log "perilune.lua:1"
