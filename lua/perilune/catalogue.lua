@@ -27,7 +27,8 @@ M.records = {} ---@type perilune.Record[] by index; behind `n` the ad hoc ones o
 -- What words look at, by index as well, a table a figure: a walk over a thousand targets reads nothing else. An unknown figure is not a
 -- number (NaN), so that no comparison holds; but an unknown limit is huge to able(), and unknown abilities are all.
 M.inputs, M.outputs = {}, {} -- dollars a million tokens of this request: of the input, as much of it as is cached is in this price
-M.contexts, M.max_outputs, M.masks = {}, {}, {}
+M.classes = {} -- targets of one class can do the same: there are few classes, and able() asks each once
+M.contexts, M.max_outputs, M.masks = {}, {}, {} -- of classes
 M.firsts, M.per_token = {}, {} -- ms until the first token (without a known speed: of the whole answer), and for each one then
 M.standings = {} -- one of M.FINE, M.BEHIND, M.OPEN
 M.figures = {} -- the figures of at_least{} and at_most{} by name, each such a table
@@ -230,6 +231,20 @@ for _, names in ipairs { STATED, LIVE } do
   end
 end
 
+local class_of = {} -- context, max_output, mask -> class
+
+-- The class of a target, made when there is none.
+local function keep_class(i, context, max_output, mask)
+  local key = ("%s %s %s"):format(context, max_output, mask)
+  local class = class_of[key]
+  if not class then
+    class = #M.contexts + 1
+    class_of[key] = class
+    M.contexts[class], M.max_outputs[class], M.masks[class] = context, max_output, mask
+  end
+  M.classes[i] = class
+end
+
 local times = {} -- by name, by index: the percentiles, and the view of them
 
 local function keep_figures(i, t)
@@ -253,7 +268,7 @@ local function add(i, t)
   M.records[i] = r
   keep_price(r)
   keep_figures(i, t)
-  M.contexts[i], M.max_outputs[i], M.masks[i] = t.context or huge, t.max_output or huge, M.mask(t.abilities) or -1
+  keep_class(i, t.context or huge, t.max_output or huge, M.mask(t.abilities) or -1)
   local data = {
     id = t.id, provider = t.provider, model = t.model, context = t.context, max_output = t.max_output, quality = t.quality,
     weight = t.weight or 1, state = "closed",
@@ -365,7 +380,8 @@ end
 ---@param setup { targets: table[], providers?: string[], chains?: table<string, string[]>, aliases?: table<string, string[]> }
 function M.setup(setup)
   M.records, M.views, M.everyone, M.by_quality, M.unpriced, M.ruled, M.is_ruled = {}, {}, {}, {}, {}, {}, {}
-  M.inputs, M.outputs, M.contexts, M.max_outputs, M.masks = {}, {}, {}, {}, {}
+  M.inputs, M.outputs = {}, {}
+  M.classes, M.contexts, M.max_outputs, M.masks, class_of = {}, {}, {}, {}, {}
   M.firsts, M.per_token, M.standings, M.warm, M.moved = {}, {}, {}, {}, {}
   M.figures, times = blank_figures(), { ttft_ms = {}, total_ms = {} }
   M.quality_rank = {}
@@ -674,7 +690,7 @@ end
 function M.forget_ad_hoc()
   for i = M.n + 1, M.n + M.n_ad_hoc do
     M.records[i], M.views[i], data_of[i] = nil, nil, nil
-    M.inputs[i], M.outputs[i], M.contexts[i], M.max_outputs[i], M.masks[i] = nil, nil, nil, nil, nil
+    M.inputs[i], M.outputs[i], M.classes[i] = nil, nil, nil
     M.firsts[i], M.per_token[i], M.standings[i] = nil, nil, nil
     for _, figure in pairs(M.figures) do
       figure[i] = nil

@@ -332,6 +332,15 @@ local function all_sorted(list, n, keys)
   return order.sort(out, of)
 end
 
+local function all_passing(source, tests, nt, scratch)
+  local passing, n = filtered(source, tests, nt, scratch)
+  local list = {}
+  for j = 1, n do
+    list[j] = passing[j]
+  end
+  return list
+end
+
 local function first_passing(source, tests, nt, want)
   local list, m = { false, false, false, false }, 0
   for j = 1, #source do
@@ -580,7 +589,7 @@ local function select(source, whole, tests, nt, kind, by, want, behind, scratch)
   local walks_prices = whole and kind == "cost" and catalogue.prices and want <= FEW
   if walks_prices or not kind then
     if not ranked and not walks_prices then
-      return first_passing(source, tests, nt, want)
+      return want > FEW and all_passing(source, tests, nt, scratch) or first_passing(source, tests, nt, want)
     end
     local take, finish = taker(tests, nt, want, ranked, behind, timed)
     if walks_prices then

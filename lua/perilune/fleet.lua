@@ -36,7 +36,7 @@ M.words = words
 local need -- mask of abilities
 local tokens, t_out -- all of them, and those of the answer
 local money, money_why -- the tightest ceiling
-local contexts, max_outputs, masks -- of the catalogue
+local verdicts -- by class: why its targets are not able, false when they are; nil until one is asked
 
 -- Reasons begin with what they are about: "price", "context" or "abilities". The core tells by that which status says best why a fleet
 -- was emptied.
@@ -53,33 +53,37 @@ local function lacks(missing)
   return "abilities: " .. table.concat(names, ", ")
 end
 
--- Why a target is not able, or nil.
-local function able_test(i)
-  if tokens > contexts[i] then
-    return "context"
-  end
-  if t_out > max_outputs[i] then
-    return "context: max_output"
-  end
-  local mask = masks[i]
-  if need ~= 0 and band(mask, need) ~= need then
+-- Why the targets of a class are not able, or false.
+local function verdict_on(class)
+  local mask, why = catalogue.masks[class], false
+  if tokens > catalogue.contexts[class] then
+    why = "context"
+  elseif t_out > catalogue.max_outputs[class] then
+    why = "context: max_output"
+  elseif need ~= 0 and band(mask, need) ~= need then
     local missing = need - band(mask, need)
-    local why = catalogue.lacks[missing]
+    why = catalogue.lacks[missing]
     if not why then
       why = lacks(missing)
       catalogue.lacks[missing] = why -- kept: targets that lack something mostly lack the same
     end
-    return why
   end
-  if money < huge then
+  verdicts[class] = why
+  return why
+end
+
+-- Why a target is not able, or nil.
+local function able_test(i)
+  local class = catalogue.classes[i]
+  local why = verdicts[class]
+  if why == nil then
+    why = verdict_on(class)
+  end
+  if not why and money < huge then
     local cost = cost_of(catalogue.records[i])
-    if not cost then
-      return "price_unknown"
-    elseif cost > money then
-      return money_why
-    end
+    why = not cost and "price_unknown" or cost > money and money_why
   end
-  return nil
+  return why or nil
 end
 
 -- Notes why targets are not able, those for the same reason together.
@@ -102,12 +106,16 @@ end
 -- Most targets are able, and asking each by a call of its own would cost more than asking.
 local function able_many(source, n, out, _, left)
   local m, cuts = 0, 0
-  local inputs, outputs, tokens_in = catalogue.inputs, catalogue.outputs, call.t_in
+  local classes, known = catalogue.classes, verdicts
+  local inputs, outputs, tokens_in, tokens_out = catalogue.inputs, catalogue.outputs, call.t_in, t_out
   local bound = money < huge and money * 1e6 or false
   for j = 1, n do
     local i = source[j]
-    if tokens <= contexts[i] and t_out <= max_outputs[i] and (need == 0 or band(masks[i], need) == need)
-      and (not bound or tokens_in * inputs[i] + t_out * outputs[i] <= bound) then
+    local why = known[classes[i]]
+    if why == nil then
+      why = verdict_on(classes[i])
+    end
+    if not why and (not bound or tokens_in * inputs[i] + tokens_out * outputs[i] <= bound) then
       m = m + 1
       out[m] = i
     else
@@ -128,7 +136,7 @@ local function read_needs()
   if rawget(req, "chat") then
     need = bor(need, catalogue.ability_bit.chat or catalogue.mask(ANSWERS))
   end
-  contexts, max_outputs, masks = catalogue.contexts, catalogue.max_outputs, catalogue.masks
+  verdicts = {}
   t_out = call.t_out
   tokens = call.t_in + t_out
   money, money_why = huge, "price over max_cost_usd"
@@ -246,15 +254,23 @@ for name in pairs(catalogue.figure_names) do
 end
 local MONEY = { input = true, output = true, cost = true }
 
--- A figure of each target as a sum a * x + b * y, NaN where it is not known, and how many of its units a bound counts: the way all of
--- them are read.
-local function read_figure(name)
+local sums = {} -- scratch: what a figure that depends on the request comes to, by index
+
+-- A figure by index, of `n` targets in a list; NaN where it is not known. And how many of its units one of a bound are.
+local function read_figure(name, list, n)
+  local a, x, b, y, units
   if name == "cost" then
-    return call.t_in, catalogue.inputs, call.t_out, catalogue.outputs, 1e6
+    a, x, b, y, units = call.t_in, catalogue.inputs, call.t_out, catalogue.outputs, 1e6
   elseif name == "latency" then
-    return 1, catalogue.firsts, call.t_out, catalogue.per_token, 1
+    a, x, b, y, units = 1, catalogue.firsts, call.t_out, catalogue.per_token, 1
+  else
+    return catalogue.figures[name], 1
   end
-  return 1, catalogue.figures[name], 0, catalogue.standings, 1 -- 0 times any figure that is always known
+  for j = 1, n do
+    local i = list[j]
+    sums[i] = a * x[i] + b * y[i]
+  end
+  return sums, units
 end
 
 local reasons = {} -- by figure: unknown, too low, too high
@@ -269,27 +285,16 @@ local function reason(name, known, over)
   return r[known and (over and 3 or 2) or 1]
 end
 
-local function bound_test(i, t)
-  local a, x, b, y, units = read_figure(t.figure)
-  local v, bound = a * x[i] + b * y[i], t.bound * units
-  if t.over and v <= bound or not t.over and v >= bound then
-    return nil
-  end
-  return reason(t.figure, v == v, t.over)
-end
+local one, known, unknown = {}, {}, {} -- scratch
 
-local known = {} -- scratch
-
-local function bound_many(source, n, out, t, left)
-  local a, x, b, y, units = read_figure(t.figure)
-  local bound = t.bound * units
-  if t.over then
-    bound, a, b = -bound, -a, -b
-  end
-  local m, cuts, n_known = 0, 0, 0
+local function bound_many(source, n, out, t)
+  local values, units = read_figure(t.figure, source, n)
+  local sign = t.over and -1 or 1
+  local bound = sign * t.bound * units
+  local m, n_known, n_unknown = 0, 0, 0
   for j = 1, n do
     local i = source[j]
-    local v = a * x[i] + b * y[i]
+    local v = sign * values[i]
     if v >= bound then
       m = m + 1
       out[m] = i
@@ -297,17 +302,27 @@ local function bound_many(source, n, out, t, left)
       n_known = n_known + 1
       known[n_known] = i
     else
-      cuts = cuts + 1
-      left[cuts] = i
+      n_unknown = n_unknown + 1
+      unknown[n_unknown] = i
     end
   end
-  if cuts > 0 then
-    cut_list(t.word, reason(t.figure, false), left, cuts)
+  if n_unknown > 0 then
+    cut_list(t.word, reason(t.figure, false), unknown, n_unknown)
   end
   if n_known > 0 then
     cut_list(t.word, reason(t.figure, true, t.over), known, n_known)
   end
   return m
+end
+
+local function bound_test(i, t)
+  one[1] = i
+  local values, units = read_figure(t.figure, one, 1)
+  local v, bound = values[i], t.bound * units
+  if t.over and v <= bound or not t.over and v >= bound then
+    return nil
+  end
+  return reason(t.figure, v == v, t.over)
 end
 
 local function bounded(fleet, word, name, bound, over)

@@ -171,17 +171,35 @@ local CHAIN = {
 --- Names of the fields, as sets.
 M.step_fields, M.chain_fields = STEP, CHAIN
 
+-- What was found in the table that is being read, and the name of the field: a function of its own for every field would cost more than
+-- reading it.
+local found, present
+
+local function add(part, why)
+  found = found or {}
+  found[#found + 1] = { ("%s%s"):format(present, part), why }
+end
+
+-- In one order, whatever that of the table.
+local function tell(path, report)
+  local list = found
+  table.sort(list, function(a, b)
+    return a[1] < b[1]
+  end)
+  for _, f in ipairs(list) do
+    report(("%s.%s"):format(path, f[1]), f[2])
+  end
+end
+
 local function checked(kind, fields, t, path, report)
   if type(t) ~= "table" then
     error(("expected a table of %s fields, got a %s"):format(kind, type(t)), 0)
   end
-  local out, found = {}, {}
+  local out = {}
+  found = nil
   for name, value in pairs(t) do
-    local place = ("%s.%s"):format(path, tostring(name))
-    local function add(part, why)
-      found[#found + 1] = { place .. part, why }
-    end
     local read, why = fields[name], nil
+    present = tostring(name)
     if read then
       out[name], why = read(value, add)
     elseif name ~= "target" or fields ~= STEP then -- the target of a step is left to the caller
@@ -191,12 +209,8 @@ local function checked(kind, fields, t, path, report)
       add("", why)
     end
   end
-  -- One order, whatever that of the table.
-  table.sort(found, function(a, b)
-    return a[1] < b[1]
-  end)
-  for _, f in ipairs(found) do
-    report(f[1], f[2])
+  if found then
+    tell(path, report)
   end
   return out
 end
