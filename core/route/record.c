@@ -119,12 +119,13 @@ static void write_headers(struct buf *out, const struct facts *facts) {
         struct pair h = facts->headers[i];
         if (!access_is_recorded(h.name))
             continue;
-        if (!any) {
+        if (!any)
             write_name(out, "headers");
-            buf_add_char(out, '{');
-        }
+        buf_add_char(out, any ? ',' : '{');
+        buf_add_json(out, h.name);
+        buf_add_char(out, ':');
+        buf_add_json(out, h.value);
         any = true;
-        write_text(out, h.name.at, h.value);
     }
     if (any)
         buf_add_char(out, '}');
@@ -211,6 +212,19 @@ static void write_chain(struct buf *out, const struct trace *trace) {
     write_positive(out, "refused", (uint64_t)trace->refused);
 }
 
+/* Whose assignment chose the policy, by name: numbers change when the configuration does. */
+static void write_assignment(struct buf *out, const struct snapshot *snap,
+                             const struct facts *facts) {
+    if (!facts->assignment)
+        return;
+    const struct assignment *a = &snap->config.assignments[facts->assignment - 1];
+    write_name(out, "assignment");
+    buf_add_char(out, '{');
+    write_text(out, "scope", span_of(snapshot_scope_name(a->scope)));
+    write_text(out, "name", a->name);
+    buf_add_char(out, '}');
+}
+
 static int64_t ms_between(uint64_t from_us, uint64_t to_us) {
     return to_us > from_us ? (int64_t)((to_us - from_us) / 1000) : 0;
 }
@@ -258,12 +272,13 @@ static void begin_line(struct buf *out, const char *kind, uint64_t at_us, unsign
 }
 
 void record_write_request(struct buf *out, uint64_t at_us, unsigned worker,
-                          const struct facts *facts, const struct trace *trace,
-                          enum request_outcome outcome, int status) {
+                          const struct snapshot *snap, const struct facts *facts,
+                          const struct trace *trace, enum request_outcome outcome, int status) {
     static const char *const outcomes[] = { "answered", "refused", "failed", "cancelled" };
     begin_line(out, "request", at_us, worker);
     write_text(out, "id", facts->id);
     write_text(out, "policy", trace->policy);
+    write_assignment(out, snap, facts);
     write_req(out, facts);
     write_flag(out, "read_text", trace->read_text);
     write_chain(out, trace);
@@ -472,14 +487,15 @@ static bool is_on(struct record *rec) {
     return atomic_load_explicit(&rec->on, memory_order_relaxed);
 }
 
-void record_request(struct record *rec, unsigned worker, const struct facts *facts,
-                    const struct trace *trace, enum request_outcome outcome, int status) {
+void record_request(struct record *rec, unsigned worker, const struct snapshot *snap,
+                    const struct facts *facts, const struct trace *trace,
+                    enum request_outcome outcome, int status) {
     struct buf line = { 0 };
     /* What never came to a decision can not be decided again. */
     if (!is_on(rec) || !trace->decided_us)
         return;
-    record_write_request(&line, rec->epoch_us + trace->decided_us, worker, facts, trace, outcome,
-                         status);
+    record_write_request(&line, rec->epoch_us + trace->decided_us, worker, snap, facts, trace,
+                         outcome, status);
     add(rec, buf_span(&line));
     buf_deinit(&line);
 }

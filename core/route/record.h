@@ -36,8 +36,9 @@ void record_open(struct record *rec, struct span path, size_t max_bytes);
 void record_flush(struct record *rec);
 
 /* A request is over. */
-void record_request(struct record *rec, unsigned worker, const struct facts *facts,
-                    const struct trace *trace, enum request_outcome outcome, int status);
+void record_request(struct record *rec, unsigned worker, const struct snapshot *snap,
+                    const struct facts *facts, const struct trace *trace,
+                    enum request_outcome outcome, int status);
 
 /* A worker has told its policies these figures. */
 void record_figures(struct record *rec, unsigned worker, const struct snapshot *snap,
@@ -45,8 +46,8 @@ void record_figures(struct record *rec, unsigned worker, const struct snapshot *
 
 /* The lines alone, with their line feed. `at_us` is Unix time. */
 void record_write_request(struct buf *out, uint64_t at_us, unsigned worker,
-                          const struct facts *facts, const struct trace *trace,
-                          enum request_outcome outcome, int status);
+                          const struct snapshot *snap, const struct facts *facts,
+                          const struct trace *trace, enum request_outcome outcome, int status);
 void record_write_figure(struct buf *out, uint64_t at_us, unsigned worker, struct span target,
                          const struct policy_figure *figure);
 

@@ -33,7 +33,8 @@ void request_gate(struct request *r, enum request_outcome outcome, int status) {
     waiting_end(r);
     if (hooks->record)
         hooks->record(hooks->owner, &r->facts, &r->trace, outcome, status);
-    record_request(w->engine->record, w->index, &r->facts, &r->trace, outcome, status);
+    record_request(w->engine->record, w->index, r->epoch->snap, &r->facts, &r->trace, outcome,
+                   status);
     atomic_ullong *count = outcome == REQUEST_ANSWERED    ? &w->figures.answered
                            : outcome == REQUEST_CANCELLED ? &w->figures.cancelled
                                                           : &w->figures.failed;

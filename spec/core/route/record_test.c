@@ -44,9 +44,14 @@ static const struct provider provider = { .name = { "p", 1 } };
 static struct target first = { .id = { "p/a", 3 }, .provider = &provider };
 static struct target second = { .id = { "p/\"b", 4 }, .provider = &provider };
 static struct step steps[40];
+static const struct assignment assignments[] = { { .scope = ASSIGNED_TIER,
+                                                   .name = { "paid", 4 } } };
+static const struct snapshot snap = { .config = { .assignments = assignments,
+                                                  .n_assignments = 1 } };
 
 static struct facts some_facts(void) {
-    static const struct pair headers[] = { { SPAN("x-route-tier"), SPAN("paid") },
+    static const char head[] = "x-route-tier: paid";
+    static const struct pair headers[] = { { { head, 12 }, { head + 14, 4 } },
                                            { SPAN("x-forwarded-for"), SPAN("10.1.2.3") },
                                            { SPAN("x-claude-code-agent-type"), SPAN("plan") } };
     static const struct span tags[] = { SPAN("eu") };
@@ -92,7 +97,7 @@ static struct json_value line_of(const struct facts *facts, const struct trace *
                                  enum request_outcome outcome, int status) {
     struct json_value root;
     buf_clear(&out);
-    record_write_request(&out, UINT64_C(1790000000131025), 3, facts, trace, outcome, status);
+    record_write_request(&out, UINT64_C(1790000000131025), 3, &snap, facts, trace, outcome, status);
     assert_int_equal(out.at[out.len - 1], '\n');
     assert_null(memchr(out.at, '\n', out.len - 1));
     assert_int_equal(json_parse(parser, buf_span(&out), &root), JSON_OK);
@@ -154,6 +159,7 @@ static void the_request_is_what_policies_read(void **state) {
     struct json_value req = json_get(line_of(&facts, &trace, REQUEST_FAILED, 503), "req");
     assert_span(json_text(json_get(req, "seed")), "18446744073709551615");
     assert_true(json_number(json_get(req, "now"), 0) == 1790000000.131);
+    assert_int_equal(json_type(json_get(req, "text")), JSON_ABSENT);
     assert_true(json_true(json_get(json_get(req, "uses"), "tools")));
     assert_int_equal(json_count(json_get(req, "uses")), 1);
     assert_true(json_true(json_get(req, "chat")));
@@ -171,8 +177,21 @@ static void nothing_anybody_wrote_is_in_it(void **state) {
     struct trace trace = some_trace(1);
     struct json_value req = json_get(line_of(&facts, &trace, REQUEST_ANSWERED, 200), "req");
     assert_int_equal(json_count(json_get(req, "headers")), 2);
+    assert_span(json_text(json_get(json_get(req, "headers"), "x-route-tier")), "paid");
     assert_null(memmem(out.at, out.len, "secret", 6));
     assert_null(memmem(out.at, out.len, "10.1.2.3", 8));
+}
+
+static void who_chose_the_policy_is_named(void **state) {
+    struct facts facts = some_facts();
+    struct trace trace = some_trace(1);
+    assert_int_equal(
+        json_type(json_get(line_of(&facts, &trace, REQUEST_ANSWERED, 200), "assignment")),
+        JSON_ABSENT);
+    facts.assignment = 1;
+    struct json_value a = json_get(line_of(&facts, &trace, REQUEST_ANSWERED, 200), "assignment");
+    assert_span(json_text(json_get(a, "scope")), "tier");
+    assert_span(json_text(json_get(a, "name")), "paid");
 }
 
 static void long_chains_are_known_by_their_length(void **state) {
@@ -224,7 +243,7 @@ static void put(struct record *rec, unsigned n) {
     struct facts facts = some_facts();
     struct trace trace = some_trace(1);
     for (unsigned i = 0; i < n; i++)
-        record_request(rec, 0, &facts, &trace, REQUEST_ANSWERED, 200);
+        record_request(rec, 0, &snap, &facts, &trace, REQUEST_ANSWERED, 200);
 }
 
 static void what_waits_is_written_at_the_end(void **state) {
@@ -245,7 +264,7 @@ static void what_was_not_decided_is_not_written(void **state) {
     struct trace trace = some_trace(1);
     trace.decided_us = 0;
     record_open(rec, span_of(path), 1 << 20);
-    record_request(rec, 0, &facts, &trace, REQUEST_REFUSED, 400);
+    record_request(rec, 0, &snap, &facts, &trace, REQUEST_REFUSED, 400);
     record_free(rec);
     assert_int_equal(read_file(path), 0);
 }
@@ -296,6 +315,7 @@ int main(void) {
         TEST(a_request_is_one_line),
         TEST(the_request_is_what_policies_read),
         TEST(nothing_anybody_wrote_is_in_it),
+        TEST(who_chose_the_policy_is_named),
         TEST(long_chains_are_known_by_their_length),
         TEST(figures_that_are_not_known_are_left_out),
         TEST(what_waits_is_written_at_the_end),
