@@ -97,11 +97,18 @@ function M.random(m, n)
   return m + floor(random() * (n - m + 1))
 end
 
+--- A chance of this request that is the library's own, one for each purpose: what req.random() gives a policy does not depend on it.
+---@param purpose integer
+---@return number from 0 to 1
+function M.chance(purpose)
+  return hash.chance(M.request.seed or 0, purpose)
+end
+
 --- Whether this request is one of the few that explore.
 ---@return boolean
 function M.explores()
   if coin == nil then
-    coin = M.random() < M.EXPLORE
+    coin = M.chance(1) < M.EXPLORE
   end
   return coin
 end

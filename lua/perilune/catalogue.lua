@@ -52,7 +52,6 @@ M.ruled = {} -- those whose prices depend on the size of a prompt, the date or t
 M.n_behind, M.n_measured = 0, 0 -- targets that do not stand fine; targets with known times
 M.speeds = nil -- order of the targets by times, all of them; nil in small catalogues
 M.TOKENS = 256 -- of so many are the times in it: of an answer of middling length, so that both figures weigh alike
-M.prior_first, M.prior_per_token = nan, nan -- times of the target in the middle of those that are known; NaN: none is
 M.moved, M.n_moved = {}, 0 -- whose times changed since then, as a list: they have no place in that order
 M.warm = {} -- those that are expected to have a part of this request cached
 M.ability_bit, M.ability_names = {}, {}
@@ -63,6 +62,7 @@ M.n_ad_hoc = 0 -- targets of this request that no catalogue has
 -- For which requests the prices of `ruled` stand: more tokens than, at most, of the minute.
 local price_above, price_upto, price_minute = 0, -1, false
 
+local prior_first, prior_per_token = nan, nan -- times of the target in the middle of those that are known; NaN: none is
 local n_changed = 0 -- times that changed since the prior was worked out
 local data_of = {} -- by index: what the proxy reads from
 local index_of_data = setmetatable({}, { __mode = "k" })
@@ -389,7 +389,7 @@ function M.setup(setup)
   M.named, M.tagged, M.known, M.chains = {}, {}, {}, setup.chains or {}
   M.ability_bit, M.ability_names, M.lacks = {}, {}, {}
   M.n, M.n_behind, M.n_measured, M.n_moved = #setup.targets, 0, 0, 0
-  M.prior_first, M.prior_per_token, n_changed = nan, nan, 0
+  prior_first, prior_per_token, n_changed = nan, nan, 0
   data_of, providers, sets, M.n_ad_hoc = {}, {}, {}, 0
   price_above, price_upto, price_minute = 0, -1, false
   for _, name in ipairs(setup.providers or {}) do
@@ -650,13 +650,19 @@ local function middle()
   return order.sort(known, took)[ceil(n / 2)]
 end
 
--- Now and then is enough where there are many: a middle moves slowly.
 local function keep_prior()
-  if n_changed > 0 and (M.prior_first ~= M.prior_first or not M.speeds or n_changed > APART and 8 * n_changed > M.n_measured) then
-    local i = middle()
-    M.prior_first, M.prior_per_token = i and M.firsts[i] or nan, i and M.per_token[i] or nan
-    n_changed = 0
+  local i = middle()
+  prior_first, prior_per_token = i and M.firsts[i] or nan, i and M.per_token[i] or nan
+  n_changed = 0
+end
+
+--- What is expected of a target nobody measured: the times of the one in the middle of those that were. NaN when none was.
+---@return number first, number per_token
+function M.prior()
+  if n_changed > 0 and not M.speeds then
+    keep_prior()
   end
+  return prior_first, prior_per_token
 end
 
 --- Sets live figures.
@@ -669,7 +675,10 @@ function M.update(list, n)
   if M.n_moved > APART then
     sort_speeds()
   end
-  keep_prior()
+  -- Where there are many, now and then is enough, and not in the time of a decision: a middle moves slowly.
+  if M.speeds and n_changed > 0 and (prior_first ~= prior_first or n_changed > APART and 8 * n_changed > M.n_measured) then
+    keep_prior()
+  end
 end
 
 ----------------------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ local steps = require "perilune.steps"
 local M = {}
 
 local error, type, setmetatable, rawget = error, type, setmetatable, rawget
-local huge = math.huge
+local floor, huge = math.floor, math.huge
 local insert, remove = table.insert, table.remove
 local merge = steps.merge
 local cut, cut_list, lifts = call.cut, call.cut_list, call.lifts
@@ -266,7 +266,8 @@ end
 
 -- Where a target stands among others by time whose own is not known: a tenth behind the middle of the known.
 local function unknown_latency()
-  return 1.1 * (catalogue.prior_first + call.t_out * catalogue.prior_per_token)
+  local first, per_token = catalogue.prior()
+  return 1.1 * (first + call.t_out * per_token)
 end
 
 -- Keys of `n` targets into keys[1 .. n].
@@ -487,7 +488,7 @@ local function spread(list, n)
     end
   end
   if near[2] then
-    insert(list, 1, remove(list, near[call.random(#near)]))
+    insert(list, 1, remove(list, near[1 + floor(call.chance(2) * #near)]))
   end
 end
 
@@ -495,7 +496,7 @@ end
 local function explore(list, source, tests, nt)
   local firsts, standings = catalogue.firsts, catalogue.standings
   local n = #source
-  local from = n > 0 and call.random(n) or 0
+  local from = 1 + floor(call.chance(3) * n)
   for k = 0, n - 1 do
     local i = source[(from + k - 1) % n + 1]
     if firsts[i] ~= firsts[i] and standings[i] < OPEN and passes(i, tests, nt) and lifts(i) then
@@ -558,7 +559,12 @@ local function fastest(source, whole, tests, nt, want, behind, scratch)
   else
     local passing, n = filtered(source, tests, nt, scratch)
     fill_keys(passing, n, "latency", nil, scratch.keys)
-    list, fine = all_sorted(passing, n, scratch.keys), n
+    if want <= FEW and not ranked then
+      list = best_few(passing, n, scratch.keys, want + SPREAD)
+      fine = #list
+    else
+      list, fine = all_sorted(passing, n, scratch.keys), n
+    end
     if ranked then
       list, fine = by_standing(list, behind)
     end

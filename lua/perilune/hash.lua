@@ -41,6 +41,14 @@ function M.fraction(h)
   return (h % 4294967296 + 0.5) / 4294967296
 end
 
+--- One number from 0 to 1 that belongs to a seed and to what it is for: at a fraction of what random() costs.
+---@param seed number
+---@param purpose integer
+---@return number
+function M.chance(seed, purpose)
+  return M.fraction(mix(bxor(tobit(seed % 4294967296), purpose * 0x1e3779b1 % 4294967296)))
+end
+
 --- A function that gives the numbers from 0 (included) to 1 (excluded) that belong to a seed.
 ---@param seed number
 ---@return fun(): number

@@ -69,3 +69,70 @@ describe("evaluate", function()
     assert.same({ 2, 4 }, list(all:cheapest():take(2)))
   end)
 end)
+
+-- What a call costs, in instructions of the virtual machine: the same on every machine, however busy. A microsecond is about 300 of them.
+describe("a decision over a thousand targets", function()
+  local host = require "perilune.host"
+
+  setup(function()
+    local random = require("perilune.hash").random(42)
+    local targets, figures = {}, {}
+    for i = 1, 1000 do
+      local input = 10 ^ (random() * 2 - 1)
+      targets[i] = kit.target(("p%d/m%d"):format(i % 10, i), {
+        price = { input = input, output = input * (2 + random() * 6) }, quality = random() * 60,
+        abilities = { tools = random() < 0.9, images = random() < 0.5 },
+      })
+      figures[i] = { index = i, ttft_ms = { p50 = 100 + random() * 2000 }, tokens_per_s = 20 + random() * 200 }
+    end
+    kit.setup(targets)
+    host.update(figures)
+    for _, name in ipairs { "cheapest", "fastest", "quality", "tier" } do
+      kit.load_shipped(name)
+    end
+    kit.load([[return function(req, fleet)
+      return { tostring(fleet:able():at_least { quality = 20 }:at_most { cost = 0.02 }:count()) and fleet[1] }
+    end]], "bounds")
+    kit.load([[return function(req, fleet)
+      return fleet:able():where(function(t) return t.quality > 20 end):by(function(t) return t.price.input end):take(3)
+    end]], "scan")
+  end)
+
+  local function instructions(name, over)
+    local req = kit.request { uses = { tools = true }, seed = 7 }
+    for k, v in pairs(over or {}) do
+      req[k] = v
+    end
+    local n, compiles = 0, jit.status()
+    jit.off()
+    debug.sethook(function()
+      n = n + 1
+    end, "", 10)
+    local ok, why = pcall(host.decide, name, req)
+    debug.sethook()
+    if compiles then
+      jit.on()
+    end
+    assert(ok, why)
+    return 10 * n
+  end
+
+  for name, most in pairs { cheapest = 4000, fastest = 8000, quality = 4000, tier = 6000, bounds = 55000, scan = 60000 } do
+    it("costs no more than it should: " .. name, function()
+      instructions(name)
+      local n = instructions(name)
+      assert(n < most, n)
+    end)
+  end
+
+  it("costs no more while figures change between decisions", function()
+    local u, worst, sum = { { index = 1, ttft_ms = {} } }, 0, 0
+    for k = 1, 100 do
+      u[1].index, u[1].ttft_ms.p50 = k * 7, 50 + k % 13
+      host.update(u)
+      local n = instructions("fastest", { seed = k })
+      worst, sum = n > worst and n or worst, sum + n
+    end
+    assert(sum / 100 < 8000 and worst < 12000, worst)
+  end)
+end)

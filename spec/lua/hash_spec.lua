@@ -24,6 +24,22 @@ describe("hash.text", function()
   end)
 end)
 
+describe("hash.chance", function()
+  it("is spread evenly over small seeds, and says nothing about another purpose", function()
+    local n, sum, other = 0, 0, 0
+    for seed = 1, 20000 do
+      local c = hash.chance(seed, 1)
+      sum = sum + c
+      if c < 0.05 then
+        n, other = n + 1, other + hash.chance(seed, 2)
+      end
+    end
+    assert(math.abs(sum / 20000 - 0.5) < 0.01 and math.abs(n / 20000 - 0.05) < 0.006, n)
+    assert(math.abs(other / n - 0.5) < 0.05, other / n)
+    assert.equal(hash.chance(2 ^ 53 - 1, 1), hash.chance(2 ^ 53 - 1, 1))
+  end)
+end)
+
 describe("hash.random", function()
   it("has a second number that the first says nothing about, although seeds are small", function()
     local n, sum = 0, 0
