@@ -38,7 +38,8 @@ bool edit_save(struct api_call *call, const char *path, struct span text) {
 bool edit_reload(struct api_call *call) {
     if (admin_reload(call->admin))
         return true;
-    edit_refuse(call, API_INVALID_CONFIGURATION, "The configuration is wrong; nothing has changed.",
+    edit_refuse(call, API_INVALID_CONFIGURATION,
+                "The configuration is wrong: what was loaded before keeps serving.",
                 &call->admin->findings);
     return false;
 }

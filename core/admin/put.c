@@ -101,7 +101,9 @@ static void refuse_child(struct put *p, enum api_code code, const char *message,
                          const struct child_end *e) {
     struct buf members = { 0 };
     struct span unknown = SPAN("perilune: unknown command");
-    if (e->code == UNREACHABLE || (e->code == USAGE && span_starts(e->output, unknown)))
+    if (p->call->admin->stopping)
+        code = API_OVERLOADED, message = "This perilune ends; nothing has changed.";
+    else if (e->code == UNREACHABLE || (e->code == USAGE && span_starts(e->output, unknown)))
         code = API_NOT_AVAILABLE, message = "This installation can not do that.";
     else if (e->too_late)
         message = "It did not end in its time and was stopped.";
@@ -111,24 +113,29 @@ static void refuse_child(struct put *p, enum api_code code, const char *message,
     end(p);
 }
 
+/* Nothing new begins when the admin side ends. */
+static bool went_well(struct put *p, const struct child_end *e) {
+    p->child = NULL;
+    return e->code == 0 && !p->call->admin->stopping;
+}
+
 static void on_replayed(void *owner, const struct child_end *e) {
     struct put *p = owner;
-    p->child = NULL;
-    if (e->code == 0)
+    if (went_well(p, e))
         write_file(p);
     else
         refuse_child(p, API_REPLAY_FAILED, "The replay of recorded requests stops it.", e);
 }
 
 /* "--max-cost-increase=5%", one argument, so that no value is taken for an option. */
-static void add_threshold(struct put *p, const char **args, size_t *n, const char *option,
-                          struct span value) {
+static void add_option(struct put *p, const char **args, size_t *n, const char *option,
+                       struct span value) {
     if (value.at)
         args[(*n)++] = arena_printf(p->call->arena, "--%s=%.*s", option, SPAN_ARGS(value)).at;
 }
 
 static void start_replay(struct put *p) {
-    const struct admin *a = p->call->admin;
+    struct admin *a = p->call->admin;
     const struct config *c = &a->engine.snap->config;
     struct arena *arena = p->call->arena;
     struct thresholds *t = &p->thresholds;
@@ -144,19 +151,19 @@ static void start_replay(struct put *p) {
     if (*log.at != '/')
         log = arena_printf(arena, "%.*s/%.*s", SPAN_ARGS(c->data_dir), SPAN_ARGS(log));
     if (a->options->config.path)
-        add_threshold(p, args, &n, "config", span_of(a->options->config.path));
-    add_threshold(p, args, &n, "as", p->name);
-    add_threshold(p, args, &n, "max-cost-increase", t->max_cost_increase);
-    add_threshold(p, args, &n, "max-latency-increase", t->max_latency_increase);
-    add_threshold(p, args, &n, "max-changed", t->max_changed);
+        add_option(p, args, &n, "config", span_of(a->options->config.path));
+    add_option(p, args, &n, "as", p->name);
+    add_option(p, args, &n, "max-cost-increase", t->max_cost_increase);
+    add_option(p, args, &n, "max-latency-increase", t->max_latency_increase);
+    add_option(p, args, &n, "max-changed", t->max_changed);
     if (!isnan(t->max_errors))
-        add_threshold(p, args, &n, "max-errors", arena_printf(arena, "%.0f", t->max_errors));
+        add_option(p, args, &n, "max-errors", arena_printf(arena, "%.0f", t->max_errors));
     args[n++] = "--";
     args[n++] = stage_policy(&p->stage);
     args[n++] = log.at;
     args[n] = NULL;
     const struct child_options how = { .args = args, .limit_ms = REPLAY_MS };
-    p->child = child_start((uv_loop_t *)&a->loop, &how, on_replayed, p);
+    p->child = child_start(&a->loop, &how, on_replayed, p);
 }
 
 static void after_specs(struct put *p) {
@@ -168,8 +175,7 @@ static void after_specs(struct put *p) {
 
 static void on_tested(void *owner, const struct child_end *e) {
     struct put *p = owner;
-    p->child = NULL;
-    if (e->code == 0)
+    if (went_well(p, e))
         after_specs(p);
     else
         refuse_child(p, API_SPECS_FAILED, "A spec of the policy fails.", e);
