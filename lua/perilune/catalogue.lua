@@ -659,7 +659,7 @@ end
 --- What is expected of a target nobody measured: the times of the one in the middle of those that were. NaN when none was.
 ---@return number first, number per_token
 function M.prior()
-  if n_changed > 0 and not M.speeds then
+  if n_changed > 0 and not M.speeds and M.n_measured < M.n then
     keep_prior()
   end
   return prior_first, prior_per_token
