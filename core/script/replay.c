@@ -11,7 +11,7 @@
 
 enum {
     MEMORY = 1 << 30,
-    KILLS_MAX = 10,
+    KILLS_MAX = 100,
     FIGURES_MAX = 256, /* told at a time */
     FINISH_AT_A_TIME = 1000,
     ARENA_KEEP = 64 * 1024

@@ -11,8 +11,8 @@
  *   replay_report(r, limits, json, &out, &passed);
  *   replay_free(r);
  *
- * A policy that is stopped for taking too long gets a new state; after some kills it is not asked any
- * more, and every further request is an error.
+ * A policy that is stopped for taking too long gets a new state and is asked once more; after a
+ * hundred kills it is not asked any more, and every further request is an error.
  */
 #ifndef PERILUNE_SCRIPT_REPLAY_H
 #define PERILUNE_SCRIPT_REPLAY_H

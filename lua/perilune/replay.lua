@@ -173,12 +173,15 @@ function M:note_error(which, class, message)
   end
 end
 
-function M:ask(which, line, worker, at)
-  local told = self.told[which]
-  local changes = self.history:changes(worker, at, told)
+-- Who was stopped is asked once more: on a machine that is busy with other things, time may have been taken for the policy's own.
+function M:ask(which, line, worker, at, again)
+  local changes = self.history:changes(worker, at, self.told[which])
   local decided, class, message, fresh = self.o.decide(which, line.req, changes)
   if fresh then
     self.told[which] = {}
+    if not again then
+      return self:ask(which, line, worker, at, true)
+    end
   end
   if not decided then
     self:note_error(which, class or "raised", message or "it did not say why")

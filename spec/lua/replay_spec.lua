@@ -271,19 +271,20 @@ describe("two policies", function()
 end)
 
 describe("a state that is a new one", function()
-  it("is told everything again", function()
+  it("is told everything again, and asked again", function()
     local calls, told = 0, {}
-    run({ line { kind = "figures", at = 1, target = "a" }, request(2), request(3), request(4) }, {
-      decide = function(_, _, changes)
+    local r = run({ line { kind = "figures", at = 1, target = "a" }, request(2), request(3), request(4) }, {
+      decide = function(_, req, changes)
         calls = calls + 1
         told[calls] = changes and #changes or 0
-        if calls == 2 then
+        if calls == 2 or req.now == 4 then
           return nil, "timeout", "too long", true
         end
         return { chain = {} }
       end,
     })
-    assert.same({ 1, 0, 1 }, told)
+    assert.same({ 1, 0, 1, 0, 1 }, told)
+    assert.same({ 2, 1 }, { r.requests, r.errors.count })
   end)
 end)
 
