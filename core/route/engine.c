@@ -214,3 +214,15 @@ void engine_policy_failed(struct engine *e, const struct snapshot *snap, const s
         log_warn("policy %.*s failed (%u more not shown): %.*s",
                  SPAN_ARGS(source ? source->version : policy), unlogged, SPAN_ARGS(why));
 }
+
+void engine_policy_findings(struct engine *e, const struct decision *d) {
+    unsigned unlogged = 0;
+    if (d->n_findings == 0)
+        return;
+    pthread_mutex_lock(&e->lock);
+    bool log = may_log(e, &unlogged);
+    pthread_mutex_unlock(&e->lock);
+    if (log)
+        log_warn("policy %.*s answered in part (%u more not shown): %.*s%s", SPAN_ARGS(d->policy),
+                 unlogged, SPAN_ARGS(d->findings[0]), d->n_findings > 1 ? ", and more" : "");
+}

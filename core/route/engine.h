@@ -85,6 +85,10 @@ const struct request_hooks *engine_hooks(const struct engine *e);
 void engine_policy_failed(struct engine *e, const struct snapshot *snap, const struct facts *facts,
                           struct span policy, enum vm_result result, struct span why);
 
+/* A policy decided, and some of its answer could not be used: the decision's findings. Logged with
+ * measure. */
+void engine_policy_findings(struct engine *e, const struct decision *d);
+
 /* Whether that version ("tier@3f9c2a1b") may not run any more. */
 bool engine_quarantined(struct engine *e, struct span version);
 

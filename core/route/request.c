@@ -231,6 +231,7 @@ void request_decide(struct request *r) {
         return;
     }
     r->decided = true;
+    engine_policy_findings(w->engine, &r->decision);
     trace_decided(&r->trace, request_arena(r), &r->decision);
     follow(r);
 }

@@ -1,4 +1,5 @@
 -- What becomes of a request whose policy decides, refuses, fails or runs away.
+local cjson = require "cjson"
 local gateway = require "support.gateway"
 local loop = require "support.loop"
 local upstream = require "support.upstream"
@@ -29,6 +30,7 @@ local FAILURES = {
 local ANSWERS = {
   lists = 'return function() return { "b/m", "a/m" } end',
   steps = 'return function() return { { target = "b/m", timeout_ms = 5000 } } end',
+  in_part = 'return function() return { "nobody/at-all", { target = "b/m", timeout_ms = -5 } } end',
   fleets = 'return function(req, fleet) return fleet:only { "b/m" } end',
   refuses = 'return function() return nil, { status = 451, code = "not_here", message = "Not in this place." } end',
   refuses_shortly = 'return function() return nil, { message = "No." } end',
@@ -124,6 +126,14 @@ describe("a policy", function()
     end))
   end
 
+  it("that answers in part is used in part, and the rest stands in the trace", loop.test(function()
+    local provider, answer = answered_by("in_part", { headers = { ["x-route-trace"] = "1" } })
+    assert.equal("b", provider)
+    local findings = cjson.decode(answer.body).route.findings
+    assert.matches("^chain%[1%]: no target or model", findings[1])
+    assert.matches("^chain%[2%].timeout_ms: expected milliseconds", findings[2])
+  end))
+
   it("sees the request", loop.test(function()
     assert.equal("b", (answered_by("reads", {
       headers = {
@@ -188,6 +198,16 @@ describe("a policy that fails", function()
     local log = house:wait_for_log "broken inside"
     assert.is_truthy(log:match "bad@%x+")
     assert.is_truthy(log:find("bad.lua:2", 1, true), log)
+    house:stop()
+  end))
+
+  it("in part is named there, too", loop.test(function()
+    local house = gateway.start {
+      providers = { a = gateway.provider "http://127.0.0.1:1/v1" },
+      policies = { partly = 'return function() return { "a/m", "nobody/at-all" } end' },
+    }
+    house:chat { policy = "partly" }
+    assert.matches("partly@%x+ answered in part [^\n]*chain%[2%]: no target or model", house:wait_for_log "answered in part")
     house:stop()
   end))
 end)
