@@ -109,8 +109,8 @@ void cli_help_command(const struct cli_command *command, struct buf *out);
 int cli_complain(const struct cli_command *command, const char *message);
 
 /* The commands, one file each. */
-extern const struct cli_command run_command, check_command, mock_command, models_command,
-    explain_command, policy_command, status_command, replay_command, reload_command,
-    version_command, help_command;
+extern const struct cli_command run_command, init_command, check_command, test_command,
+    mock_command, models_command, explain_command, policy_command, status_command, replay_command,
+    reload_command, version_command, help_command;
 
 #endif

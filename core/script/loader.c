@@ -171,9 +171,12 @@ size_t loader_compile(lua_State *L, const char *dir, struct arena *arena,
     struct pair *list = arena_new_array(arena, struct pair, embedded_count + 1);
     size_t n = 0;
     for (size_t i = 0; i < embedded_count; i++) {
-        if (!span_starts(embedded_files[i].path, SPAN("lua/perilune/")))
+        struct span path = embedded_files[i].path;
+        /* The spec kit is for `perilune test`, which runs outside of the binary. */
+        if (!span_starts(path, SPAN("lua/perilune/")) ||
+            span_starts(path, SPAN("lua/perilune/spec")))
             continue;
-        list[n].name = module_name(embedded_files[i].path, arena);
+        list[n].name = module_name(path, arena);
         n += compile_ahead(L, dir, arena, &list[n]);
     }
     *modules = list;

@@ -17,14 +17,14 @@ describe("perilune", function()
     for _, args in ipairs { {}, { "help" }, { "--help" }, { "-h" } } do
       local code, output = run(args)
       assert.equal(0, code)
-      for _, name in ipairs { "run", "check", "mock", "models", "reload", "status", "version", "help" } do
+      for _, name in ipairs { "run", "check", "mock", "models", "reload", "status", "version", "help", "init", "test" } do
         assert.is_truthy(output:find("\n  " .. name .. " ", 1, true), name)
       end
     end
   end))
 
   it("tells more about each command, wherever --help stands", loop.test(function()
-    for _, name in ipairs { "run", "check", "mock", "models", "reload", "status", "version", "help" } do
+    for _, name in ipairs { "run", "check", "mock", "models", "reload", "status", "version", "help", "init", "test" } do
       local code, output = run { "help", name }
       assert.equal(0, code)
       assert.is_truthy(output:find("Usage: perilune " .. name, 1, true))

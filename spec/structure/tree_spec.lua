@@ -31,6 +31,7 @@ local TESTED_IN = {
   ["core/admin/watcher"] = "spec/gateway/reload_spec.lua",
   ["core/cli/ask"] = "spec/gateway/cli_spec.lua",
   ["core/cli/check"] = "spec/gateway/cli_spec.lua",
+  ["core/cli/init"] = "spec/gateway/init_spec.lua",
   ["core/cli/explain"] = "spec/gateway/explain_spec.lua",
   ["core/cli/help"] = "spec/gateway/cli_spec.lua",
   ["core/cli/mock"] = "spec/gateway/mock_spec.lua",
@@ -62,6 +63,8 @@ local TESTED_IN = {
   ["core/cli/setup"] = "spec/gateway/cli_spec.lua",
   ["core/cli/state"] = "spec/gateway/cli_spec.lua",
   ["core/cli/status"] = "spec/gateway/cli_spec.lua",
+  ["core/cli/test"] = "spec/gateway/test_spec.lua",
+  ["core/cli/unpack"] = "spec/gateway/test_spec.lua",
   ["core/cli/version"] = "spec/gateway/cli_spec.lua",
 }
 
