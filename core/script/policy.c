@@ -1,6 +1,5 @@
 #include "script/policy.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 
 #include "script/answer.h"
@@ -420,15 +419,14 @@ struct updating {
     size_t n;
 };
 
-/* host.update(figures, n, now_ms) */
+/* host.update(figures, n) */
 static enum vm_result run_update(lua_State *L, void *arg) {
     const struct updating *u = arg;
     lua_rawgeti(L, LUA_REGISTRYINDEX, u->p->refs.update);
     lua_rawgeti(L, LUA_REGISTRYINDEX, u->p->refs.figures);
     push_figures(L, u->figures, u->n);
     lua_pushnumber(L, (double)u->n);
-    lua_pushnumber(L, (double)clock_ms());
-    lua_call(L, 3, 0);
+    lua_call(L, 2, 0);
     return VM_OK;
 }
 
