@@ -177,6 +177,26 @@ static void finds_among_thousands(void **state) {
     snapshot_unref(snap);
 }
 
+static void finds_assignments_by_scope_and_name(void **state) {
+    const struct assignment list[] = { { .scope = ASSIGNED_TIER, .name = SPAN("x") },
+                                       { .scope = ASSIGNED_ENDPOINT, .name = SPAN("x") },
+                                       { .scope = ASSIGNED_ACCOUNT } };
+    struct snapshot *snap = snapshot_new();
+    snap->config.assignments = list, snap->config.n_assignments = 3;
+    assert_ptr_equal(snapshot_assignment(snap, ASSIGNED_ENDPOINT, SPAN("x")), &list[1]);
+    assert_ptr_equal(snapshot_assignment(snap, ASSIGNED_ACCOUNT, SPAN_NONE), &list[2]);
+    assert_null(snapshot_assignment(snap, ASSIGNED_TIER, SPAN("y")));
+    assert_null(snapshot_assignment(snap, ASSIGNED_KEY, SPAN("x")));
+    snapshot_unref(snap);
+}
+
+static void names_scopes(void **state) {
+    for (enum assignment_scope s = 0; s < ASSIGNED_SCOPES; s++)
+        assert_int_equal(snapshot_scope_of(span_of(snapshot_scope_name(s))), s);
+    assert_int_equal(snapshot_scope_of(SPAN("teir")), ASSIGNED_SCOPES);
+    assert_int_equal(snapshot_scope_of(SPAN_NONE), ASSIGNED_SCOPES);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_by_name),
@@ -187,6 +207,8 @@ int main(void) {
         cmocka_unit_test(suggests),
         cmocka_unit_test(counts_references),
         cmocka_unit_test(finds_among_thousands),
+        cmocka_unit_test(finds_assignments_by_scope_and_name),
+        cmocka_unit_test(names_scopes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -353,6 +353,56 @@ static void a_policy_that_never_loaded_stays_out(void **state) {
     assert_non_null(snapshot_policy(w->snap, SPAN("cheapest")));
 }
 
+/* ---- as it might be ---- */
+
+static const char LOCAL[] =
+    "return { providers = { near = { like = 'openai_compatible', base_url = "
+    "'http://127.0.0.1:8000/v1', models = { 'small' } } } }";
+
+static void one_policy_is_looked_at_as_it_might_be(void **state) {
+    struct world *w = *state;
+    struct config_draft draft = { SPAN("own"), SPAN("return function() return {} end") };
+    const struct config_options options = { .draft = &draft };
+    write_file("perilune.lua", LOCAL);
+    mkdir("policies", 0777);
+    write_file("policies/own.lua", "nonsense");
+    write_file("policies/broken.lua", "nonsense");
+    w->snap = config_check(&options, draft.name, &w->findings);
+    assert_int_equal(w->findings.n, 0); /* the other one is not looked at */
+    assert_int_equal(w->snap->n_policies, 1);
+    assert_span(w->snap->policies[0].text, "return function() return {} end");
+    snapshot_unref(w->snap);
+    draft.text = SPAN("return function(\n");
+    w->snap = config_check(&options, draft.name, &w->findings);
+    assert_null(snapshot_policy(w->snap, draft.name));
+    assert_span(w->findings.list[0].path, "policies/own.lua");
+    assert_non_null(w->findings.list[0].excerpt.at);
+}
+
+static void an_assignment_is_put_into_the_file_and_taken_out(void **state) {
+    struct world *w = *state;
+    struct config_assigning change = { ASSIGNED_TIER, SPAN("free"), SPAN("{\"policy\":\"tier\"}") };
+    struct buf text = { 0 };
+    write_file("perilune.lua", LOCAL);
+    mkdir("policies", 0777);
+    load(w, NULL, NULL);
+    assert_true(config_edit_routes(w->snap, &change, &text, &w->findings));
+    buf_add_char(&text, '\0');
+    write_file("policies/routes.lua", text.at);
+    load(w, NULL, NULL);
+    assert_loaded(w);
+    assert_span(snapshot_assignment(w->snap, ASSIGNED_TIER, SPAN("free"))->policy, "tier");
+    assert_false(w->snap->config.assignments[0].managed);
+    buf_clear(&text);
+    change.value = SPAN_NONE;
+    assert_true(config_edit_routes(w->snap, &change, &text, &w->findings));
+    assert_null(memmem(text.at, text.len, "free", 4));
+    change.name = SPAN("nobody");
+    assert_false(config_edit_routes(w->snap, &change, &text, &w->findings));
+    assert_int_equal(w->findings.n, 0);
+    buf_deinit(&text);
+}
+
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
     const struct CMUnitTest tests[] = {
@@ -369,6 +419,8 @@ int main(void) {
         CASE(a_version_is_of_all_it_requires),
         CASE(the_last_good_version_serves_on),
         CASE(a_policy_that_never_loaded_stays_out),
+        CASE(one_policy_is_looked_at_as_it_might_be),
+        CASE(an_assignment_is_put_into_the_file_and_taken_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

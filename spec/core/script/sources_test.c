@@ -56,6 +56,7 @@ static void the_users_file_stands_for_the_shipped_one(void **state) {
     make(w, "own.lua", "");
     make(w, "own_spec.lua", "a spec");
     make(w, "no name.lua", "");
+    make(w, "routes.lua", "assignments");
     make(w, "lib/prices.lua", "a library");
     size_t n = sources_read(SOURCES_POLICIES, w->dir, &w->arena, &files);
     assert_span(named(files, n, "cheapest")->text, "mine");
@@ -65,6 +66,7 @@ static void the_users_file_stands_for_the_shipped_one(void **state) {
     assert_span(named(files, n, "lib/prices")->text, "a library");
     assert_null(named(files, n, "own_spec"));
     assert_null(named(files, n, "no name"));
+    assert_null(named(files, n, "routes"));
     for (size_t i = 1; i < n; i++)
         assert_true(strcmp(files[i - 1].name.at, files[i].name.at) < 0);
 }
