@@ -263,6 +263,33 @@ describe("policies", function()
     assert.equal("not_found", http.json(says(1, "error", "show", "nothing", "--json")).error.code)
   end))
 
+  it("are live only when their specs hold for what is put", loop.test(function()
+    process.write(house.dir .. "/spec/p_spec.lua", [[
+      local spec = require "perilune.spec"
+      describe("p", function()
+        it("goes to a", function()
+          assert.equal("a/m", spec.route("policies/p.lua", {}, { { id = "a/m" }, { id = "b/m" } }).targets[1])
+        end)
+      end)
+    ]])
+    local answer = call("PUT", "/p", { source = TO_B })
+    refused(answer, 422, "specs_failed")
+    assert.matches("goes to a", answer.json.output)
+    assert.equal(TO_A, text "p")
+    assert.equal("a", goes_to "p")
+    taken(call("PUT", "/p", { source = TO_A .. "-- the same" }))
+    taken(call("PUT", "/p", { source = TO_B, specs = false }))
+    assert.equal("b", goes_to "p")
+    local versions = taken(call("GET", "/p/versions")).versions
+    refused(call("POST", "/p/rollback", { version = versions[1].version, specs = true }), 422, "specs_failed")
+    taken(call("POST", "/p/rollback", { version = versions[2].version, specs = true }))
+    assert.equal("a", goes_to "p")
+    local scan = uv.fs_scandir(house.dir .. "/state")
+    for name in uv.fs_scandir_next, scan do
+      assert.is_nil(name:match "^stage", name)
+    end
+  end))
+
   describe("tried on recorded requests", function()
     local function dear(url, dollars)
       return gateway.provider(url, { models = { { name = "m", price = { input = dollars, output = dollars } } } })
