@@ -102,11 +102,6 @@ static struct wire_secrets secrets_of(const struct attempt *a) {
 
 /* --- its end -------------------------------------------------------------------------------- */
 
-static void key_worked(const struct attempt *a) {
-    if (a->key)
-        keyring_worked(a->setup.keys, a->key, clock_ms());
-}
-
 /* The last thing done with it here: the owner frees it. */
 static void fail(struct attempt *a, enum failure class, struct span message) {
     a->failure.class = class;
@@ -230,6 +225,22 @@ static void read_headers(struct attempt *a, const struct transfer_head *head, st
     }
 }
 
+static void key_worked(const struct attempt *a) {
+    if (a->key)
+        keyring_worked(a->setup.keys, a->key, clock_ms());
+}
+
+/* There is something for the client: from here on it is this attempt's. */
+static void announce(struct attempt *a) {
+    if (a->announced)
+        return;
+    a->announced = true;
+    a->setup.record->first_us = clock_us();
+    wheel_disarm(a->tools->wheel, &a->first);
+    key_worked(a);
+    a->events->on_content(a->owner, a);
+}
+
 static void on_route(void *owner, struct buf *out) {
     struct attempt *a = owner;
     struct trace_attempt *record = a->setup.record;
@@ -240,6 +251,9 @@ static void on_route(void *owner, struct buf *out) {
     record->cached_tokens = u->cached;
     record->written_tokens = u->written;
     record->cost = trace_attempt_cost(record);
+    /* All of a short stream may come at once: the trace in it is to say who lost. */
+    if (a->stream.state == STREAM_ENDED)
+        announce(a);
     a->events->on_route(a->owner, a, out);
 }
 
@@ -328,13 +342,8 @@ static bool hand_on(struct attempt *a) {
     struct stream *s = &a->stream;
     if (s->state == STREAM_HELD)
         return true;
-    if (!a->announced && s->state != STREAM_FAILED) {
-        a->announced = true;
-        a->setup.record->first_us = clock_us();
-        wheel_disarm(a->tools->wheel, &a->first);
-        key_worked(a);
-        a->events->on_content(a->owner, a);
-    }
+    if (s->state != STREAM_FAILED)
+        announce(a);
     if (a->announced && s->out.len) {
         a->paused = !a->events->on_events(a->owner, a, buf_span(&s->out));
         buf_clear(&s->out);

@@ -183,8 +183,8 @@ static bool end(struct stream *s) {
         return broken(s, FAILURE_CUT_STREAM, SPAN("The stream ended without a finish reason."));
     if (s->setup.adapter && !finish_adapted(s))
         return false;
-    put_last(s);
     s->state = STREAM_ENDED;
+    put_last(s);
     return false;
 }
 
