@@ -23,6 +23,22 @@ static void add_routed(struct request *r, struct reply *reply, const struct atte
     }
 }
 
+/* Which arm of which experiment the client is in, as split() noted it: "mini=gpt-4o, speed=b". */
+static struct span arms_of(struct request *r) {
+    const struct span mark = SPAN("split:");
+    struct buf arms = { 0 };
+    for (size_t i = 0; i < r->trace.n_notes; i++) {
+        struct pair note = r->trace.notes[i];
+        if (span_starts(note.name, mark))
+            buf_printf(&arms, "%s%.*s=%.*s", arms.len ? ", " : "",
+                       SPAN_ARGS(span_sub(note.name, mark.len, note.name.len)),
+                       SPAN_ARGS(note.value));
+    }
+    struct span text = arms.len ? arena_copy(request_arena(r), buf_span(&arms)) : SPAN_NONE;
+    buf_deinit(&arms);
+    return text;
+}
+
 /* The headers every answer of a request has, errors too. */
 static void start_reply(struct request *r, struct reply *reply, struct span type) {
     unsigned long long total_us = clock_us() - r->trace.began_us;
@@ -36,6 +52,7 @@ static void start_reply(struct request *r, struct reply *reply, struct span type
                   arena_printf(request_arena(r), "%.*s -> %.*s", SPAN_ARGS(r->facts.replaced.name),
                                SPAN_ARGS(r->facts.replaced.value)));
     reply_add(reply, SPAN("x-route-policy"), r->trace.policy);
+    reply_add(reply, SPAN("x-route-arm"), arms_of(r));
     reply_add(reply, SPAN("x-route-attempts"),
               arena_printf(request_arena(r), "%u", r->trace.tried));
     reply_add(reply, SPAN("server-timing"),
