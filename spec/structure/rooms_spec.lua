@@ -133,7 +133,9 @@ describe("the Lua library", function()
   local RULES = {
     { place = "^policies/", names = { "^lib%.", "^lib/", "^[%w_]+$" }, not_names = { "^io$", "^os$", "^ffi$", "^jit$", "^debug$" } },
     { place = "^providers/", names = { "^perilune%." } },
-    { place = "^lua/perilune/", names = { "^perilune%.", "^cjson$", "^bit$", "^table%.new$" } },
+    { place = "^lua/perilune/", names = { "^perilune%.", "^cjson$", "^bit$", "^table%.new$" }, but = "^lua/perilune/spec/" },
+    -- The kit never runs in the gateway: `perilune test` has busted and what that brings along, and counts lines.
+    { place = "^lua/perilune/spec/", names = { "^perilune%.", "^busted%.", "^pl%.", "^jit$", "^jit%.util$" } },
   }
 
   local function fits(name, patterns)
@@ -152,7 +154,8 @@ describe("the Lua library", function()
         local code = tree.read(path):gsub("%-%-[^\n]*", "")
         -- Where a value is wanted: the word inside a message is none.
         for name in code:gmatch "[=(n]%s*require%s*%(?%s*[\"']([^\"']+)[\"']" do
-          if path:match(rule.place) and (not fits(name, rule.names) or fits(name, rule.not_names)) then
+          local here = path:match(rule.place) and not (rule.but and path:match(rule.but))
+          if here and (not fits(name, rule.names) or fits(name, rule.not_names)) then
             breaches[#breaches + 1] = ("%s requires %s"):format(path, name)
           end
         end

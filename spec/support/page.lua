@@ -16,14 +16,15 @@ function M.files(text)
 end
 
 --- Writes files into a folder of their own and runs the specs among them as a reader would: busted, with the library in its path.
---- Returns whether they passed, and what busted printed.
-function M.run_specs(files)
+--- Returns whether they passed, and what busted printed. The specs lie in `folder`: policies, unless stated.
+function M.run_specs(files, folder)
   local dir = process.folder()
   for path, text in pairs(files) do
     process.write(dir .. "/" .. path, text)
   end
   local root = assert(io.popen "pwd"):read "*l"
-  local pipe = assert(io.popen(("cd '%s' && luajit /usr/bin/busted --lpath='%s/lua/?.lua' policies 2>&1; echo $?"):format(dir, root)))
+  local pipe = assert(io.popen(("cd '%s' && luajit /usr/bin/busted --lpath='%s/lua/?.lua' %s 2>&1; echo $?"):format(dir, root,
+    folder or "policies")))
   local output = pipe:read "*a"
   pipe:close()
   process.remove(dir)
