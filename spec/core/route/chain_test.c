@@ -17,6 +17,11 @@ struct bench {
     nanousd bounds[STEPS];
     uint32_t predicted[STEPS];
     enum failure skipped[STEPS];
+    enum failure open[STEPS]; /* what opened the target's breaker; FAILURE_NONE: it is closed */
+    uint64_t reopens_in[STEPS];
+    bool probed;     /* nobody may insist: somebody has */
+    unsigned passed; /* times an open one was passed over */
+    unsigned purse;  /* attempts to spare, where `view.afford` asks for it */
     uint64_t now;
 };
 
@@ -39,6 +44,34 @@ static void on_skip(void *owner, const struct step *step, enum failure why) {
     b->skipped[index_of(b, step)] = why;
 }
 
+static enum breaker_permit admit(void *owner, const struct step *step, bool insist,
+                                 enum failure *why) {
+    struct bench *b = owner;
+    *why = b->open[index_of(b, step)];
+    if (*why == FAILURE_NONE)
+        return BREAKER_CLOSED;
+    if (!insist || b->probed)
+        return BREAKER_REFUSED;
+    b->probed = true;
+    return BREAKER_PROBE;
+}
+
+static uint64_t reopens_in(void *owner, const struct step *step) {
+    struct bench *b = owner;
+    return b->reopens_in[index_of(b, step)];
+}
+
+static void on_open(void *owner, const struct step *step, enum failure why) {
+    struct bench *b = owner;
+    assert_int_equal(why, b->open[index_of(b, step)]);
+    b->passed++;
+}
+
+static bool afford(void *owner) {
+    struct bench *b = owner;
+    return b->purse && b->purse--;
+}
+
 static void set_up(struct bench *b, size_t n_steps) {
     *b = (struct bench){ .now = 1000 };
     random_seed(&b->random, 7);
@@ -48,9 +81,14 @@ static void set_up(struct bench *b, size_t n_steps) {
             (struct step){ .target = &b->targets[i], .retries = -1, .max_cost = NANOUSD_NONE };
     }
     b->chain = (struct chain){ .steps = b->steps, .n_steps = n_steps, .max_cost = NANOUSD_NONE };
-    b->view = (struct chain_view){
-        .bound = bound, .latency = latency, .on_skip = on_skip, .owner = b, .random = &b->random
-    };
+    b->view = (struct chain_view){ .bound = bound,
+                                   .latency = latency,
+                                   .admit = admit,
+                                   .reopens_in = reopens_in,
+                                   .on_skip = on_skip,
+                                   .on_open = on_open,
+                                   .owner = b,
+                                   .random = &b->random };
 }
 
 static struct chain_move first(struct bench *b, uint64_t deadline) {
@@ -312,6 +350,163 @@ static void staying_is_bounded_too(void **state) {
     ends(chain_stay(&b.walk, 1000, b.now));
 }
 
+/* --- breakers --- */
+
+static void an_open_step_is_passed_over_as_if_it_had_failed(void **state) {
+    struct bench b;
+    set_up(&b, 3);
+    b.open[0] = FAILURE_RATE_LIMITED;
+    b.steps[1].when = FAILURE_BIT(FAILURE_TIMEOUT);
+    b.steps[2].when = FAILURE_BIT(FAILURE_RATE_LIMITED);
+    tries(&b, first(&b, 0), 2);
+    assert_int_equal(b.passed, 1);
+    assert_int_equal(b.walk.attempts, 1);
+}
+
+static void for_want_of_others_the_first_to_reopen_is_asked_once(void **state) {
+    struct bench b;
+    set_up(&b, 3);
+    b.open[0] = b.open[2] = FAILURE_SERVER_ERROR;
+    b.reopens_in[0] = 3000;
+    b.reopens_in[2] = 2000;
+    b.steps[2].retries = 5;
+    tries(&b, first(&b, 0), 1);
+    struct chain_move move = after(&b, FAILURE_TIMEOUT, -1);
+    tries(&b, move, 2);
+    assert_int_equal(move.permit, BREAKER_PROBE);
+    ends(after(&b, FAILURE_SERVER_ERROR, -1));
+    assert_int_equal(b.walk.attempts, 2);
+    /* Somebody else has the permit. */
+    set_up(&b, 1);
+    b.open[0] = FAILURE_SERVER_ERROR;
+    b.probed = true;
+    ends(first(&b, 0));
+}
+
+static void what_stops_a_walk_stops_the_last_resort_too(void **state) {
+    struct bench b;
+    set_up(&b, 2);
+    b.open[0] = FAILURE_SERVER_ERROR;
+    tries(&b, first(&b, 0), 1);
+    ends(after(&b, FAILURE_BAD_REQUEST, -1));
+    set_up(&b, 2);
+    b.open[0] = FAILURE_SERVER_ERROR;
+    b.chain.max_attempts = 1;
+    tries(&b, first(&b, 0), 1);
+    ends(after(&b, FAILURE_TIMEOUT, -1));
+    set_up(&b, 2);
+    b.open[0] = FAILURE_SERVER_ERROR;
+    b.targets[0].context = b.targets[1].context = 8000;
+    tries(&b, first(&b, 0), 1);
+    ends(after(&b, FAILURE_CONTEXT_LENGTH, -1));
+}
+
+static void a_retry_is_not_made_through_a_door_that_closed_meanwhile(void **state) {
+    struct bench b;
+    set_up(&b, 2);
+    b.steps[0].retries = 3;
+    tries(&b, first(&b, 0), 0);
+    assert_int_equal(after(&b, FAILURE_SERVER_ERROR, -1).verdict, CHAIN_WAIT);
+    b.open[0] = FAILURE_SERVER_ERROR;
+    tries(&b, chain_resume(&b.walk, &b.view, b.now), 1);
+}
+
+static void a_replaced_rest_brings_no_second_probe(void **state) {
+    struct bench b;
+    struct arena arena;
+    set_up(&b, 2);
+    arena_init(&arena, 512);
+    b.open[0] = FAILURE_SERVER_ERROR;
+    struct step rest = b.steps[1], again = b.steps[0];
+    b.chain.n_steps = 1;
+    tries(&b, first(&b, 0), 0);
+    size_t n;
+    chain_rest(&b.walk, &n);
+    assert_int_equal(n, 0);
+    chain_replace(&b.walk, &b.chain, &arena, &again, 1);
+    b.probed = false;
+    ends(after(&b, FAILURE_SERVER_ERROR, -1));
+    chain_replace(&b.walk, &b.chain, &arena, &rest, 1);
+    tries(&b, after(&b, FAILURE_SERVER_ERROR, -1), 1);
+    arena_deinit(&arena);
+}
+
+/* --- the budget --- */
+
+static void without_money_a_retry_gives_way_to_the_next_step(void **state) {
+    struct bench b;
+    set_up(&b, 2);
+    b.view.afford = afford;
+    b.purse = 1;
+    b.steps[0].retries = 5;
+    tries(&b, first(&b, 0), 0);
+    assert_int_equal(after(&b, FAILURE_SERVER_ERROR, -1).verdict, CHAIN_WAIT);
+    tries(&b, chain_resume(&b.walk, &b.view, b.now), 0);
+    tries(&b, after(&b, FAILURE_SERVER_ERROR, -1), 1);
+}
+
+static void a_round_is_paid_by_those_who_asked(void **state) {
+    struct bench b;
+    set_up(&b, 1);
+    b.view.afford = afford;
+    b.chain.on_exhausted = EXHAUSTED_QUEUE;
+    b.open[0] = FAILURE_OVERLOADED;
+    b.probed = true;
+    b.reopens_in[0] = 700;
+    struct chain_move move = first(&b, 0);
+    assert_true(move.verdict == CHAIN_WAIT && move.queue && move.doors);
+    assert_int_equal(move.wait_ms, 700);
+    assert_int_equal(chain_patience(&b.walk), b.now + 30000);
+    b.open[0] = FAILURE_NONE;
+    b.reopens_in[0] = 0;
+    tries(&b, chain_resume(&b.walk, &b.view, b.now), 0);
+    ends(after(&b, FAILURE_OVERLOADED, -1));
+    set_up(&b, 1);
+    b.view.afford = afford;
+    b.purse = 1;
+    b.chain.on_exhausted = EXHAUSTED_QUEUE;
+    tries(&b, first(&b, 0), 0);
+    move = after(&b, FAILURE_OVERLOADED, -1);
+    assert_true(move.verdict == CHAIN_WAIT && move.queue && !move.doors);
+    assert_int_equal(b.purse, 0);
+}
+
+/* --- races --- */
+
+static void a_hedge_is_the_next_that_may_run_and_the_walk_goes_on_behind_it(void **state) {
+    struct bench b;
+    set_up(&b, 4);
+    b.steps[0].retries = b.steps[2].retries = 3;
+    b.open[1] = FAILURE_TIMEOUT;
+    tries(&b, first(&b, 0), 0);
+    tries(&b, chain_hedge(&b.walk, &b.view, b.now), 2);
+    assert_int_equal(b.passed, 1);
+    assert_int_equal(b.walk.attempts, 2);
+    tries(&b, after(&b, FAILURE_SERVER_ERROR, -1), 3);
+}
+
+static void without_one_that_may_run_a_hedge_changes_nothing(void **state) {
+    struct bench b;
+    set_up(&b, 3);
+    b.open[1] = FAILURE_TIMEOUT;
+    b.bounds[2] = 10;
+    b.steps[2].max_cost = 5;
+    tries(&b, first(&b, 0), 0);
+    ends(chain_hedge(&b.walk, &b.view, b.now));
+    assert_int_equal(b.passed, 0);
+    assert_int_equal(b.skipped[2], FAILURE_NONE);
+    b.open[1] = FAILURE_NONE;
+    tries(&b, after(&b, FAILURE_SERVER_ERROR, -1), 1);
+    set_up(&b, 2);
+    b.steps[1].when = FAILURE_BIT(FAILURE_TIMEOUT);
+    tries(&b, first(&b, 0), 0);
+    ends(chain_hedge(&b.walk, &b.view, b.now));
+    set_up(&b, 2);
+    b.chain.max_attempts = 1;
+    tries(&b, first(&b, 0), 0);
+    ends(chain_hedge(&b.walk, &b.view, b.now));
+}
+
 /* Whatever fails however: the walk ends, never exceeds its attempts, never runs what is too
  * dear. */
 static void any_sequence_ends(void **state) {
@@ -329,6 +524,8 @@ static void any_sequence_ends(void **state) {
             b.steps[i].when = random_below(&r, 3) ? 0 : (uint32_t)random_next(&r) & 0x3fffe;
             b.bounds[i] = (nanousd)random_below(&r, 2000);
             b.predicted[i] = (uint32_t)random_below(&r, 100);
+            b.open[i] = random_below(&r, 3) ? FAILURE_NONE : FAILURE_SERVER_ERROR;
+            b.reopens_in[i] = b.open[i] ? random_below(&r, 3000) : 0;
         }
         uint64_t deadline = b.now + 1 + random_below(&r, 5000);
         struct chain_move move = first(&b, deadline);
@@ -377,6 +574,15 @@ int main(void) {
         cmocka_unit_test(a_queue_does_not_wait_for_what_will_not_pass),
         cmocka_unit_test(the_rest_can_be_replaced),
         cmocka_unit_test(staying_is_bounded_too),
+        cmocka_unit_test(an_open_step_is_passed_over_as_if_it_had_failed),
+        cmocka_unit_test(for_want_of_others_the_first_to_reopen_is_asked_once),
+        cmocka_unit_test(what_stops_a_walk_stops_the_last_resort_too),
+        cmocka_unit_test(a_retry_is_not_made_through_a_door_that_closed_meanwhile),
+        cmocka_unit_test(a_replaced_rest_brings_no_second_probe),
+        cmocka_unit_test(without_money_a_retry_gives_way_to_the_next_step),
+        cmocka_unit_test(a_round_is_paid_by_those_who_asked),
+        cmocka_unit_test(a_hedge_is_the_next_that_may_run_and_the_walk_goes_on_behind_it),
+        cmocka_unit_test(without_one_that_may_run_a_hedge_changes_nothing),
         cmocka_unit_test(any_sequence_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
