@@ -13,6 +13,6 @@ return {
       return able:cheapest():take(3), "short: the cheapest"
     end
     local roomy = able:at_least { context = req.tokens.input * req.params.room }
-    return (roomy:cheapest() .. able:cheapest()):take(3):chain { deadline_ms = 600000 }, "long: one with room"
+    return (roomy:cheapest() .. able:cheapest()):take(3), "long: one with room"
   end,
 }

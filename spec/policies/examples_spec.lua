@@ -2,6 +2,7 @@
 local catalogue = require "perilune.catalogue"
 local host = require "perilune.host"
 local kit = require "support.policy_kit"
+local tree = require "support.tree"
 
 local function load(name, params, targets)
   kit.setup(targets, { params = { [name] = params } })
@@ -90,9 +91,7 @@ describe("long_context", function()
 
   it("asks for room only where a prompt is long", function()
     assert.equal("a/small", ask("long_context", { tokens = { input = 1000, output = 500 } })[1])
-    local ids, _, decision = ask("long_context", { tokens = { input = 100000, output = 500 } })
-    assert.same({ "b/large", "a/small" }, ids)
-    assert.equal(600000, decision.deadline_ms)
+    assert.same({ "b/large", "a/small" }, (ask("long_context", { tokens = { input = 100000, output = 500 } })))
     assert.same({ "b/large" }, (ask("long_context", { tokens = { input = 200000, output = 500 } })))
   end)
 end)
@@ -121,6 +120,70 @@ describe("canary", function()
   it("rests when it fails too often", function()
     figures("openai/gpt-4o-mini", { error_rate = 0.5 })
     assert.equal(0, share())
+  end)
+
+  it("rests where it fails, and goes on elsewhere", function()
+    load("canary", { new = "gpt-4o", old = "openai/gpt-4o-mini", percent = 100 })
+    figures("openai/gpt-4o", { error_rate = 0.5 })
+    assert.same({ "azure/gpt-4o", "openai/gpt-4o-mini" }, { unpack((ask "canary"), 1, 2) })
+  end)
+end)
+
+describe("warm_cache", function()
+  local function at(over)
+    over.session = "s"
+    return ask("warm_cache", over)
+  end
+
+  before_each(function()
+    load("warm_cache", nil, {
+      kit.target("a/cheap", { price = { input = 1, output = 2 } }),
+      kit.target("b/dear", { price = { input = 2, output = 2, cached = 0.2 } }),
+      kit.target("c/own", { price = {} }),
+    })
+  end)
+
+  it("asks the cheapest where nothing is cached", function()
+    local ids, reason = at { tokens = { input = 10000, output = 100 } }
+    assert.same({ "a/cheap", "nothing is cached" }, { ids[1], reason })
+    assert.equal("a/cheap", at({ tokens = { input = 10000, output = 100 }, last_target = "b/dear" })[1]) -- too long ago
+  end)
+
+  it("stays while leaving saves less than a fifth", function()
+    local function after(cached)
+      return at { tokens = { input = 10000, output = 100 }, last_target = "b/dear", cached = { ["b/dear"] = cached } }
+    end
+    local ids, reason = after(9000) -- $0.004 here, $0.0102 there
+    assert.same({ "b/dear", "its prompt is cached here" }, { ids[1], reason })
+    assert.equal("b/dear", after(4500)[1]) -- $0.0121 here: dearer, but not by much
+    ids, reason = after(1000) -- $0.0184 here
+    assert.same({ "a/cheap", "elsewhere is worth a cold cache" }, { ids[1], reason })
+  end)
+
+  it("stays where no price is known", function()
+    assert.equal("c/own", at({ last_target = "c/own", cached = { ["c/own"] = 500 } })[1])
+  end)
+
+  it("leaves a target whose breaker is open", function()
+    figures("b/dear", { state = "open" })
+    assert.equal("a/cheap", at({ tokens = { input = 10000, output = 100 }, last_target = "b/dear", cached = { ["b/dear"] = 9000 } })[1])
+  end)
+end)
+
+describe("policies/examples", function()
+  it("names models that the providers have", function()
+    local n = 0
+    for _, path in ipairs(tree.matching("policies/examples", "%.lua$")) do
+      for name in kit.read(path):gmatch 'type = "string", default = "([%w.-]+%-[%w.-]+)"' do
+        n = n + 1
+        local found = 0
+        for _, file in ipairs(tree.matching("providers", "%.lua$")) do
+          found = found + select(2, kit.read(file):gsub('name = "' .. name:gsub("%p", "%%%0") .. '"', ""))
+        end
+        assert(found > 0, ("%s: nobody has a model %s"):format(path, name))
+      end
+    end
+    assert(n >= 3)
   end)
 end)
 
