@@ -1,6 +1,7 @@
 /* api_status.c - what is served, and reading everything again. */
 #include "admin/edit.h"
 #include "base/clock.h"
+#include "route/shadow.h"
 
 void api_health(struct api_call *call) {
     api_reply(call, 200, SPAN("{\"status\":\"ok\"}"));
@@ -61,6 +62,8 @@ static void write_status(struct admin *a, struct buf *out) {
     write_policies(a, out);
     buf_add_char(out, ',');
     write_workers(a, out);
+    buf_add(out, SPAN(",\"shadows\":"));
+    shadow_write(a->engine.shadow, a->engine.snap, out);
     buf_add_char(out, '}');
 }
 

@@ -35,6 +35,26 @@ static void print_workers(struct json_value workers) {
            (long long)failed, (long long)kills);
 }
 
+/* What candidates would have decided. */
+static void print_shadows(struct json_value shadows) {
+    if (json_count(shadows))
+        printf("shadows\n");
+    for (struct json_iter it = json_iter(shadows); json_next(&it);) {
+        struct json_value cost = json_get(it.value, "expected_cost");
+        printf("  %.*s beside %.*s: %lld requests, %lld decided otherwise, %lld errors, %lld "
+               "stopped, %lld passed over\n",
+               SPAN_ARGS(json_text(json_get(it.value, "candidate"))),
+               SPAN_ARGS(json_text(json_get(it.value, "live"))),
+               (long long)number(it.value, "requests"), (long long)number(it.value, "changed"),
+               (long long)number(it.value, "errors"), (long long)number(it.value, "timeouts"),
+               (long long)number(it.value, "passed_over"));
+        if (number(cost, "requests"))
+            printf("    expected to cost $%.6f instead of $%.6f\n",
+                   json_number(json_get(cost, "candidate_usd"), 0),
+                   json_number(json_get(cost, "live_usd"), 0));
+    }
+}
+
 static void print_status(struct json_value root) {
     struct json_value reload = json_get(root, "reload");
     line(root, "version", "version");
@@ -49,6 +69,7 @@ static void print_status(struct json_value root) {
     print_workers(json_get(root, "workers"));
     printf("policies\n");
     print_policies(json_get(root, "policies"));
+    print_shadows(json_get(root, "shadows"));
 }
 
 static int status_main(const struct cli_call *call) {

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "route/record.h"
+#include "route/shadow.h"
 
 enum {
     QUARANTINE_WINDOW_MS = 60000,
@@ -26,6 +27,7 @@ int engine_init(struct engine *e, const struct pump_options *pump, void (*on_wan
     e->sessions = sessions_new();
     retries_init(&e->retries);
     e->record = record_new();
+    e->shadow = shadow_new();
     e->guard = vm_guard_open(e->watchdog);
     return 0;
 }
@@ -108,6 +110,8 @@ void engine_deinit(struct engine *e) {
         sessions_free(e->sessions);
     if (e->record)
         record_free(e->record);
+    if (e->shadow)
+        shadow_free(e->shadow);
     pthread_mutex_destroy(&e->lock);
 }
 

@@ -9,6 +9,7 @@
 #include "route/pursuit.h"
 #include "route/reach.h"
 #include "route/record.h"
+#include "route/shadow.h"
 #include "route/tokens.h"
 #include "route/waiting.h"
 
@@ -54,16 +55,23 @@ static void leave_awaiting(struct request *r) {
     r->awaiting = false;
 }
 
-void request_dismiss(struct request *r) {
+static void release(struct request *r) {
     struct worker *w = r->worker;
     struct epoch *epoch = r->epoch;
+    http_message_free(r->message);
+    worker_release(w, epoch);
+}
+
+void request_dismiss(struct request *r) {
+    struct worker *w = r->worker;
     leave_awaiting(r);
     *r->back = r->next;
     if (r->next)
         r->next->back = r->back;
     atomic_fetch_sub_explicit(&w->figures.in_flight, 1, memory_order_relaxed);
-    http_message_free(r->message);
-    worker_release(w, epoch);
+    r->over = true;
+    if (!r->held)
+        release(r);
 }
 
 void request_fail(struct request *r, const struct api_error *why) {
@@ -162,6 +170,20 @@ static void follow(struct request *r) {
     pursuit_begin(r);
 }
 
+/* First the live decision, so that a candidate's costs the request nothing. */
+static void follow_with_shadow(struct request *r) {
+    struct worker *w = r->worker;
+    const struct shadow_setting *shadow = shadow_wanted(r->epoch->snap, r->policy, &w->random);
+    r->held = shadow != NULL;
+    follow(r);
+    if (!shadow)
+        return;
+    shadow_decide(w->engine->shadow, w, r->epoch, shadow, &r->facts, &r->trace, request_arena(r));
+    r->held = false;
+    if (r->over)
+        release(r);
+}
+
 /* The policy could not decide: the configured chain does. */
 static void fall_back(struct request *r, struct span why) {
     atomic_fetch_add_explicit(&r->worker->figures.policy_failures, 1, memory_order_relaxed);
@@ -233,7 +255,7 @@ void request_decide(struct request *r) {
     r->decided = true;
     engine_policy_findings(w->engine, &r->decision);
     trace_decided(&r->trace, request_arena(r), &r->decision);
-    follow(r);
+    follow_with_shadow(r);
 }
 
 static void on_awaited_long(void *owner) {

@@ -64,6 +64,8 @@ struct request {
     bool for_doors;               /* it waits for a target that may not be asked before */
     bool let_go;                  /* it had its turn, and has not said how that went */
     bool decided;                 /* by a policy, whose on_failure may be asked */
+    bool held;                    /* its memory is needed although it may be over, */
+    bool over;                    /* which it is: it is freed when it is not held any more */
     bool committed;               /* the client has a head */
     bool early;                   /* it got that before there was content */
 };

@@ -141,9 +141,28 @@ struct policy_state *worker_policy(struct worker *w, struct epoch *e) {
         tell(e, (unsigned)e->look_at++, figures, &n, now);
     if (n) {
         policy_update(e->policy, figures, n);
+        if (e->spare && e->spare_told)
+            policy_update(e->spare, figures, n);
         record_figures(w->engine->record, w->index, e->snap, figures, n);
     }
     return e->policy;
+}
+
+struct policy_state *worker_spare(struct worker *w, struct epoch *e) {
+    struct policy_figure figures[EPOCH_TOLD];
+    size_t n = 0;
+    if (!e->spare || e->spare_told)
+        return e->spare;
+    for (unsigned i = 0; i < e->snap->n_targets; i++) {
+        if (e->told[i])
+            figures[n++] = figure_of(e, i, worker_now(w));
+        if (n == EPOCH_TOLD || (n && i + 1 == e->snap->n_targets)) {
+            policy_update(e->spare, figures, n);
+            n = 0;
+        }
+    }
+    e->spare_told = true;
+    return e->spare;
 }
 
 void worker_learnt(struct worker *w, struct epoch *e, const struct target *target) {
@@ -159,8 +178,19 @@ void worker_policy_died(struct worker *w, struct epoch *e) {
     policy_state_free(e->policy);
     e->policy = e->spare;
     e->spare = NULL;
+    e->spare_told = false;
     memset(e->told, 0, e->snap->n_targets * sizeof *e->told); /* the other one knows nothing yet */
     e->looked_ms = 0;
+    if (e->retired)
+        return;
+    atomic_fetch_add(&w->wants, 1);
+    engine_want(w->engine);
+}
+
+void worker_spare_died(struct worker *w, struct epoch *e) {
+    policy_state_free(e->spare);
+    e->spare = NULL;
+    e->spare_told = false;
     if (e->retired)
         return;
     atomic_fetch_add(&w->wants, 1);

@@ -33,6 +33,7 @@ struct epoch {
     struct snapshot *snap;
     struct policy_state *policy; /* NULL after a kill, until the spare's successor comes */
     struct policy_state *spare;
+    bool spare_told;                /* it knows what the other one knows: shadows decide in it */
     struct health_figure **figures; /* by target index */
     struct keyring_keys **keys;     /* by provider index */
     struct adapter *adapter;
@@ -123,6 +124,11 @@ void worker_queue_changed(struct worker *w);
 /* The state died while it decided: it is thrown away, the spare takes over, another is asked
  * for. */
 void worker_policy_died(struct worker *w, struct epoch *e);
+
+/* The spare, told what the state that decides knows, for who decides in its shadow; NULL when there is
+ * none. And when it died of that: another is asked for. */
+struct policy_state *worker_spare(struct worker *w, struct epoch *e);
+void worker_spare_died(struct worker *w, struct epoch *e);
 
 /* A request ends: it does not count on its epoch any more. */
 void worker_release(struct worker *w, struct epoch *e);

@@ -371,7 +371,8 @@ end)
 
 describe("the report", function()
   it("reads in a terminal", function()
-    load_policy("p", 'return function() return { "anthropic/claude-sonnet-4-6", "openai/gpt-4o", "azure/gpt-4o", "openai/gpt-4o-mini" } end')
+    load_policy("p", [[
+      return function() return { "anthropic/claude-sonnet-4-6", "openai/gpt-4o", "azure/gpt-4o", "openai/gpt-4o-mini" } end]])
     local text = replay.text(run({ request(100) }, { limits = { max_cost_increase = 0.05 } }))
     for _, part in ipairs {
       "p@2 against what was recorded: 1 requests", "changed     1 of 1 decisions (100.00%), the first target of 1",
