@@ -1,7 +1,7 @@
 /* engine.h - what all workers share, and the workers.
  *
- * Owns          health, sessions, the retry budget, the watchdog, the workers, the newest snapshot, the hooks, the record, the
- *               shadows' counts, which policy versions are in quarantine.
+ * Owns          health, sessions, the retry budget, the watchdog, the workers, the newest snapshot,
+ *               the hooks, the record, the shadows' counts, which policy versions are in quarantine.
  * Fed by        admin (or a spec), with snapshots, on one thread: the builder's, which may block.
  * Feeds         workers, with snapshots and policy states; admin, with what is wanted.
  * Must not know files, configuration, HTTP.

@@ -247,6 +247,9 @@ static void write_attempt(struct buf *out, const struct trace_attempt *a) {
     write_whole(out, "cached_tokens", a->cached_tokens);
     write_whole(out, "written_tokens", a->written_tokens);
     write_usd(out, "cost_usd", a->cost);
+    if (a->maybe_accepted)
+        buf_add(out, SPAN(",\"maybe_accepted\":true"));
+    write_usd(out, "cost_usd_most", a->most);
     buf_add_char(out, '}');
 }
 

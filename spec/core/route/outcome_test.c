@@ -169,6 +169,33 @@ static void an_empty_chain_names_what_emptied_it(void **state) {
     assert_span(error.message, "The policy left no target.");
 }
 
+static void passed_over_as_open(void) {
+    struct trace_attempt *a = trace_add(&trace, &arena, &target);
+    a->failure = FAILURE_SERVER_ERROR;
+    a->open = true;
+}
+
+static void with_every_breaker_open_it_is_known_when_to_come_again(void **state) {
+    passed_over_as_open();
+    struct api_error error = ended(FAILURE_NONE, "", 7000);
+    assert_int_equal(error.code, ERROR_NO_ELIGIBLE_TARGET);
+    assert_int_equal(error_status(&error), 503);
+    assert_int_equal(error.retry_after_ms, 7000);
+    /* Somebody is finding out. */
+    assert_int_equal(ended(FAILURE_NONE, "", -1).retry_after_ms, 1000);
+    tried(FAILURE_TIMEOUT);
+    error = ended(FAILURE_TIMEOUT, "", 7000);
+    assert_int_equal(error.code, ERROR_FALLBACKS_EXHAUSTED);
+    assert_int_equal(error_status(&error), 504);
+}
+
+static void a_full_queue_says_when_to_come_again(void **state) {
+    struct api_error error = outcome_queue_full(&trace, 2500);
+    assert_int_equal(error_status(&error), 429);
+    assert_int_equal(error.retry_after_ms, 2500);
+    assert_ptr_equal(error.trace, &trace);
+}
+
 static void a_stream_that_broke_off_and_a_deadline(void **state) {
     const struct attempt_failure last = { .class = FAILURE_CUT_STREAM, .message = SPAN("gone") };
     struct api_error error = outcome_interrupted(&trace, &last, &arena);
@@ -194,6 +221,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(how_much_was_too_much_is_read_from_what_was_said, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(an_empty_chain_names_what_emptied_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(with_every_breaker_open_it_is_known_when_to_come_again,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_full_queue_says_when_to_come_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_stream_that_broke_off_and_a_deadline, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,6 +48,10 @@ static void one_purse_does_not_pay_for_the_other(void **state) {
     take_all(&r, retries_take);
     assert_true(retries_take_hedge(&r));
     assert_false(retries_take(&r));
+    take_all(&r, retries_take_hedge);
+    retries_return_hedge(&r);
+    assert_true(retries_take_hedge(&r));
+    assert_false(retries_take(&r));
 }
 
 /* Everything fails, every request takes what it can: that is the most there may be. */

@@ -253,6 +253,29 @@ static void a_trace_of_everything(void **state) {
         "\"findings\":[\"chain[2]: \\\"a\\\"\",\"chain.b: c\"]}");
 }
 
+static void what_was_special_about_an_attempt_is_said(void **state) {
+    static const struct target a = { .id = { "p/a", 3 } };
+    struct trace t;
+    trace_init(&t, SPAN("x"), 500);
+    struct trace_attempt *open = trace_add(&t, &arena, &a);
+    open->failure = FAILURE_QUOTA;
+    open->open = true;
+    struct trace_attempt *lost = trace_add(&t, &arena, &a);
+    lost->tried = lost->hedge = lost->last_resort = lost->maybe_accepted = true;
+    lost->failure = FAILURE_CANCELLED;
+    lost->most = 2500;
+    buf_clear(&out);
+    trace_write_attempts(&t, &out);
+    assert_span(
+        buf_span(&out),
+        "[{\"target\":\"p/a\",\"failure\":\"quota\",\"status\":null,\"ms\":0,\"skipped\":true,"
+        "\"open\":true},{\"target\":\"p/a\",\"failure\":\"cancelled\",\"status\":null,\"ms\":0,"
+        "\"last_resort\":true,\"hedge\":true,\"maybe_accepted\":true}]");
+    buf_clear(&out);
+    trace_write(&t, &out);
+    assert_true(memmem(out.at, out.len, "\"cost_usd_most\":0.0000025}", 26) != NULL);
+}
+
 static void an_attempt_under_way_has_taken_no_time(void **state) {
     static const struct target a = { .id = { "p/a", 3 } };
     struct trace t;
@@ -303,6 +326,7 @@ int main(void) {
         cmocka_unit_test(dollars_have_all_their_digits_and_no_more),
         cmocka_unit_test(a_trace_of_nothing),
         cmocka_unit_test(a_trace_of_everything),
+        cmocka_unit_test(what_was_special_about_an_attempt_is_said),
         cmocka_unit_test(an_attempt_under_way_has_taken_no_time),
         cmocka_unit_test(hostile_texts_stay_texts),
     };
