@@ -122,7 +122,8 @@ static void tell(struct epoch *e, unsigned target, struct policy_figure *figures
     figures[(*n)++] = figure_of(e, target, now_ms);
 }
 
-/* What was heard of here at once; of what other workers heard, and of what time alone changes, all is
+/* What was heard of here at once (within the millisecond: thirty decisions need not hear of one answer
+ * each); of what other workers heard, and of what time alone changes, all is
  * looked at a few times a second, and told as far as there is room: the rest before the next
  * decision. */
 struct policy_state *worker_policy(struct worker *w, struct epoch *e) {
@@ -132,9 +133,12 @@ struct policy_state *worker_policy(struct worker *w, struct epoch *e) {
     size_t n = 0;
     if (!e->policy)
         return NULL;
-    for (size_t i = 0; i < e->n_learnt; i++)
-        tell(e, e->learnt[i], figures, &n, now);
-    e->n_learnt = 0;
+    if (now != e->told_ms) {
+        for (size_t i = 0; i < e->n_learnt; i++)
+            tell(e, e->learnt[i], figures, &n, now);
+        e->n_learnt = 0;
+        e->told_ms = now;
+    }
     if (now - e->looked_ms >= LOOK_MS)
         e->looked_ms = now, e->look_at = 0;
     while (e->look_at < e->snap->n_targets && n < EPOCH_TOLD)

@@ -40,6 +40,7 @@ struct epoch {
     uint64_t *told; /* by target index: the health_changes() the policy state knows; 0: none */
     unsigned learnt[EPOCH_TOLD]; /* targets that were heard of here since the last decision */
     size_t n_learnt;
+    uint64_t told_ms;   /* when the policies heard of those last */
     uint64_t looked_ms; /* when all targets were looked at, for what other workers heard, */
     size_t look_at;     /* and how far that has come */
     unsigned requests;
