@@ -22,6 +22,7 @@ const struct api_route api_routes[] = {
     { "PUT", "/api/routes/{scope}/{name...}", API_ADMIN, api_routes_put },
     { "DELETE", "/api/routes/{scope}", API_ADMIN, api_routes_delete },
     { "DELETE", "/api/routes/{scope}/{name...}", API_ADMIN, api_routes_delete },
+    { "GET", "/api/explain", API_VIEWER, api_explain_recorded },
     { "POST", "/api/explain", API_VIEWER, api_explain },
 };
 const size_t api_n_routes = sizeof api_routes / sizeof *api_routes;

@@ -142,5 +142,6 @@ void api_routes_delete(struct api_call *call);
 
 /* api_explain.c */
 void api_explain(struct api_call *call);
+void api_explain_recorded(struct api_call *call);
 
 #endif

@@ -1,6 +1,7 @@
-/* api_explain.c - POST /api/explain: where a request would go, and why. */
+/* api_explain.c - /api/explain: where a request would go, or why a recorded one went where it did. */
 #include "admin/inside.h"
 #include "route/explain.h"
+#include "route/record.h"
 
 enum { LIST_MAX = 64 };
 
@@ -70,6 +71,24 @@ static bool read_question(struct api_call *call, struct question *q) {
     return take_headers(call, headers, q) && take_assumptions(call, assume, q);
 }
 
+static void refuse(struct api_call *call, const struct api_error *error) {
+    char param[128];
+    snprintf(param, sizeof param, "%.*s", SPAN_ARGS(error->param));
+    api_fail(call, error_status(error) == 404 ? API_NOT_FOUND : API_INVALID_REQUEST,
+             error->param.at ? param : NULL, "%.*s", SPAN_ARGS(error->message));
+}
+
+static void reply(struct api_call *call, const struct explain_answer *answer) {
+    struct buf out = { 0 };
+    buf_add(&out, SPAN("{\"report\":"));
+    buf_add(&out, buf_span(&answer->json));
+    buf_add(&out, SPAN(",\"text\":"));
+    buf_add_json(&out, buf_span(&answer->text));
+    buf_add_char(&out, '}');
+    api_reply(call, 200, buf_span(&out));
+    buf_deinit(&out);
+}
+
 void api_explain(struct api_call *call) {
     struct admin *a = call->admin;
     struct question q = { 0 };
@@ -77,21 +96,34 @@ void api_explain(struct api_call *call) {
         return;
     struct explain_answer answer;
     struct api_error error;
-    if (!explain_ask(a->engine.snap, a->engine.health, a->engine.guard, &q.asked, call->arena,
-                     &answer, &error)) {
-        char param[128];
-        snprintf(param, sizeof param, "%.*s", SPAN_ARGS(error.param));
-        api_fail(call, error_status(&error) == 404 ? API_NOT_FOUND : API_INVALID_REQUEST,
-                 error.param.at ? param : NULL, "%.*s", SPAN_ARGS(error.message));
+    if (explain_ask(a->engine.snap, a->engine.health, a->engine.guard, &q.asked, call->arena,
+                    &answer, &error))
+        reply(call, &answer);
+    else
+        refuse(call, &error);
+    explain_answer_deinit(&answer);
+}
+
+void api_explain_recorded(struct api_call *call) {
+    struct admin *a = call->admin;
+    const struct snapshot *snap = a->engine.snap;
+    struct span id = api_query(call, "id");
+    struct explain_question q = { .policy = api_query(call, "policy") };
+    struct explain_answer answer;
+    struct api_error error;
+    if (!explain_is_id(id)) {
+        api_fail(call, API_INVALID_REQUEST, "id", "id: expected that of a request, 26 characters.");
         return;
     }
-    struct buf out = { 0 };
-    buf_add(&out, SPAN("{\"report\":"));
-    buf_add(&out, buf_span(&answer.json));
-    buf_add(&out, SPAN(",\"text\":"));
-    buf_add_json(&out, buf_span(&answer.text));
-    buf_add_char(&out, '}');
-    api_reply(call, 200, buf_span(&out));
-    buf_deinit(&out);
+    if (!snap->config.record.at) {
+        api_fail(call, API_NOT_AVAILABLE, NULL, "Requests are not recorded: see `record`.");
+        return;
+    }
+    record_flush(a->engine.record);
+    if (explain_recorded(snap, a->engine.guard, snap->config.record.at, id, &q, call->arena,
+                         &answer, &error))
+        reply(call, &answer);
+    else
+        refuse(call, &error);
     explain_answer_deinit(&answer);
 }

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { HEADERS_MAX = 64, BODY_MAX = 4 << 20 };
 
@@ -17,6 +18,8 @@ struct wanted {
     struct buf body;
     struct pair headers[HEADERS_MAX];
     struct explain_question question;
+    const char *record; /* where the request is looked up; NULL: it is there */
+    bool drafted;       /* a policy nobody serves */
 };
 
 /* "Name: value" as a header of the request. */
@@ -59,8 +62,8 @@ static void read_assumptions(const struct cli_call *call, const char **values, s
     w->question.n_assume = n;
 }
 
-/* The request: a file, or what comes in. False when the complaint has been printed. */
-static bool read_request(const char *path, struct buf *body) {
+/* A file, or what comes in. False when the complaint has been printed. */
+static bool read_file(const char *path, struct buf *body) {
     FILE *from = strcmp(path, "-") == 0 ? stdin : fopen(path, "rbe");
     size_t n = 1;
     while (from && n && body->len <= BODY_MAX) {
@@ -153,6 +156,16 @@ static int ask_live(const struct cli_call *call, const struct snapshot *snap,
 
 /* ---- working it out here ---- */
 
+/* A request that was recorded goes with the figures of that moment, so that nobody needs to run. */
+static bool explain_here(const struct cli_call *call, const struct snapshot *snap,
+                         struct vm_guard *guard, struct wanted *w, struct explain_answer *answer,
+                         struct api_error *error) {
+    if (!w->record)
+        return explain_ask(snap, NULL, guard, &w->question, &w->arena, answer, error);
+    return explain_recorded(snap, guard, w->record, span_of(call->args[0]), &w->question, &w->arena,
+                            answer, error);
+}
+
 static int work_out(const struct cli_call *call, const struct snapshot *snap, struct wanted *w) {
     struct vm_watchdog *watchdog = vm_watchdog_new();
     struct vm_guard *guard = watchdog ? vm_guard_open(watchdog) : NULL;
@@ -161,7 +174,7 @@ static int work_out(const struct cli_call *call, const struct snapshot *snap, st
     int code = CLI_OK;
     if (!guard)
         code = CLI_UNREACHABLE;
-    else if (explain_ask(snap, NULL, guard, &w->question, &w->arena, &answer, &error))
+    else if (explain_here(call, snap, guard, w, &answer, &error))
         print(call, &answer);
     else
         code = refuse(error.message);
@@ -173,32 +186,71 @@ static int work_out(const struct cli_call *call, const struct snapshot *snap, st
     return code;
 }
 
+/* --policy FILE.lua: the configuration with that file in the policy's place. */
+static struct snapshot *read_snapshot(const struct cli_call *call, struct wanted *w) {
+    struct span path = w->question.policy;
+    if (!span_ends(path, SPAN(".lua")))
+        return setup_read(call, "http://127.0.0.1:1/v1");
+    struct buf text = { 0 };
+    struct snapshot *snap = NULL;
+    if (read_file(path.at, &text)) {
+        const char *slash = memrchr(path.at, '/', path.len);
+        struct span name = slash ? span_of(slash + 1) : path;
+        struct config_draft draft = { span_sub(name, 0, name.len - 4), buf_span(&text) };
+        snap = setup_read_with(call, "http://127.0.0.1:1/v1", &draft);
+        w->question.policy = draft.name;
+        w->drafted = true;
+    }
+    buf_deinit(&text);
+    return snap;
+}
+
+/* An id stands for what the record has of it. False when the complaint has been printed. */
+static bool find_request(const struct cli_call *call, const struct snapshot *snap,
+                         struct wanted *w) {
+    const char *given = call->args[0];
+    if (!explain_is_id(span_of(given)) || access(given, R_OK) == 0) {
+        bool ok = read_file(given, &w->body);
+        w->question.body = buf_span(&w->body);
+        return ok;
+    }
+    w->record = cli_option(call, "log");
+    if (!w->record && snap->config.record.at)
+        w->record = snap->config.record.at;
+    if (!w->record)
+        fprintf(stderr, "perilune: an id is looked up in a record: `record` is not set in the "
+                        "configuration, and there is no --log\n");
+    return w->record != NULL;
+}
+
+static int explain(const struct cli_call *call, struct wanted *w) {
+    struct snapshot *snap = read_snapshot(call, w);
+    if (!snap)
+        return CLI_BAD_CONFIG;
+    int code = CLI_UNREACHABLE;
+    if (find_request(call, snap, w)) {
+        bool here = w->record || w->drafted || cli_option(call, "offline");
+        code = here || !ask_known(&snap->config) ? work_out(call, snap, w)
+                                                 : ask_live(call, snap, &w->question);
+    }
+    snapshot_unref(snap);
+    return code;
+}
+
 static int explain_main(const struct cli_call *call) {
     struct wanted w = { 0 };
     int code = CLI_USAGE;
     if (!call->n_args)
         return cli_complain(call->command,
-                            "which request? A file with its body, or - for standard input");
+                            "which request? A file with its body, - for standard input, or an id");
     arena_init(&w.arena, 4096);
     w.question.headers = w.headers;
     w.question.endpoint = option_text(call, "endpoint");
     w.question.policy = option_text(call, "policy");
     const char **values = arena_new_array(&w.arena, const char *, call->n_given + 1);
     read_assumptions(call, values, &w);
-    if (read_headers(call, values, &w)) {
-        struct snapshot *snap = setup_read(call, "http://127.0.0.1:1/v1");
-        if (!snap) {
-            code = CLI_BAD_CONFIG;
-        } else if (!read_request(call->args[0], &w.body)) {
-            code = CLI_UNREACHABLE;
-        } else {
-            w.question.body = buf_span(&w.body);
-            bool live = !cli_option(call, "offline") && ask_known(&snap->config);
-            code = live ? ask_live(call, snap, &w.question) : work_out(call, snap, &w);
-        }
-        if (snap)
-            snapshot_unref(snap);
-    }
+    if (read_headers(call, values, &w))
+        code = explain(call, &w);
     buf_deinit(&w.body);
     arena_deinit(&w.arena);
     return code;
@@ -207,25 +259,30 @@ static int explain_main(const struct cli_call *call) {
 const struct cli_command explain_command = {
     .name = "explain",
     .summary = "show where a request would go, and why",
-    .arguments = "FILE",
+    .arguments = "FILE|ID",
     .max_args = 1,
     .options = { CLI_OPTION_CONFIG,
                  CLI_OPTION_JSON,
-                 { "policy", 'p', "NAME", "ask this policy instead of the one that would decide" },
+                 { "policy", 'p', "NAME|FILE",
+                   "ask this policy instead of the one that would decide" },
                  { "endpoint", 'e', "PATH", "where it is sent, like /v1/messages" },
                  { "header", 'H', "LINE", "a header it has, \"name: value\"; again for more" },
                  { "tier", 0, "NAME", "the same as --header \"x-route-tier: NAME\"" },
                  { "assume", 'a', "WHAT", "take for true, like openai=down; again for more" },
+                 { "log", 0, "FILE", "the record an ID is in, instead of the configured one" },
                  { "offline", 0, NULL, "do not ask a running perilune for its live figures" } },
-    .notes =
-        "FILE holds the request's body as a client would send it; - reads standard input. Every\n"
-        "target is listed with its price, its live figures and what became of it: chosen, or the\n"
-        "word of the policy that left it out.\n\n"
-        "Assumptions are TARGET=down, TARGET=up and TARGET.FIGURE=VALUE, where TARGET is a "
-        "target,\n"
-        "a model or a provider, and FIGURE one of ttft_ms, tokens_per_s, error_rate, headroom,\n"
-        "in_flight, state, price.input, price.output:\n\n"
-        "  perilune explain request.json --assume openai=down --assume groq.ttft_ms=90\n\n"
-        "Exits with 1 when the request or an assumption is wrong, or the policy fails.\n",
+    .notes = "FILE holds the request's body as a client would send it; - reads standard input. An "
+             "ID is\n"
+             "that of a recorded request, with the figures of its moment. Every target is listed "
+             "with its\n"
+             "price, its live figures and what became of it: chosen, or the word of the policy "
+             "that left\n"
+             "it out.\n\n"
+             "Assumptions are TARGET=down, TARGET=up and TARGET.FIGURE=VALUE, where TARGET is a "
+             "target, a\n"
+             "model or a provider, and FIGURE one of ttft_ms, tokens_per_s, error_rate, headroom,\n"
+             "in_flight, state, price.input, price.output:\n\n"
+             "  perilune explain request.json --assume openai=down --assume groq.ttft_ms=90\n\n"
+             "Exits with 1 when the request or an assumption is wrong, or the policy fails.\n",
     .main = explain_main,
 };

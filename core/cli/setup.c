@@ -8,12 +8,18 @@ struct config_options setup_options(const struct cli_call *call, const char *moc
     return (struct config_options){ .path = cli_option(call, "config"), .mock_url = mock_url };
 }
 
-static struct snapshot *read_config(const struct cli_call *call, const char *mock_url, bool again) {
+static struct snapshot *read_config(const struct cli_call *call, const char *mock_url, bool again,
+                                    const struct config_draft *draft) {
     struct config_options options = setup_options(call, mock_url);
     struct config_findings findings;
     struct buf text = { 0 };
+    options.draft = draft;
     config_findings_init(&findings);
     struct snapshot *snap = config_load(&options, NULL, &findings);
+    if (snap && draft && !snapshot_policy(snap, draft->name)) {
+        snapshot_unref(snap);
+        snap = NULL;
+    }
     if (!again || !snap)
         admin_print_findings(&findings, &text);
     if (text.len)
@@ -24,9 +30,14 @@ static struct snapshot *read_config(const struct cli_call *call, const char *moc
 }
 
 struct snapshot *setup_read(const struct cli_call *call, const char *mock_url) {
-    return read_config(call, mock_url, false);
+    return read_config(call, mock_url, false, NULL);
 }
 
 struct snapshot *setup_read_again(const struct cli_call *call, const char *mock_url) {
-    return read_config(call, mock_url, true);
+    return read_config(call, mock_url, true, NULL);
+}
+
+struct snapshot *setup_read_with(const struct cli_call *call, const char *mock_url,
+                                 const struct config_draft *draft) {
+    return read_config(call, mock_url, false, draft);
 }

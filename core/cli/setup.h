@@ -18,6 +18,10 @@ struct snapshot *setup_read(const struct cli_call *call, const char *mock_url);
 /* The same once more, after something has been added to it: what was printed is not repeated. */
 struct snapshot *setup_read_again(const struct cli_call *call, const char *mock_url);
 
+/* The same with `draft` in the place of a policy's file. NULL also when that policy is no good. */
+struct snapshot *setup_read_with(const struct cli_call *call, const char *mock_url,
+                                 const struct config_draft *draft);
+
 /* The options it reads with. */
 struct config_options setup_options(const struct cli_call *call, const char *mock_url);
 

@@ -1,12 +1,20 @@
 #include "route/explain.h"
 
 #include "base/clock.h"
+#include "base/ident.h"
 #include "base/json.h"
 #include "route/access.h"
 #include "route/body.h"
 #include "route/endpoint.h"
 #include "route/reach.h"
 #include "script/policy.h"
+#include "script/recorded.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LINE_MAX_BYTES = 1 << 20 }; /* of a record */
 
 /* A request as a worker would have it when it asks a policy. */
 struct reading {
@@ -80,25 +88,40 @@ static struct policy_figure figure_of(struct health_figure *f, size_t target) {
     return figure;
 }
 
-static void tell_figures(const struct snapshot *snap, struct health *health,
-                         struct policy_state *state) {
-    for (size_t i = 0; i < snap->n_targets; i++) {
-        struct policy_figure figure = figure_of(health_figure(health, snap->targets[i].id), i);
-        policy_update(state, &figure, 1);
-    }
+/* What is known of each target, by its index. */
+struct known {
+    struct policy_figure *figures;
+    bool *there;
+};
+
+static struct known known_new(const struct snapshot *snap, struct arena *arena) {
+    struct known k = { arena_new_array(arena, struct policy_figure, snap->n_targets + 1),
+                       arena_new_array(arena, bool, snap->n_targets + 1) };
+    return k;
 }
 
-static bool explain_read(const struct snapshot *snap, struct health *health, struct vm_guard *guard,
-                         const struct explain_question *q, const struct reading *r,
-                         struct arena *arena, struct explain_answer *answer,
-                         struct api_error *error) {
+static struct known known_now(const struct snapshot *snap, struct health *health,
+                              struct arena *arena) {
+    struct known k = known_new(snap, arena);
+    for (size_t i = 0; health && i < snap->n_targets; i++) {
+        k.figures[i] = figure_of(health_figure(health, snap->targets[i].id), i);
+        k.there[i] = true;
+    }
+    return k;
+}
+
+/* Asks the policy in a state of its own, which is gone afterwards with all that was assumed. */
+static bool explain_with(const struct snapshot *snap, const struct known *known,
+                         struct vm_guard *guard, const struct explain_question *q,
+                         const struct facts *facts, struct span policy, struct arena *arena,
+                         struct explain_answer *answer, struct api_error *error) {
     size_t n_faults = 0;
-    struct policy_fault faults[1];
-    struct policy_state *state = policy_state_new(snap, guard, arena, faults, &n_faults, 0);
-    if (health)
-        tell_figures(snap, health, state);
-    enum vm_result result = policy_explain(state, guard, r->policy, &r->facts, q->assume,
-                                           q->n_assume, &answer->json, &answer->text);
+    struct policy_state *state = policy_state_new(snap, guard, arena, NULL, &n_faults, 0);
+    for (size_t i = 0; i < snap->n_targets; i++)
+        if (known->there[i])
+            policy_update(state, &known->figures[i], 1);
+    enum vm_result result = policy_explain(state, guard, policy, facts, q->assume, q->n_assume,
+                                           &answer->json, &answer->text);
     if (result != VM_OK)
         *error = api_error(ERROR_INVALID_REQUEST, arena_copy(arena, span_of(policy_error(state))));
     policy_state_free(state);
@@ -109,12 +132,109 @@ bool explain_ask(const struct snapshot *snap, struct health *health, struct vm_g
                  const struct explain_question *q, struct arena *arena,
                  struct explain_answer *answer, struct api_error *error) {
     struct json_parser *parser = json_parser_new();
+    struct known known = known_now(snap, health, arena);
     struct reading r = { 0 };
     *answer = (struct explain_answer){ 0 };
     arena_init(&r.message.arena, 1024);
     bool ok = read_question(snap, q, parser, arena, &r, error) &&
-              explain_read(snap, health, guard, q, &r, arena, answer, error);
+              explain_with(snap, &known, guard, q, &r.facts, r.policy, arena, answer, error);
     arena_deinit(&r.message.arena);
+    json_parser_free(parser);
+    return ok;
+}
+
+/* --- recorded requests ------------------------------------------------------------------------ */
+
+bool explain_is_id(struct span text) {
+    bool ok = text.len == IDENT_SIZE - 1;
+    for (size_t i = 0; i < text.len; i++)
+        ok = ok &&
+             ((text.at[i] >= '0' && text.at[i] <= '9') || (text.at[i] >= 'A' && text.at[i] <= 'Z'));
+    return ok;
+}
+
+static enum breaker_state state_of(struct span name) {
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+        if (span_eq(name, span_of(states[i])))
+            return (enum breaker_state)i;
+    return BREAKER_IS_CLOSED;
+}
+
+static void read_times(struct json_value times, double out[3]) {
+    static const char *const names[] = { "p50", "p95", "p99" };
+    for (size_t i = 0; i < 3; i++)
+        out[i] = json_number(json_get(times, names[i]), -1);
+}
+
+static void read_figures(const struct snapshot *snap, struct json_value line, struct known *k) {
+    const struct target *t = snapshot_target(snap, json_text(json_get(line, "target")));
+    if (!t)
+        return;
+    struct policy_figure *f = &k->figures[t->index];
+    k->there[t->index] = true;
+    *f = (struct policy_figure){
+        .target = t->index,
+        .state = states[state_of(json_text(json_get(line, "state")))],
+        .error_rate = json_number(json_get(line, "error_rate"), -1),
+        .in_flight = json_number(json_get(line, "in_flight"), -1),
+        .headroom = json_number(json_get(line, "headroom"), -1),
+        .tokens_per_s = json_number(json_get(line, "tokens_per_s"), -1),
+    };
+    read_times(json_get(line, "ttft_ms"), f->ttft_ms);
+    read_times(json_get(line, "total_ms"), f->total_ms);
+}
+
+static bool holds(struct span line, struct span text) {
+    return memmem(line.at, line.len, text.at, text.len) != NULL;
+}
+
+/* Reads until the request; what policies were told before it is `known` then. */
+static bool find_recorded(FILE *file, struct span id, const struct snapshot *snap,
+                          struct json_parser *parser, struct known *k, struct json_value *root) {
+    char *text = malloc(LINE_MAX_BYTES);
+    bool found = false;
+    if (!text)
+        abort();
+    /* Of a longer line, which is none of ours, come pieces that are no JSON. */
+    while (!found && fgets(text, LINE_MAX_BYTES, file)) {
+        struct span line = span_of(text);
+        bool here = holds(line, id);
+        if (!here && !holds(line, SPAN("\"figures\"")))
+            continue;
+        if (json_parse(parser, line, root) != JSON_OK)
+            continue;
+        struct span kind = json_text(json_get(*root, "kind"));
+        if (span_eq(kind, SPAN("figures")))
+            read_figures(snap, *root, k);
+        else
+            found = span_eq(kind, SPAN("request")) && span_eq(json_text(json_get(*root, "id")), id);
+    }
+    free(text);
+    return found;
+}
+
+bool explain_recorded(const struct snapshot *snap, struct vm_guard *guard, const char *path,
+                      struct span id, const struct explain_question *q, struct arena *arena,
+                      struct explain_answer *answer, struct api_error *error) {
+    struct json_parser *parser = json_parser_new();
+    struct known known = known_new(snap, arena);
+    struct json_value line;
+    struct facts facts;
+    FILE *file = fopen(path, "rbe");
+    bool ok = file && find_recorded(file, id, snap, parser, &known, &line);
+    *answer = (struct explain_answer){ 0 };
+    if (ok) {
+        struct span policy = json_text(json_get(line, "policy"));
+        policy = arena_copy(arena, span_sub(policy, 0, span_find(policy, '@')));
+        recorded_facts(line, snap, arena, &facts);
+        ok = explain_with(snap, &known, guard, q, &facts, q->policy.at ? q->policy : policy, arena,
+                          answer, error);
+    } else {
+        *error = api_error(ERROR_NOT_FOUND,
+                           arena_printf(arena, "No request %.*s is in %s.", SPAN_ARGS(id), path));
+    }
+    if (file)
+        fclose(file);
     json_parser_free(parser);
     return ok;
 }

@@ -39,6 +39,16 @@ bool explain_ask(const struct snapshot *snap, struct health *health, struct vm_g
                  const struct explain_question *q, struct arena *arena,
                  struct explain_answer *answer, struct api_error *error);
 
+/* The same of a request that was recorded (route/record.h): decided by the policy that decided it then
+ * unless the question names another, by the figures of that moment. Of the question policy and
+ * assumptions count. Reads the file from its beginning. */
+bool explain_recorded(const struct snapshot *snap, struct vm_guard *guard, const char *path,
+                      struct span id, const struct explain_question *q, struct arena *arena,
+                      struct explain_answer *answer, struct api_error *error);
+
+/* Whether that is the form of an id. */
+bool explain_is_id(struct span text);
+
 void explain_answer_deinit(struct explain_answer *answer);
 
 #endif

@@ -382,6 +382,9 @@ function M.text(report)
   for _, finding in ipairs(report.findings or {}) do
     lines[#lines + 1] = "finding: " .. finding
   end
+  for k, line in ipairs(lines) do
+    lines[k] = line:gsub("%c", "?") -- a policy's texts steer no terminal
+  end
   return table.concat(lines, "\n") .. "\n"
 end
 

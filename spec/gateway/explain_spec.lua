@@ -77,6 +77,21 @@ describe("explain on the command line", function()
     end
   end))
 
+  it("tries a policy that is nowhere yet", loop.test(function()
+    local code, output = explain({ "request.json", "--policy", "drafts/next.lua" }, {
+      ["request.json"] = BODY, ["drafts/next.lua"] = 'return function() return { "b/n" }, "a draft" end',
+    })
+    assert.equal(0, code, output)
+    assert.matches("next@%x+: a draft", output)
+    code, output = explain({ "request.json", "--policy", "drafts/next.lua" }, {
+      ["request.json"] = BODY, ["drafts/next.lua"] = "return 7",
+    })
+    assert.equal(4, code, output)
+    assert.matches("expected a policy file to return", output)
+    code = explain { "request.json", "--policy", "nowhere.lua" }
+    assert.equal(4, code)
+  end))
+
   it("tells a policy that fails, with file and line, and stops one that does not end", loop.test(function()
     local files = {
       ["request.json"] = BODY, ["policies/breaks.lua"] = "return function(req)\n  return req.nothing\nend",
@@ -100,6 +115,7 @@ describe("explain beside a gateway that runs", function()
         good = upstream:provider("", { models = { { name = "m", price = { input = 1, output = 2 } } } }),
         bad = upstream:provider("status=500", { models = { { name = "n", price = { input = 0.1, output = 0.2 } } } }),
       },
+      config = { record = "requests.jsonl" },
     }
   end))
   teardown(loop.test(function()
@@ -134,6 +150,28 @@ describe("explain beside a gateway that runs", function()
     code, output = house:command("explain", "request.json", "--offline")
     assert.equal(0, code, output)
     assert.is_nil(output:find("errors", 1, true))
+  end))
+
+  it("tells why a recorded request went where it did, by the figures of that moment", loop.test(function()
+    local id = house:chat({ model = "auto" }).headers["x-request-id"]
+    local answer = house:admin("GET", "/api/explain?id=" .. id)
+    assert.equal(200, answer.status, answer.body)
+    local report_then = http.json(answer.body).report
+    assert.equal("open", report_then.candidates[2].figures.state)
+    assert.equal("good/m", report_then.candidates[1].target)
+    local code, output = house:command("explain", id)
+    assert.equal(0, code, output)
+    assert.matches("auto@%x+: cheapest", output)
+    assert.matches("open", output)
+    code, output = house:command("explain", id, "--policy", "quality", "--assume", "bad=up", "--json")
+    assert.equal(0, code, output)
+    assert.matches("^quality@", http.json(output).policy)
+    for query, status in pairs { ["id=" .. ("0"):rep(26)] = 404, ["id=../../etc/passwd"] = 400, [""] = 400 } do
+      assert.equal(status, house:admin("GET", "/api/explain?" .. query).status)
+    end
+    code, output = house:command("explain", ("0"):rep(26))
+    assert.equal(1, code)
+    assert.matches("No request 0+ is in", output)
   end))
 
   it("asks nobody, and what is assumed is not believed afterwards", loop.test(function()

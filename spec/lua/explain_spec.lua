@@ -101,6 +101,12 @@ describe("explain", function()
     end
   end)
 
+  it("lets no text of a policy steer the terminal", function()
+    local text = explain.text(report "note('a', '\\27[2J\\n\\r') return fleet, '\\27]0;title\\7'")
+    assert.is_nil(text:find "[%z\1-\9\11-\31\127]")
+    assert(text:find("note a: ?[2J??", 1, true), text)
+  end)
+
   it("sums up what a long fleet does not say", function()
     local many = {}
     for i = 1, 60 do
