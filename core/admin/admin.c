@@ -30,9 +30,10 @@ static void log_findings(const struct config_findings *findings) {
         char line[16] = "";
         if (f->line)
             snprintf(line, sizeof line, ":%u", f->line);
-        log_line(level, "%.*s%s: %.*s%s%.*s%s%.*s", SPAN_ARGS(f->path), line, SPAN_ARGS(f->setting),
-                 f->setting.at ? ": " : "", SPAN_ARGS(f->message), f->hint.at ? " - " : "",
-                 SPAN_ARGS(f->hint));
+        log_line(level, "%.*s%s: %.*s%s%.*s%s%.*s%s%.*s", SPAN_ARGS(f->path), line,
+                 SPAN_ARGS(f->setting), f->setting.at ? ": " : "", SPAN_ARGS(f->message),
+                 f->hint.at ? " - " : "", SPAN_ARGS(f->hint), f->effect.at ? "; " : "",
+                 SPAN_ARGS(f->effect));
     }
 }
 
@@ -154,11 +155,11 @@ void admin_write_findings(const struct config_findings *findings, struct buf *ou
     buf_add_char(out, '[');
     for (size_t i = 0; i < findings->n; i++) {
         const struct config_finding *f = &findings->list[i];
-        const struct pair texts[] = { { SPAN("path"), f->path },
-                                      { SPAN("setting"), f->setting },
-                                      { SPAN("message"), f->message },
-                                      { SPAN("hint"), f->hint },
-                                      { SPAN("excerpt"), f->excerpt } };
+        const struct pair texts[] = {
+            { SPAN("path"), f->path },       { SPAN("setting"), f->setting },
+            { SPAN("message"), f->message }, { SPAN("hint"), f->hint },
+            { SPAN("excerpt"), f->excerpt }, { SPAN("effect"), f->effect }
+        };
         buf_printf(out, "%s{\"line\":%u,\"warning\":%s", i ? "," : "", f->line,
                    f->warning ? "true" : "false");
         for (size_t j = 0; j < sizeof texts / sizeof *texts; j++) {
@@ -187,6 +188,8 @@ void admin_print_findings(const struct config_findings *findings, struct buf *ou
             buf_printf(out, "%.*s\n", SPAN_ARGS(f->excerpt));
         if (f->hint.len)
             buf_printf(out, "  hint: %.*s\n", SPAN_ARGS(f->hint));
+        if (f->effect.len)
+            buf_printf(out, "  effect: %.*s\n", SPAN_ARGS(f->effect));
     }
 }
 

@@ -42,6 +42,7 @@ void config_findings_add(struct config_findings *f, struct config_finding findin
         .message = arena_copy(&f->arena, finding.message),
         .hint = arena_copy(&f->arena, finding.hint),
         .excerpt = arena_copy(&f->arena, finding.excerpt),
+        .effect = arena_copy(&f->arena, finding.effect),
         .warning = finding.warning,
     };
 }
@@ -360,17 +361,29 @@ static bool is_banned(const struct reading *r, struct span version) {
     return h->is_banned && h->is_banned(h->owner, version);
 }
 
-/* The last good version of a policy that is not good any more; false when there is none. */
-static bool put_last(struct reading *r, struct span name, struct policy_source *at) {
+/* The last good version of a policy that is not good any more, or NULL. */
+static const struct policy_source *last_good(const struct reading *r, struct span name) {
     const struct snapshot *before[] = { r->history->last, r->history->older };
     for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
         const struct policy_source *good = before[i] ? snapshot_policy(before[i], name) : NULL;
-        if (!good || is_banned(r, good->version))
-            continue;
-        *at = copy_source(good, &r->snap->arena);
-        return true;
+        if (good && !is_banned(r, good->version))
+            return good;
     }
-    return false;
+    return NULL;
+}
+
+/* Puts it in its place; false when there is none. */
+static bool put_last(struct reading *r, struct span name, struct policy_source *at) {
+    const struct policy_source *good = last_good(r, name);
+    if (good)
+        *at = copy_source(good, &r->snap->arena);
+    return good != NULL;
+}
+
+/* What becomes of the requests of a policy that does not load. */
+static struct span effect_of(const struct reading *r, struct span name) {
+    return last_good(r, name) ? SPAN("the version before it keeps deciding")
+                              : SPAN("the fallback chain answers in its place");
 }
 
 static bool is_wanted(const struct reading *r, struct span policy) {
@@ -393,6 +406,7 @@ static enum vm_result run_collect(lua_State *L, void *arg) {
         lua_call(L, 2, 2); /* stack: files, source or nil, finding */
         if (lua_isnil(L, -2)) {
             take_finding(L, r->findings);
+            r->findings->list[r->findings->n - 1].effect = effect_of(r, r->policies[i].name);
             snap->n_policies += put_last(r, r->policies[i].name, &policies[snap->n_policies]);
         } else {
             lua_pop(L, 1);
@@ -427,14 +441,17 @@ static void check_policies(struct reading *r, struct vm_guard *guard) {
     size_t n = 0, kept = 0;
     policy_state_free(policy_state_new(snap, guard, &r->arena, faults, &n, FAULTS_MAX));
     for (size_t i = 0; i < n; i++)
-        config_findings_add(r->findings, (struct config_finding){
-                                             .path = faults[i].path,
-                                             .line = faults[i].line,
-                                             .message = faults[i].message,
-                                             .hint = faults[i].hint,
-                                             .excerpt = faults[i].excerpt,
-                                             .warning = faults[i].warning,
-                                         });
+        config_findings_add(
+            r->findings,
+            (struct config_finding){
+                .path = faults[i].path,
+                .line = faults[i].line,
+                .message = faults[i].message,
+                .hint = faults[i].hint,
+                .excerpt = faults[i].excerpt,
+                .effect = faults[i].warning ? SPAN_NONE : effect_of(r, faults[i].policy),
+                .warning = faults[i].warning,
+            });
     struct policy_source *good =
         arena_new_array(&snap->arena, struct policy_source, snap->n_policies + 1);
     for (size_t i = 0; i < snap->n_policies; i++) {

@@ -18,6 +18,7 @@ struct config_finding {
     struct span message; /* what is wrong, what was expected */
     struct span hint;    /* nearest known name, or what to do */
     struct span excerpt; /* the source lines around it; SPAN_NONE: not shown */
+    struct span effect;  /* what becomes of requests meanwhile; SPAN_NONE: nothing special */
     bool warning;
 };
 

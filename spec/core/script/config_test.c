@@ -328,6 +328,7 @@ static void the_last_good_version_serves_on(void **state) {
         write_file("policies/own.lua", broken[i]);
         load(w, NULL, NULL);
         assert_loaded(w);
+        assert_span(w->findings.list[0].effect, "the version before it keeps deciding");
         assert_int_equal(w->findings.n, 1);
         assert_span(w->findings.list[0].path, "policies/own.lua");
         assert_false(w->findings.list[0].warning);
@@ -377,6 +378,7 @@ static void one_policy_is_looked_at_as_it_might_be(void **state) {
     assert_null(snapshot_policy(w->snap, draft.name));
     assert_span(w->findings.list[0].path, "policies/own.lua");
     assert_non_null(w->findings.list[0].excerpt.at);
+    assert_span(w->findings.list[0].effect, "the fallback chain answers in its place");
 }
 
 static void an_assignment_is_put_into_the_file_and_taken_out(void **state) {
