@@ -120,9 +120,9 @@ struct arrival {
     const struct target *failed;
 };
 
-/* The first step from `from` on that takes what came before, passes its thresholds and may be asked. When
- * nothing has been tried and only slowness stands in the way, the fastest of the slow ones. At the end
- * `*by` is what led there. */
+/* The first step from `from` on that takes what came before, passes its thresholds and may be
+ * asked. When nothing has been tried and only slowness stands in the way, the fastest of the
+ * slow ones. At the end `*by` is what led there. */
 static struct chain_move pick(struct chain_walk *walk, const struct chain_view *view, size_t from,
                               struct arrival *by, uint64_t now_ms) {
     const struct chain *c = walk->chain;

@@ -10,9 +10,9 @@
  *   ... CHAIN_TRY: try walk.at; it failed ...
  *   move = chain_next(&walk, &view, &failed, now_ms);              // and so on until CHAIN_END
  *
- * A step whose target's breaker is open is passed over, as if it had failed with the class that opened
- * it. When nothing else is left, the one of them that reopens first is asked all the same, once a walk:
- * so a target that is back is found, and one that is not sees one attempt more.
+ * A step whose target's breaker is open is passed over, as if it had failed with the class that
+ * opened it. When nothing else is left, the one of them that reopens first is asked all the same,
+ * once a walk: so a target that is back is found, and one that is not sees one attempt more.
  */
 #ifndef PERILUNE_ROUTE_CHAIN_H
 #define PERILUNE_ROUTE_CHAIN_H
@@ -33,14 +33,14 @@ struct chain_view {
     nanousd (*bound)(void *owner, const struct step *step);
     /* Predicted total time in ms; 0: nothing known yet. */
     uint32_t (*latency)(void *owner, const struct step *step);
-    /* A permit to ask the step's target, or BREAKER_REFUSED with what stands in the way. `insist`: for
-     * want of anything else. NULL: every target may be asked. */
+    /* A permit to ask the step's target, or BREAKER_REFUSED with what stands in the way.
+     * `insist`: for want of anything else. NULL: every target may be asked. */
     enum breaker_permit (*admit)(void *owner, const struct step *step, bool insist,
                                  enum failure *why);
     /* Milliseconds until the step's target may be asked, as far as is known; 0: now. NULL: now. */
     uint64_t (*reopens_in)(void *owner, const struct step *step);
-    /* Whether there is an attempt to spare for asking again what has failed: it is taken. NULL: there
-     * always is. */
+    /* Whether there is an attempt to spare for asking again what has failed: it is taken. NULL:
+     * there always is. */
     bool (*afford)(void *owner);
     /* A step is passed over, with class COST or LATENCY. */
     void (*on_skip)(void *owner, const struct step *step, enum failure why);
@@ -95,8 +95,9 @@ struct chain_move chain_next(struct chain_walk *walk, const struct chain_view *v
 struct chain_move chain_resume(struct chain_walk *walk, const struct chain_view *view,
                                uint64_t now_ms);
 
-/* A step to try beside the one that is being tried, because that takes long: the next one that may be
- * asked and is reached by FAILURE_LATENCY. CHAIN_END: there is none, and nothing has changed. */
+/* A step to try beside the one that is being tried, because that takes long: the next one that
+ * may be asked and is reached by FAILURE_LATENCY. CHAIN_END: there is none, and nothing has
+ * changed. */
 struct chain_move chain_hedge(struct chain_walk *walk, const struct chain_view *view,
                               uint64_t now_ms);
 

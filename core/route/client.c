@@ -69,7 +69,7 @@ void client_commit(struct request *r, const struct attempt *a, const struct trac
     start_reply(r, &reply, SPAN("text/event-stream; charset=utf-8"));
     reply_add(&reply, SPAN("cache-control"), SPAN("no-cache"));
     reply_add(&reply, SPAN("x-accel-buffering"), SPAN("no"));
-    if (a)
+    if (record)
         add_routed(r, &reply, a, record, false);
     conn_start(r->conn, 200, reply.headers, reply.n);
     r->committed = true;

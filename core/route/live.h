@@ -24,16 +24,16 @@ nanousd live_bound(const struct request *r, const struct step *step);
 enum breaker_permit live_admit(struct request *r, const struct step *step, bool insist,
                                enum failure *why);
 
-/* Milliseconds until the target may be asked again, by its breaker and by what it told this request;
- * 0: now. */
+/* Milliseconds until the target may be asked again, by its breaker and by what it told this
+ * request; 0: now. */
 uint64_t live_reopens_in(const struct request *r, const struct target *target);
 
 /* The least of those of all targets that were tried or passed over, and are not open to us now; -1:
  * there is none. */
 int64_t live_earliest(const struct request *r);
 
-/* Begins an attempt, `hedge`: beside another. False when there was no money for it: it is recorded as
- * failed for `cost`, and the permit given back. */
+/* Begins an attempt, `hedge`: beside another. False when there was no money for it: it is
+ * recorded as failed for `cost`, and the permit given back. */
 bool live_start(struct request *r, const struct chain_move *move, bool hedge,
                 const struct attempt_events *events);
 

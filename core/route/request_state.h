@@ -5,9 +5,9 @@
  * Feeds         the same.
  * Must not know anything that is not named in request.h.
  *
- * request begins and ends it and has it decided; pursuit walks the chain; waiting is for when there is
- * nothing to walk to; live runs the attempts and keeps their accounts; client writes what its client
- * gets.
+ * request begins and ends it and has it decided; pursuit walks the chain; waiting is for when there
+ * is nothing to walk to; live runs the attempts and keeps their accounts; client writes what its
+ * client gets.
  */
 #ifndef PERILUNE_ROUTE_REQUEST_STATE_H
 #define PERILUNE_ROUTE_REQUEST_STATE_H

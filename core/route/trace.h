@@ -37,7 +37,7 @@ struct trace_attempt {
     nanousd cost;                                                         /* -1: unknown */
     nanousd most; /* where maybe_accepted has no cost: what it can have been; -1: unknown */
     uint64_t
-        reopens_ms; /* clock_ms() before which the provider does not want to be asked; 0: not told */
+        reopens_ms; /* clock_ms(): not to be asked before, as the provider said; 0: it did not */
 };
 
 /* So much of a chain as it was decided is kept; longer ones are known by their length. */

@@ -122,10 +122,9 @@ static void tell(struct epoch *e, unsigned target, struct policy_figure *figures
     figures[(*n)++] = figure_of(e, target, now_ms);
 }
 
-/* What was heard of here at once (within the millisecond: thirty decisions need not hear of one answer
- * each); of what other workers heard, and of what time alone changes, all is
- * looked at a few times a second, and told as far as there is room: the rest before the next
- * decision. */
+/* What was heard of here at once (within the millisecond: thirty decisions need not hear of one
+ * answer each); of what other workers heard, and of what time alone changes, all is looked at a
+ * few times a second, and told as far as there is room: the rest before the next decision. */
 struct policy_state *worker_policy(struct worker *w, struct epoch *e) {
     enum { LOOK_MS = 250 };
     struct policy_figure figures[EPOCH_TOLD];
@@ -287,8 +286,8 @@ void worker_refill(struct worker *w, struct policy_state *state) {
 
 /* --- the queue ------------------------------------------------------------------------------ */
 
-/* While somebody waits it is looked at a few times a second at least: what they wait for may have come
- * back before it was expected, and only another worker knows. */
+/* While somebody waits it is looked at a few times a second at least: what they wait for may
+ * have come back before it was expected, and only another worker knows. */
 static void on_queue(void *owner) {
     struct worker *w = owner;
     for (struct request *r = w->requests; r; r = request_next(r))

@@ -126,8 +126,8 @@ void worker_queue_changed(struct worker *w);
  * for. */
 void worker_policy_died(struct worker *w, struct epoch *e);
 
-/* The spare, told what the state that decides knows, for who decides in its shadow; NULL when there is
- * none. And when it died of that: another is asked for. */
+/* The spare, told what the state that decides knows, for who decides in its shadow; NULL when
+ * there is none. And when it died of that: another is asked for. */
 struct policy_state *worker_spare(struct worker *w, struct epoch *e);
 void worker_spare_died(struct worker *w, struct epoch *e);
 
