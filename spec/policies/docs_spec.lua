@@ -1,12 +1,13 @@
--- docs/policies.md: every example is run, every word and field is there.
+-- docs/policies.md: every example is run, every word and field is there. What docs/guide.md shows is run by spec/gateway/guide_spec.lua.
 local config_kit = require "support.config_kit"
 local fleet = require "perilune.fleet"
 local host = require "perilune.host"
 local kit = require "support.policy_kit"
 local page = require "support.page"
 local steps = require "perilune.steps"
+local tree = require "support.tree"
 
-local PAGE = kit.read "docs/policies.md"
+local PAGE, GUIDE = kit.read "docs/policies.md", kit.read "docs/guide.md"
 
 -- The fleet of the examples, out of the table at the top of the page.
 local function catalogue()
@@ -148,4 +149,104 @@ describe("docs/policies.md", function()
       assert(PAGE:find("`" .. class .. "`", 1, true), "nothing on " .. class)
     end
   end)
+
+  -- The names a pattern finds in a part of a source.
+  local function names_in(path, part, pattern)
+    local block, names = assert(kit.read(path):match(part), path), {}
+    for name in block:gmatch(pattern) do
+      names[#names + 1] = name
+    end
+    assert(#names > 2, path)
+    return names
+  end
+
+  it("has what a policy file may say, what failures say, what the trace has", function()
+    for _, field in ipairs(names_in("lua/perilune/host.lua", "local POLICY_FIELDS = (%b{})", "([%w_]+) = ")) do
+      assert(PAGE:find("\n  " .. field .. " = "), "no example of " .. field)
+    end
+    for _, field in ipairs(names_in("core/script/push.c", "void push_failure(.-)\n}", 'set_%w+%(L, "([%w_]+)"')) do
+      assert(PAGE:match("| field of `failure`.-\n\n"):find("`" .. field .. "`", 1, true), "nothing on failure." .. field)
+    end
+    local trace = PAGE:match "\n## The trace\n.-\n## "
+    local whole = names_in("core/route/trace.c", "void trace_write%(.-\n}", '"?([%w_]+)\\?"[:,]')
+    local parts = names_in("core/route/trace.c", "static void write_cuts.*", 'SPAN%(",\\"([%w_]+)\\":')
+    for _, members in ipairs { whole, parts } do
+      for _, member in ipairs(members) do
+        assert(trace:find("\n| `" .. member .. "` |", 1, true), "no row for " .. member)
+      end
+    end
+  end)
+
+  it("has the figures of at_least and at_most", function()
+    local text = PAGE:match "%*%*`at_least{}`%*%* and.-\n\n"
+    for name in pairs(require("perilune.catalogue").figure_names) do
+      assert(text:find("`" .. name .. "`", 1, true), "nothing on " .. name)
+    end
+  end)
+
+  it("shows each field of steps and chains in use", function()
+    local code = {}
+    for block in (PAGE .. GUIDE):gmatch "```lua\n(.-)```" do
+      code[#code + 1] = block
+    end
+    code = table.concat(code)
+    for _, fields in ipairs { steps.step_fields, steps.chain_fields } do
+      for field in pairs(fields) do
+        assert(code:find("%f[%w_]" .. field .. " = "), "no example of " .. field)
+      end
+    end
+  end)
+
+  it("lists the policies that come with it and those to copy", function()
+    local n = 0
+    for _, path in ipairs(tree.matching("policies", "%.lua$")) do
+      n = n + 1
+      assert(PAGE:find("](../" .. path .. ")", 1, true), "nothing on " .. path)
+    end
+    assert.equal(14, n)
+  end)
+end)
+
+describe("docs/guide.md", function()
+  it("shows a spec that passes", function()
+    local files = page.files(GUIDE)
+    local passed, output = page.run_specs({
+      ["policies/steady.lua"] = files["policies/steady.lua"], ["spec/steady_spec.lua"] = files["spec/steady_spec.lua"],
+    }, "spec")
+    assert(passed, output)
+    assert.is_truthy(output:find("3 successes / 0 failures / 0 errors", 1, true), output)
+  end)
+
+  it("gives commands options that they have", function()
+    local n = 0
+    for command, options in GUIDE:gmatch "perilune (%w+)([^\n`]*)" do
+      for option in options:gmatch "%-%-([%w-]+)" do
+        n = n + 1
+        assert(kit.read(("core/cli/%s.c"):format(command)):find('"' .. option .. '"', 1, true), command .. " --" .. option)
+      end
+    end
+    assert(n >= 7)
+  end)
+end)
+
+describe("the pages about policies", function()
+  -- As GitHub makes an anchor of a heading.
+  local function anchors(text)
+    local set = {}
+    for heading in ("\n" .. text):gmatch "\n#+ ([^\n]+)" do
+      set[heading:lower():gsub("[^%w%s_-]", ""):gsub(" ", "-")] = true
+    end
+    return set
+  end
+
+  for _, name in ipairs { "policies", "guide", "explain", "testing", "replay" } do
+    it("link to what is there: " .. name, function()
+      local text = kit.read(("docs/%s.md"):format(name)):gsub("```.-```", "")
+      for path, anchor in text:gmatch "%]%(([%w_/.-]*)#?([%w_-]*)%)" do
+        local file = path == "" and ("docs/%s.md"):format(name) or ("docs/" .. path):gsub("^docs/%.%./", "")
+        assert(tree.exists(file), "there is no " .. file)
+        assert(anchor == "" or anchors(kit.read(file))[anchor], ("%s has no #%s"):format(file, anchor))
+      end
+    end)
+  end
 end)
