@@ -139,9 +139,10 @@ static void write_move(struct bench *b, struct chain_move move) {
 
 /* What became of the attempt; at times on_failure has a word in it. */
 static struct chain_move after_failure(struct bench *b, uint64_t *now) {
+    static const int64_t told[] = { 0, 300, 4000, 10000, 10001 }; /* about what is waited for */
     struct chain_failure failed = {
         .class = (enum failure)(1 + roll(b, FAILURE_COUNT - 1)),
-        .retry_after_ms = roll(b, 3) ? -1 : (int64_t)roll(b, 14000),
+        .retry_after_ms = roll(b, 3) ? -1 : told[roll(b, 5)],
     };
     unsigned took = roll(b, 900), cost = roll(b, 3) ? 0 : roll(b, 900), word = roll(b, 12);
     *now += took;
