@@ -6,7 +6,7 @@
 #   make bench    measures, side by side with nginx    make clean   removes the build folders
 #   make profile  instructions a request, and where they go
 #   make fuzz     looks for inputs that break a decoder or a dialect: TARGET=adapted SECONDS=60 (spec/fuzz/*_fuzz.c)
-#   make kill-soak   a hundred thousand policy calls stopped, on three threads, beside states that raise errors (minutes)
+#   make kill-soak   a hundred thousand policy calls and as many trusted ones stopped, on three threads (minutes)
 #   make breaker-model   a million random sequences through the breaker, beside its rules said a second time (a minute)
 
 JOBS ?= 2

@@ -12,6 +12,7 @@
  */
 #include "base/clock.h"
 #include "route/stream.h"
+#include "script/vm.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -365,16 +366,21 @@ int main(int argc, char **argv) {
     struct snapshot *snap = snapshot_new();
     snap->config.max_body = 1 << 20;
     snapshot_seal(snap);
+    struct vm_watchdog *watchdog = vm_watchdog_new();
     adapter = adapter_new(snap);
     parser = json_parser_new();
-    if (!adapter)
+    if (!watchdog || !adapter)
         return 1;
+    struct vm_guard *guard = vm_guard_open(watchdog);
+    adapter_watch(adapter, guard);
     if (argc == 5)
         good = only(argv[1], argv[2], argv[3], atoi(argv[4]));
     else
         table(argc > 1 && strcmp(argv[1], "--json") == 0);
     json_parser_free(parser);
     adapter_free(adapter);
+    vm_guard_close(guard);
+    vm_watchdog_free(watchdog);
     snapshot_unref(snap);
     return good ? 0 : 1;
 }

@@ -63,6 +63,12 @@ static struct epoch *epoch_new(struct worker *w, struct snapshot *snap, struct p
     return e;
 }
 
+/* On the worker's own thread, whose guard it is. */
+static void epoch_watch(struct worker *w, struct epoch *e) {
+    if (e->adapter)
+        adapter_watch(e->adapter, w->guard);
+}
+
 static void epoch_free(struct epoch *e) {
     if (e->policy)
         policy_state_free(e->policy);
@@ -242,6 +248,7 @@ static void on_wake(uv_async_t *async) {
     if (snap) {
         struct epoch *old = w->epoch;
         w->epoch = epoch_new(w, snap, policy, spare);
+        epoch_watch(w, w->epoch);
         set_queue(w, &snap->config);
         retire(old);
         atomic_store(&w->generation, snap->generation);
@@ -574,6 +581,7 @@ static void begin_stop(struct worker *w) {
 static void *run(void *arg) {
     struct worker *w = arg;
     w->guard = vm_guard_open(w->engine->watchdog);
+    epoch_watch(w, w->epoch);
     uv_run(&w->loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&w->loop) == UV_EBUSY)
         uv_walk(&w->loop, name_handle, w);

@@ -20,6 +20,8 @@ enum { MEMORY = 64 << 20, BODIES = 16 };
  * comes to it. */
 enum { GARBAGE_MAX = 8 << 20 };
 enum { TEXTS_KEEP = 4096, WORDS_KEEP = 1024 };
+/* Of processor time, in one call: the largest request, in messages of a kilobyte, took half of it. */
+enum { CALL_US = 3 * 1000 * 1000 };
 
 /* Where the functions of perilune.adapter lie in the registry. */
 struct refs {
@@ -35,6 +37,7 @@ struct echoing {
 
 struct adapter {
     struct vm *vm;
+    struct vm_guard *guard; /* may be NULL */
     struct refs refs;
     int targets; /* in the registry: the snapshot's own, as Lua sees them, by target_key() */
     struct echoing *echoing;                /* by handle */
@@ -71,6 +74,11 @@ static enum vm_result run_setup(lua_State *L, void *arg) {
     return VM_OK;
 }
 
+static enum vm_result enter(struct adapter *a, enum vm_result (*body)(lua_State *L, void *arg),
+                            void *arg) {
+    return vm_call(a->vm, a->guard, CALL_US, body, arg);
+}
+
 struct adapter *adapter_new(const struct snapshot *snap) {
     struct adapter *a = calloc(1, sizeof *a);
     if (!a)
@@ -79,13 +87,17 @@ struct adapter *adapter_new(const struct snapshot *snap) {
     arena_init(&a->texts, TEXTS_KEEP);
     arena_init(&a->words, WORDS_KEEP);
     a->vm = vm_new(VM_TRUSTED, MEMORY + BODIES * snap->config.max_body, &library);
-    if (vm_call(a->vm, NULL, 0, run_setup, a) != VM_OK) {
+    if (enter(a, run_setup, a) != VM_OK) {
         log_error("the adapters do not load: %s", vm_error(a->vm));
         adapter_free(a);
         return NULL;
     }
     a->settled = vm_memory(a->vm);
     return a;
+}
+
+void adapter_watch(struct adapter *a, struct vm_guard *guard) {
+    a->guard = guard;
 }
 
 static void free_echoing(struct adapter *a, struct echoing *s) {
@@ -136,7 +148,7 @@ static int run(struct call *c, enum vm_result (*body)(lua_State *L, void *arg), 
     struct adapter *a = c->a;
     c->out_before = c->out ? c->out->len : 0;
     arena_reset(&a->texts, TEXTS_KEEP);
-    enum vm_result result = vm_call(a->vm, NULL, 0, body, c);
+    enum vm_result result = enter(a, body, c);
     if (result == VM_OK)
         return 0;
     if (c->out)
@@ -295,7 +307,7 @@ static enum vm_result run_settle(lua_State *L, void *arg) {
 /* What a large message left behind is gone before it is in anybody's way. */
 static void settle(struct adapter *a) {
     if (vm_memory(a->vm) > a->settled + GARBAGE_MAX)
-        (void)vm_call(a->vm, NULL, 0, run_settle, a);
+        (void)enter(a, run_settle, a);
 }
 
 struct dialect_call {
@@ -317,7 +329,7 @@ static enum vm_result run_echo(lua_State *L, void *arg) {
 
 static const struct echo_names *names_of(struct adapter *a, enum dialect dialect) {
     struct dialect_call c = { a, dialect };
-    if (!a->named[dialect] && vm_call(a->vm, NULL, 0, run_echo, &c) != VM_OK)
+    if (!a->named[dialect] && enter(a, run_echo, &c) != VM_OK)
         log_error("an adapter does not know its own dialect: %s", vm_error(a->vm));
     a->named[dialect] = true;
     return &a->names[dialect];

@@ -26,6 +26,11 @@ struct adapter;
 struct adapter *adapter_new(const struct snapshot *snap);
 void adapter_free(struct adapter *a);
 
+/* Calls from now on are made on the thread of `guard`, which ends one that takes too long. NULL, as
+ * at first: their instructions are counted, which is slower. */
+struct vm_guard;
+void adapter_watch(struct adapter *a, struct vm_guard *guard);
+
 struct adapter_setup {
     enum dialect client; /* what the client speaks */
     enum dialect spoken; /* what the target is spoken to in */

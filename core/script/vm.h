@@ -43,8 +43,8 @@ uint64_t vm_guard_kills(const struct vm_guard *g);
 enum vm_kind {
     VM_POLICY, /* jumped out of; only base, string, table, math, bit, coroutine, and those cut down
                 * by perilune.sandbox */
-    VM_TRUSTED /* adapters, configuration: a count hook and the allocator end a call with an error,
-                * the state lives on; cjson is there */
+    VM_TRUSTED /* adapters, configuration: a hook and the allocator end a call with an error, the
+                * state lives on; cjson is there */
 };
 
 /* Where `require` finds the modules of the trusted library (perilune.*), in this order. What it
@@ -68,9 +68,10 @@ bool vm_dead(const struct vm *vm);
 size_t vm_memory(const struct vm *vm);
 
 /* Runs `body` inside a protected call on the state. What body pushes is gone afterwards: the stack
- * is as high as before. `guard` NULL or deadline 0: no limit by clock (trusted kinds then have
- * their count hook alone). body returns VM_OK or VM_BAD_RESULT (then with a message on top of the
- * stack); raising a Lua error in it is VM_RAISED. */
+ * is as high as before. `guard` NULL or deadline 0: no limit by clock (trusted kinds then count
+ * their instructions). A trusted call that is late ends with VM_RAISED once it is back in Lua: a
+ * search for a pattern runs to its end. body returns VM_OK or VM_BAD_RESULT (then with a message on
+ * top of the stack); raising a Lua error in it is VM_RAISED. */
 enum vm_result vm_call(struct vm *vm, struct vm_guard *guard, uint32_t deadline_us,
                        enum vm_result (*body)(lua_State *L, void *arg), void *arg);
 

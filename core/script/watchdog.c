@@ -3,6 +3,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <lauxlib.h>
 #include <link.h>
 #include <sched.h>
 #include <signal.h>
@@ -92,17 +93,32 @@ static uintptr_t interrupted_at(const ucontext_t *context) {
 #define NOT_INSTRUMENTED
 #endif
 
-/* Jumps only when the very call that was condemned still runs, and only out of libluajit's own
- * code: in malloc, in the unwinder or in ours it returns, and the watchdog asks again. */
+static void on_stopped(lua_State *L, lua_Debug *at) {
+    luaL_error(L, "ran for too long");
+}
+
+/* LuaJIT promises that lua_sethook may be called asynchronously. It writes a few plain words which
+ * the interpreter looks at anew for each instruction, and takes no lock and no memory. */
+NOT_INSTRUMENTED void guard_stop(lua_State *L) {
+    lua_sethook(L, on_stopped, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+}
+
+/* Acts only when the very call that was condemned still runs. It jumps only out of libluajit's own
+ * code: in malloc, in the unwinder or in ours it returns, and the watchdog asks again. A hook may be
+ * set anywhere. The watchdog asks again there too, because LuaJIT itself writes to the mask of hooks
+ * now and then, around finalizers say, and may just have been at it. */
 NOT_INSTRUMENTED static void on_signal(int number, siginfo_t *info, void *context) {
     if (info->si_code != SI_QUEUE || info->si_pid != getpid())
         return;
     struct vm_guard *g = info->si_value.sival_ptr;
     const struct text *text = &g->watchdog->text;
     uint64_t call = atomic_load_explicit(&g->call, memory_order_relaxed);
+    lua_State *hooked = atomic_load_explicit(&g->hooked, memory_order_relaxed);
     uintptr_t at = interrupted_at(context);
-    bool leave =
-        (call & 1) && call == atomic_load(&g->condemned) && at >= text->start && at < text->end;
+    bool late = (call & 1) && call == atomic_load(&g->condemned);
+    bool leave = late && !hooked && at >= text->start && at < text->end;
+    if (late && hooked)
+        guard_stop(hooked);
     if (leave)
         atomic_store(&g->call, call + 1);
     atomic_fetch_add(&g->answered, 1);

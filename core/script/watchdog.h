@@ -2,13 +2,17 @@
  *
  * Owns          the thread that watches; a guard for each thread that is watched.
  * Fed by        vm_call(), which says when a call begins and ends.
- * Feeds         the watched thread: a signal, and out of it a jump back into vm_call().
+ * Feeds         the watched thread: a signal, and out of it a jump back into vm_call(), or a hook in
+ *               the state that runs.
  * Must not know what runs.
  *
  *   if (sigsetjmp(g->jump, 0)) { guard_killed(g); ... }   first: it may jump once it is published
- *   guard_begin(g, deadline_us);
+ *   guard_begin(g, deadline_us, NULL);
  *   ... Lua ...
  *   guard_end(g);
+ *
+ * or, where the state must live on: guard_begin(g, deadline_us, L), and after guard_end() the hook is
+ * taken off.
  */
 #ifndef PERILUNE_SCRIPT_WATCHDOG_H
 #define PERILUNE_SCRIPT_WATCHDOG_H
@@ -31,6 +35,8 @@ struct vm_guard {
     /* Counts up by two a call; odd while one runs. Written by the guarded thread alone. */
     _Atomic uint64_t call;
     _Atomic uint32_t deadline_us; /* of the running call */
+    /* Its state, to be stopped by guard_stop(); NULL: the call is jumped out of. */
+    lua_State *_Atomic hooked;
     /* The value of `call` that has used up its time. Written by the watchdog alone. */
     _Atomic uint64_t condemned;
     /* Signals the thread has answered; the watchdog sends the next one only then, so that they do
@@ -50,10 +56,11 @@ void watchdog_wake(struct vm_watchdog *w);
 
 /* Publishes a call. Costs two atomic operations, and a system call only when the watchdog sleeps.
  */
-static inline void guard_begin(struct vm_guard *g, uint32_t deadline_us) {
+static inline void guard_begin(struct vm_guard *g, uint32_t deadline_us, lua_State *hooked) {
     uint64_t call = atomic_load_explicit(&g->call, memory_order_relaxed) + 1;
     assert(call & 1);
     atomic_store_explicit(&g->deadline_us, deadline_us, memory_order_relaxed);
+    atomic_store_explicit(&g->hooked, hooked, memory_order_relaxed);
     /* Sequentially consistent, as is the watchdog's way to bed: either it sees the call or we see
      * it asleep. */
     atomic_store(&g->call, call);
@@ -68,5 +75,10 @@ static inline void guard_end(struct vm_guard *g) {
 
 /* After the jump: the call has been ended by the handler, the signal is still blocked. */
 void guard_killed(struct vm_guard *g);
+
+/* From its next instruction, call or return on the state raises an error, for as long as the hook is
+ * there: a pcall that catches one gets the next. Safe at any point of a call, also in a signal's
+ * handler. */
+void guard_stop(lua_State *L);
 
 #endif

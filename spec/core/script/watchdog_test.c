@@ -86,12 +86,81 @@ static void a_strangers_signal_is_ignored(void **state) {
     }
 }
 
+/* ---- trusted states ---- */
+
+static uint64_t used_us(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static enum vm_result loop_in_pcall(lua_State *L, void *arg) {
+    lua_value(L, "(function() while true do pcall(function() while true do end end) end end)()");
+    return VM_OK;
+}
+
+/* What is stopped is the function between two matches, or the call of one of C's. */
+static enum vm_result loop_in_callbacks(lua_State *L, void *arg) {
+    lua_value(L, "(function() local s = ('ab '):rep(100) while true do "
+                 "s:gsub('(%a)(%a)', function(a, b) return b .. a end) "
+                 "s:gsub('%a+', string.upper) end end)()");
+    return VM_OK;
+}
+
 static void a_trusted_state_is_never_left(void **state) {
+    static enum vm_result (*const bodies[])(lua_State *, void *) = { run_away, loop_in_pcall,
+                                                                     loop_in_callbacks };
     struct world *w = *state;
     struct vm *trusted = vm_new(VM_TRUSTED, 4 << 20, NULL);
-    assert_int_equal(vm_call(trusted, w->guard, 1000, run_away, NULL), VM_RAISED);
-    assert_false(vm_dead(trusted));
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        uint64_t began = used_us();
+        assert_int_equal(vm_call(trusted, w->guard, DEADLINE_US, bodies[i], NULL), VM_RAISED);
+        assert_true(used_us() - began >= DEADLINE_US);
+        assert_non_null(strstr(vm_error(trusted), "ran for too long"));
+        assert_false(vm_dead(trusted));
+    }
     assert_int_equal(vm_guard_kills(w->guard), 0);
+    vm_free(trusted);
+}
+
+/* Ours until the hook is there, and then Lua's again. */
+static enum vm_result wait_for_the_hook(lua_State *L, void *arg) {
+    uint64_t until = used_us() + 10 * 1000 * 1000;
+    while (!lua_gethookmask(L) && used_us() < until)
+        ;
+    *(bool *)arg = lua_gethookmask(L) != 0;
+    lua_value(L, "1");
+    return VM_OK;
+}
+
+static enum vm_result hook_is_gone(lua_State *L, void *arg) {
+    return lua_gethookmask(L) ? VM_BAD_RESULT : VM_OK;
+}
+
+static void what_is_late_in_c_is_stopped_in_lua(void **state) {
+    struct world *w = *state;
+    struct vm *trusted = vm_new(VM_TRUSTED, 4 << 20, NULL);
+    bool hooked = false;
+    assert_int_equal(vm_call(trusted, w->guard, DEADLINE_US, wait_for_the_hook, &hooked),
+                     VM_RAISED);
+    assert_true(hooked);
+    assert_int_equal(vm_call(trusted, w->guard, 1000000, hook_is_gone, NULL), VM_OK);
+    vm_free(trusted);
+}
+
+/* Two kinds of calls on one thread, with one guard, each ended in its own way. */
+static void policies_and_trusted_states_take_turns(void **state) {
+    struct world *w = *state;
+    struct vm *trusted = vm_new(VM_TRUSTED, 4 << 20, NULL);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(vm_call(trusted, w->guard, 1000, run_away, NULL), VM_RAISED);
+        assert_int_equal(vm_call(w->vm, w->guard, 1000, run_away, NULL), VM_TIMEOUT);
+        vm_free(w->vm);
+        w->vm = vm_new(VM_POLICY, 4 << 20, NULL);
+        assert_int_equal(vm_call(trusted, w->guard, 1000000, count_a_little, NULL), VM_OK);
+        assert_int_equal(vm_call(w->vm, w->guard, 1000000, count_a_little, NULL), VM_OK);
+    }
+    assert_int_equal(vm_guard_kills(w->guard), 5);
     vm_free(trusted);
 }
 
@@ -117,6 +186,8 @@ int main(void) {
         CASE(kills_are_counted),
         CASE(a_strangers_signal_is_ignored),
         CASE(a_trusted_state_is_never_left),
+        CASE(what_is_late_in_c_is_stopped_in_lua),
+        CASE(policies_and_trusted_states_take_turns),
         CASE(two_watchdogs_do_not_disturb_each_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
