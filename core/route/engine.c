@@ -205,8 +205,20 @@ static bool may_log(struct engine *e, unsigned *unlogged) {
     return false;
 }
 
+static void log_excerpt(const struct policy_source *source, struct span why) {
+    struct buf excerpt = { 0 };
+    policy_write_excerpt(source, why, &excerpt);
+    for (struct span rest = buf_span(&excerpt); rest.len;) {
+        size_t end = span_find(rest, '\n');
+        log_warn("  %.*s", (int)end, rest.at);
+        rest = span_sub(rest, end + 1, rest.len);
+    }
+    buf_deinit(&excerpt);
+}
+
 void engine_policy_failed(struct engine *e, const struct snapshot *snap, const struct facts *facts,
-                          struct span policy, enum vm_result result, struct span why) {
+                          struct span policy, enum vm_result result, struct span why,
+                          const char *effect) {
     const struct policy_source *source = snapshot_policy(snap, policy);
     unsigned unlogged = 0;
     pthread_mutex_lock(&e->lock);
@@ -214,9 +226,13 @@ void engine_policy_failed(struct engine *e, const struct snapshot *snap, const s
     if (source && (result == VM_TIMEOUT || result == VM_NOMEM))
         count_kill(e, &snap->config, facts->key, source->version);
     pthread_mutex_unlock(&e->lock);
-    if (log)
-        log_warn("policy %.*s failed (%u more not shown): %.*s",
-                 SPAN_ARGS(source ? source->version : policy), unlogged, SPAN_ARGS(why));
+    if (!log)
+        return;
+    log_warn("policy %.*s failed (%u more not shown): %.*s",
+             SPAN_ARGS(source ? source->version : policy), unlogged, SPAN_ARGS(why));
+    if (source)
+        log_excerpt(source, why);
+    log_warn("  effect: %s", effect);
 }
 
 void engine_policy_findings(struct engine *e, const struct decision *d) {

@@ -82,9 +82,11 @@ void engine_deinit(struct engine *e);
 
 const struct request_hooks *engine_hooks(const struct engine *e);
 
-/* From any worker: a policy did not decide. Logged with measure; kills count towards quarantine. */
+/* From any worker: a policy did not decide. Logged with measure, with the lines of the file it is
+ * about and what follows from it (`effect`); kills count towards quarantine. */
 void engine_policy_failed(struct engine *e, const struct snapshot *snap, const struct facts *facts,
-                          struct span policy, enum vm_result result, struct span why);
+                          struct span policy, enum vm_result result, struct span why,
+                          const char *effect);
 
 /* A policy decided, and some of its answer could not be used: the decision's findings. Logged with
  * measure. */

@@ -197,7 +197,7 @@ static bool ask_policy(struct request *r, const struct trace_attempt *record,
         r->trace.policy_error = arena_printf(request_arena(r), "on_failure: %s: %s",
                                              vm_result_name(result), policy_error(state));
         engine_policy_failed(w->engine, r->epoch->snap, &r->facts, r->policy, result,
-                             r->trace.policy_error);
+                             r->trace.policy_error, "the chain goes on as it was planned");
         if (policy_state_dead(state))
             worker_policy_died(w, r->epoch);
         return false;

@@ -200,7 +200,9 @@ static void policy_broke(struct request *r, struct policy_state *state, enum vm_
     bool refuse = policy_refuses_on_error(state, r->policy);
     struct span why =
         arena_printf(request_arena(r), "%s: %s", vm_result_name(result), policy_error(state));
-    engine_policy_failed(w->engine, r->epoch->snap, &r->facts, r->policy, result, why);
+    engine_policy_failed(w->engine, r->epoch->snap, &r->facts, r->policy, result, why,
+                         refuse ? "the request is refused (on_error)"
+                                : "the fallback chain answers the request");
     if (policy_state_dead(state))
         worker_policy_died(w, r->epoch);
     if (!refuse) {

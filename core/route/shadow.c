@@ -82,7 +82,8 @@ static bool ask(struct worker *w, struct epoch *e, struct span policy, const str
         return true;
     struct span why =
         arena_printf(arena, "in the shadow: %s: %s", vm_result_name(*result), policy_error(state));
-    engine_policy_failed(w->engine, e->snap, facts, policy, *result, why);
+    engine_policy_failed(w->engine, e->snap, facts, policy, *result, why,
+                         "none: it decides in the shadow");
     if (policy_state_dead(state))
         worker_spare_died(w, e);
     return true;

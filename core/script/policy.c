@@ -142,6 +142,40 @@ static struct policy_fault fault_of(const struct policy_source *source, const ch
     return fault;
 }
 
+/* The line a message names of a file; 0: none. */
+static size_t line_named(struct span message, struct span path) {
+    uint64_t line;
+    const char *at = memmem(message.at, message.len, path.at, path.len);
+    if (!at)
+        return 0;
+    struct span rest = span_sub(message, (size_t)(at - message.at) + path.len, message.len);
+    if (!rest.len || rest.at[0] != ':')
+        return 0;
+    rest = span_sub(rest, 1, rest.len);
+    return span_uint(span_sub(rest, 0, span_find(rest, ':')), &line) ? (size_t)line : 0;
+}
+
+static void write_lines(struct span text, size_t wanted, struct buf *out) {
+    for (size_t line = 1; text.len && line <= wanted + 1; line++) {
+        struct span here = span_sub(text, 0, span_find(text, '\n'));
+        if (line + 1 >= wanted)
+            buf_printf(out, "%s %4zu | %.*s\n", line == wanted ? ">" : " ", line, SPAN_ARGS(here));
+        text = span_sub(text, here.len + 1, text.len);
+    }
+}
+
+void policy_write_excerpt(const struct policy_source *source, struct span message,
+                          struct buf *out) {
+    for (size_t i = 0; i <= source->n_libs; i++) {
+        const struct policy_source *file = i ? &source->libs[i - 1] : source;
+        size_t line = line_named(message, file->path);
+        if (line) {
+            write_lines(file->text, line, out);
+            return;
+        }
+    }
+}
+
 struct loading {
     struct policy_state *p;
     const struct policy_source *source;

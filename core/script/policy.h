@@ -105,4 +105,8 @@ bool policy_has_on_failure(const struct policy_state *p, struct span policy);
 
 const char *policy_error(const struct policy_state *p);
 
+/* The source lines around the place that `message` names ("... policies/tier.lua:12: ..."), that line
+ * marked, a line feed behind each; nothing when it names no line of the policy or its libraries. */
+void policy_write_excerpt(const struct policy_source *source, struct span message, struct buf *out);
+
 #endif

@@ -279,7 +279,8 @@ end
 
 local function rethrow(why, policy)
   local message, path = tidy(why, policy.paths)
-  error(path and message or ("%s: %s"):format(policy.path, message), 0)
+  local hint = hint_for(message)
+  error((path and message or ("%s: %s"):format(policy.path, message)) .. (hint and "; " .. hint or ""), 0)
 end
 
 --- Runs the policy's prepare(), once the catalogue and all policies are there. Raises what it raises.

@@ -192,12 +192,14 @@ describe("a policy that fails", function()
   it("is named in the log, with its version, its place and the cause", loop.test(function()
     local house = gateway.start {
       providers = { a = gateway.provider "http://127.0.0.1:1/v1" },
-      policies = { bad = 'return function()\n  error "broken inside"\nend' },
+      policies = { bad = 'return function(req)\n  local meta = req.key.meta.plan\n  return meta.name\nend' },
     }
-    house:chat { policy = "bad" }
-    local log = house:wait_for_log "broken inside"
-    assert.is_truthy(log:match "bad@%x+")
-    assert.is_truthy(log:find("bad.lua:2", 1, true), log)
+    local answer = house:chat { policy = "bad" }
+    assert.is_nil(answer.body:find("local meta", 1, true)) -- the source is nothing for clients
+    local log = house:wait_for_log "effect: the fallback chain answers"
+    assert.is_truthy(log:match "bad@%x+ failed")
+    assert.is_truthy(log:find("bad.lua:3: attempt to index local 'meta' (a nil value); 'meta' is nil here", 1, true), log)
+    assert.matches("    2 |   local meta = [^\n]*\n[^\n]*>    3 |   return meta.name\n[^\n]*    4 | end", log)
     house:stop()
   end))
 
