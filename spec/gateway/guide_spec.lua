@@ -1,4 +1,5 @@
--- docs/guide.md, followed by a reader with the mock and the real binary: what it says comes back does come back.
+-- docs/guide.md, followed by a reader with the mock and the real binary: what it says comes back does come back. So does the answer
+-- README.md shows.
 local gateway = require "support.gateway"
 local http = require "support.http"
 local loop = require "support.loop"
@@ -49,14 +50,19 @@ local function follow(upstream)
     local _, output = house:command "reload"
     return output
   end
-  -- "anthropic", "slow=150": its base_url is to have these words.
-  local function make(name, words)
+  -- What stands behind a "#": `anthropic: mock "slow=150"`, a provider's base_url, or a setting of its own.
+  local function change(what)
+    local provider, words = what:match '^(%w+): mock "(.-)"$'
     local n
-    text, n = text:gsub("(" .. name .. " = { base_url = mock)%b()", ('%%1("%s")'):format(words))
-    assert.equal(1, n, name)
+    if provider then
+      text, n = text:gsub("(" .. provider .. " = { base_url = mock)%b()", ('%%1("%s")'):format(words))
+    else
+      text, n = text:gsub("\n  providers = ", "\n  " .. what .. ",%0")
+    end
+    assert.equal(1, n, what)
     save()
   end
-  return house, save, make
+  return house, save, change
 end
 
 local function ask(house, policy, arguments)
@@ -98,17 +104,24 @@ local function has_line(output, shown)
   return false
 end
 
-local function type_session(block, house, make)
+local function type_session(block, house, change)
   local output
   for line in block.text:gmatch "(.-)\n" do
-    local provider, words = line:match '^# (%w+): mock "(.-)"$'
-    if provider then
-      make(provider, words)
+    if line:find "^# " then
+      change(line:sub(3))
     elseif line:find "^%$ " then
       output = run(house, line:sub(3))
     else
       assert(output and has_line(output, line), ("line %d ff.: there is no\n%s\nin\n%s"):format(block.line, line, tostring(output)))
     end
+  end
+end
+
+local function read_log(block, house)
+  for line in block.text:gmatch "(.-)\n" do
+    loop.until_true(function()
+      return has_line(house.process.output, line)
+    end, ("%s\nin the log, which is:\n%s"):format(line, house.process.output))
   end
 end
 
@@ -124,14 +137,16 @@ describe("docs/guide.md", function()
       n = n + 1
       it("shows what comes back: " .. section.title, loop.test(function()
         local upstream = mock.start()
-        local house, save, make = follow(upstream)
+        local house, save, change = follow(upstream)
         for _, block in ipairs(section) do
           local path = path_of(block)
           if path then
             process.write(house.dir .. "/" .. path, block.text)
           elseif is_session(block) then
             save()
-            type_session(block, house, make)
+            type_session(block, house, change)
+          elseif block.kind == "log" then
+            read_log(block, house)
           end
         end
         house:stop()
@@ -143,4 +158,15 @@ describe("docs/guide.md", function()
   it("has ten steps, and what becomes of mistakes", function()
     assert.equal(11, n)
   end)
+end)
+
+describe("README.md", function()
+  it("shows the version of auto that answers", loop.test(function()
+    local upstream = mock.start()
+    local house = gateway.start { providers = { a = upstream:provider() } }
+    local answer = house:chat { model = "auto" }
+    assert.equal(tree.read("README.md"):match "x%-route%-policy: (auto@%x+)", answer.headers["x-route-policy"])
+    house:stop()
+    upstream:stop()
+  end))
 end)
