@@ -64,6 +64,16 @@ local function said(decision)
   return (ids == "" and "nothing" or ids) .. (decision.reason and " (" .. decision.reason .. ")" or "")
 end
 
+-- The names a pattern finds in a part of a source.
+local function names_in(path, part, pattern)
+  local block, names = assert(kit.read(path):match(part), path), {}
+  for name in block:gmatch(pattern) do
+    names[#names + 1] = name
+  end
+  assert(#names > 2, path)
+  return names
+end
+
 describe("docs/policies.md", function()
   before_each(function()
     kit.setup(catalogue(), { providers = {} })
@@ -150,16 +160,6 @@ describe("docs/policies.md", function()
     end
   end)
 
-  -- The names a pattern finds in a part of a source.
-  local function names_in(path, part, pattern)
-    local block, names = assert(kit.read(path):match(part), path), {}
-    for name in block:gmatch(pattern) do
-      names[#names + 1] = name
-    end
-    assert(#names > 2, path)
-    return names
-  end
-
   it("has what a policy file may say, what failures say, what the trace has", function()
     for _, field in ipairs(names_in("lua/perilune/host.lua", "local POLICY_FIELDS = (%b{})", "([%w_]+) = ")) do
       assert(PAGE:find("\n  " .. field .. " = "), "no example of " .. field)
@@ -226,6 +226,22 @@ describe("docs/guide.md", function()
       end
     end
     assert(n >= 7)
+  end)
+end)
+
+describe("docs/explain.md", function()
+  it("has every figure that can be assumed, every member of a report, every option", function()
+    local text = kit.read "docs/explain.md"
+    local figures = names_in("lua/perilune/assume.lua", "local FIGURES = (%b{})", '\n  %[?"?([%w_.]+)"?%]? = ')
+    local members = names_in("lua/perilune/explain.lua", "\n    policy = version.-\n  }", "([%w_]+) = ")
+    for _, names in ipairs { figures, members } do
+      for _, name in ipairs(names) do
+        assert(text:find("`" .. name .. "`", 1, true), "nothing on " .. name)
+      end
+    end
+    for _, option in ipairs(names_in("core/cli/explain.c", "%.options = (%b{})", '{ "([%w-]+)"')) do
+      assert(option == "config" or text:find("`--" .. option, 1, true), "nothing on --" .. option)
+    end
   end)
 end)
 
