@@ -1,0 +1,194 @@
+/* keys.h - virtual keys and the projects they belong to: who is asking, and what that one may do.
+ *
+ * Owns          the current set of keys and projects; the pepper.
+ * Fed by        the configuration and a store, each with all of its own; the admin side, one by
+ * one. Feeds         request, with the key and the project of whom presents a secret.
+ * Must not know HTTP, SQLite, what is limited by what it holds.
+ *
+ *   struct keys_pass pass;
+ *   if (keys_check(keys, presented, now_s, &pass) != KEYS_GOOD) ... 401, whatever it says ...
+ *   ... pass.key, pass.project ...
+ *   keys_pass_end(&pass);                      at the end of the request
+ *
+ *   struct keys_draft *draft = keys_draft_new();           all of one source
+ *   keys_draft_project(draft, &project); keys_draft_key(draft, &key);
+ *   keys_replace(keys, KEYS_STORED, draft);
+ *
+ * A key's secret is "pl-" and 192 random bits. It is given away once, when it is made; kept are its
+ * HMAC-SHA256 under the pepper and its last four characters.
+ *
+ * Sets never change: a new one takes the old one's place, under a lock for writing that waits for
+ * readers who take their count on the set under the lock for reading. So from the moment a change
+ * returns every worker's next check sees it, and a set goes with the last request that began on it.
+ */
+#ifndef PERILUNE_MONEY_KEYS_H
+#define PERILUNE_MONEY_KEYS_H
+
+#include "base/buf.h"
+#include "base/crypto.h"
+#include "money/budget.h"
+#include "money/limits.h"
+
+#define KEYS_PEPPER_SIZE 32
+#define KEYS_LAST 4
+
+/* What a key may do beside tightening, tagging and naming a session. */
+enum keys_grant {
+    KEYS_GRANT_POLICY = 1, /* choose a policy: x-route-policy, model policy/NAME */
+    KEYS_GRANT_TIER = 2,   /* x-route-tier */
+    KEYS_GRANT_MODELS = 4, /* name a chain of its own: x-route-models, body `models` */
+    KEYS_GRANT_ALL = 7
+};
+
+/* Where a record comes from, and who may change it. The file wins where both name the same. */
+enum keys_source { KEYS_MANAGED /* by the configuration */, KEYS_STORED, KEYS_SOURCES };
+
+struct project {
+    struct span name;
+    struct span tier, policy; /* SPAN_NONE: none of its own */
+    const struct span *tags;
+    size_t n_tags;
+    struct limits_rule limits;
+    const struct budget_cap *caps; /* scope and name are filled in */
+    size_t n_caps;
+    uint64_t free_requests;
+    uint32_t markup_ppm; /* on the cost, in millionths: 200000 bills a fifth more */
+    enum keys_source source;
+};
+
+/* A secret as it is kept. */
+struct keys_secret {
+    unsigned char mac[CRYPTO_SHA256_SIZE];
+    char last[KEYS_LAST + 1]; /* "" : there is no such secret */
+    int64_t until_s;          /* good before that; PERIOD_FOR_EVER */
+};
+
+struct key {
+    struct span id;   /* "key_" and 26 characters, or what the configuration says; never secret */
+    struct span name; /* for people */
+    struct span project;
+    struct span tier;     /* SPAN_NONE: the project's */
+    struct span policy;   /* likewise */
+    struct span metadata; /* a JSON object; SPAN_NONE: none */
+    const struct span *tags;
+    size_t n_tags;
+    const struct span *models; /* that it may reach: targets, models, provider/ *; none: all */
+    size_t n_models;
+    const struct span *policies; /* that it may choose with KEYS_GRANT_POLICY; none: all */
+    size_t n_policies;
+    uint32_t grants; /* of enum keys_grant */
+    bool strict;     /* keeps to the model the client names */
+    bool revoked;
+    struct limits_rule limits;
+    const struct budget_cap *caps; /* scope and name are filled in */
+    size_t n_caps;
+    int64_t created_s, expires_s;        /* PERIOD_FOR_EVER: it does not expire */
+    struct keys_secret secret, previous; /* previous: of a rotation, as long as both are good */
+    enum keys_source source;
+};
+
+struct keys;
+struct keys_set;
+struct keys_draft;
+
+/* The empty set, with the project `default` alone. */
+struct keys *keys_new(const unsigned char pepper[KEYS_PEPPER_SIZE]);
+
+/* After the last pass. */
+void keys_free(struct keys *keys);
+
+/* The 32 bytes in the file at `path`, made by chance when it is not there (0600, whole or not at
+ * all). False, with the reason in `why`: it can not be read or written, or is not of that size. A
+ * lost pepper is the loss of all keys: it is never made anew beside a file that is there. */
+bool keys_pepper(const char *path, unsigned char pepper[KEYS_PEPPER_SIZE], struct buf *why);
+
+/* --- asking --- */
+
+enum keys_verdict { KEYS_GOOD, KEYS_UNKNOWN, KEYS_EXPIRED, KEYS_REVOKED };
+
+/* Who asks, for as long as the request needs it. */
+struct keys_pass {
+    struct keys_set *set;
+    const struct key *key;
+    const struct project *project;
+};
+
+/* Who presents `secret` (SPAN_NONE: nothing). Takes the same steps whatever comes of it, so that
+ * the time tells no more than the length of what the client sent. Only with KEYS_GOOD *pass is
+ * held; why it was not is for the log and not for the client. A key whose project is gone is
+ * unknown. Any thread. */
+enum keys_verdict keys_check(struct keys *keys, struct span secret, int64_t now_s,
+                             struct keys_pass *pass);
+
+/* The pass of a request without a key, where none is wanted: `key` is NULL, the project
+ * `default`. */
+struct keys_pass keys_anybody(struct keys *keys);
+
+void keys_pass_end(struct keys_pass *pass);
+
+/* Whether any key is there, good or not: without one, requests on loopback belong to `default`. */
+bool keys_any(struct keys *keys);
+
+/* Everything there is, to look through: pass.key is NULL and pass.project the default one. */
+size_t keys_list(const struct keys_pass *pass, const struct key *const **list);
+size_t keys_projects(const struct keys_pass *pass, const struct project *const **list);
+
+/* By id, by name; NULL: there is none. */
+const struct key *keys_find(const struct keys_pass *pass, struct span id);
+const struct project *keys_project(const struct keys_pass *pass, struct span name);
+
+/* `cost` with the project's markup, rounded up to the nano-dollar. */
+int64_t keys_billed(const struct project *project, int64_t cost);
+
+/* --- filling --- */
+
+/* A source's own, to be handed over whole. What is added is copied. */
+struct keys_draft *keys_draft_new(void);
+void keys_draft_free(struct keys_draft *draft);
+void keys_draft_project(struct keys_draft *draft, const struct project *project);
+void keys_draft_key(struct keys_draft *draft, const struct key *key);
+
+/* The MAC of a secret that is known, as those of the configuration are, and its last characters. */
+struct keys_secret keys_secret(const struct keys *keys, struct span secret);
+
+/* Puts the draft in place of all that came from `source`; it is freed. Of two records of one id or
+ * name, the file's, then the one added last, is there. */
+void keys_replace(struct keys *keys, enum keys_source source, struct keys_draft *draft);
+
+/* --- changing one --- */
+
+/* Where changes are made to last before they are seen. Each returns false with the reason in `why`,
+ * and then nothing has changed. Called by one thread at a time. */
+struct keys_store {
+    bool (*put_key)(void *owner, const struct key *key, struct buf *why);
+    bool (*put_project)(void *owner, const struct project *project, struct buf *why);
+};
+
+enum keys_change { KEYS_CHANGED, KEYS_NOT_FOUND, KEYS_MANAGED_BY_FILE, KEYS_NOT_STORED };
+
+/* Who keeps what is changed; before the first change. Without a store changes last as long as the
+ * process. */
+void keys_keep(struct keys *keys, const struct keys_store *store, void *owner);
+
+/* Makes a key after `like`, whose id, secrets, source and creation are made here. Its secret is
+ * appended to `secret`, which is the only time it can be had, its id to `id`. KEYS_NOT_FOUND:
+ * there is no such project. */
+enum keys_change keys_make(struct keys *keys, const struct key *like, int64_t now_s,
+                           struct buf *secret, struct buf *id, struct buf *why);
+
+/* From now on its secrets are worth nothing. */
+enum keys_change keys_revoke(struct keys *keys, struct span id, struct buf *why);
+
+/* Gives the key another secret, appended to `secret`; the present one is good for `overlap_s` more
+ * (0: from now on it is not), and one of an earlier rotation no more. */
+enum keys_change keys_rotate(struct keys *keys, struct span id, int64_t overlap_s, int64_t now_s,
+                             struct buf *secret, struct buf *why);
+
+/* Puts `key` in the place of the one of its id, but for its secrets, creation and revocation. */
+enum keys_change keys_change(struct keys *keys, const struct key *key, struct buf *why);
+
+/* Adds the project, or puts it in the place of the one of its name. */
+enum keys_change keys_put_project(struct keys *keys, const struct project *project,
+                                  struct buf *why);
+
+#endif
