@@ -1,6 +1,8 @@
 #include "base/crypto.h"
 
 #include <bearssl.h>
+#include <stdlib.h>
+#include <string.h>
 
 void crypto_sha256(const struct span *parts, size_t n, unsigned char out[CRYPTO_SHA256_SIZE]) {
     br_sha256_context context;
@@ -21,13 +23,37 @@ void crypto_sha256_hex(const struct span *parts, size_t n, char out[CRYPTO_SHA25
     out[CRYPTO_SHA256_HEX - 1] = '\0';
 }
 
-void crypto_hmac_sha256(struct span key, struct span text, unsigned char out[CRYPTO_SHA256_SIZE]) {
-    br_hmac_key_context prepared;
+struct crypto_mac {
+    br_hmac_key_context key;
+};
+
+void crypto_mac_sha256(const struct crypto_mac *mac, struct span text,
+                       unsigned char out[CRYPTO_SHA256_SIZE]) {
     br_hmac_context context;
-    br_hmac_key_init(&prepared, &br_sha256_vtable, key.at, key.len);
-    br_hmac_init(&context, &prepared, 0);
+    br_hmac_init(&context, &mac->key, 0);
     br_hmac_update(&context, text.at, text.len);
     br_hmac_out(&context, out);
+}
+
+void crypto_hmac_sha256(struct span key, struct span text, unsigned char out[CRYPTO_SHA256_SIZE]) {
+    struct crypto_mac mac;
+    br_hmac_key_init(&mac.key, &br_sha256_vtable, key.at, key.len);
+    crypto_mac_sha256(&mac, text, out);
+}
+
+struct crypto_mac *crypto_mac_new(struct span key) {
+    struct crypto_mac *mac = malloc(sizeof *mac);
+    if (!mac)
+        abort();
+    br_hmac_key_init(&mac->key, &br_sha256_vtable, key.at, key.len);
+    return mac;
+}
+
+void crypto_mac_free(struct crypto_mac *mac) {
+    /* Who has the prepared key has the key; a plain memset of what is freed would be left out. */
+    if (mac)
+        explicit_bzero(mac, sizeof *mac);
+    free(mac);
 }
 
 /* --- signatures --- */

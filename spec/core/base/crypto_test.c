@@ -26,6 +26,13 @@ static void authenticates(void **state) {
     unsigned char out[CRYPTO_SHA256_SIZE];
     crypto_hmac_sha256(SPAN("Jefe"), SPAN("what do ya want for nothing?"), out);
     assert_memory_equal(out, wanted, sizeof wanted);
+    struct crypto_mac *mac = crypto_mac_new(SPAN("Jefe"));
+    for (int times = 0; times < 2; times++) {
+        memset(out, 0, sizeof out);
+        crypto_mac_sha256(mac, SPAN("what do ya want for nothing?"), out);
+        assert_memory_equal(out, wanted, sizeof wanted);
+    }
+    crypto_mac_free(mac);
 }
 
 /* --- signatures, against OpenSSL's --- */
