@@ -20,7 +20,7 @@ enum { MEMORY = 64 << 20, BODIES = 16 };
  * comes to it. */
 enum { GARBAGE_MAX = 8 << 20 };
 enum { TEXTS_KEEP = 4096, WORDS_KEEP = 1024 };
-/* Of processor time, in one call: the largest request, in messages of a kilobyte, took half of it. */
+/* Of processor time, in one call: the largest request, in messages of a kilobyte, took half. */
 enum { CALL_US = 3 * 1000 * 1000 };
 
 /* Where the functions of perilune.adapter lie in the registry. */

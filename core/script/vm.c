@@ -223,8 +223,8 @@ static void on_count(lua_State *L, lua_Debug *at) {
     guard_stop(L);
 }
 
-/* Never left: a call that is late ends with an error. Counting costs a dozen machine instructions for
- * each of Lua's, so it is for calls which nobody watches. */
+/* Never left: a call that is late ends with an error. Counting costs a dozen machine instructions
+ * for each of Lua's, so it is for calls which nobody watches. */
 static int run_trusted(struct vm *vm, struct vm_guard *guard, uint32_t deadline_us) {
     if (guard)
         guard_begin(guard, deadline_us, vm->L);

@@ -104,9 +104,9 @@ NOT_INSTRUMENTED void guard_stop(lua_State *L) {
 }
 
 /* Acts only when the very call that was condemned still runs. It jumps only out of libluajit's own
- * code: in malloc, in the unwinder or in ours it returns, and the watchdog asks again. A hook may be
- * set anywhere. The watchdog asks again there too, because LuaJIT itself writes to the mask of hooks
- * now and then, around finalizers say, and may just have been at it. */
+ * code: in malloc, in the unwinder or in ours it returns, and the watchdog asks again. A hook may
+ * be set anywhere. The watchdog asks again there too, because LuaJIT itself writes to the mask of
+ * hooks now and then, around finalizers say, and may just have been at it. */
 NOT_INSTRUMENTED static void on_signal(int number, siginfo_t *info, void *context) {
     if (info->si_code != SI_QUEUE || info->si_pid != getpid())
         return;

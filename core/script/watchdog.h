@@ -2,8 +2,8 @@
  *
  * Owns          the thread that watches; a guard for each thread that is watched.
  * Fed by        vm_call(), which says when a call begins and ends.
- * Feeds         the watched thread: a signal, and out of it a jump back into vm_call(), or a hook in
- *               the state that runs.
+ * Feeds         the watched thread: a signal, and out of it a jump back into vm_call(), or a hook
+ *               in the state that runs.
  * Must not know what runs.
  *
  *   if (sigsetjmp(g->jump, 0)) { guard_killed(g); ... }   first: it may jump once it is published
@@ -11,8 +11,8 @@
  *   ... Lua ...
  *   guard_end(g);
  *
- * or, where the state must live on: guard_begin(g, deadline_us, L), and after guard_end() the hook is
- * taken off.
+ * or, where the state must live on: guard_begin(g, deadline_us, L), and after guard_end() the hook
+ * is taken off.
  */
 #ifndef PERILUNE_SCRIPT_WATCHDOG_H
 #define PERILUNE_SCRIPT_WATCHDOG_H
@@ -76,8 +76,8 @@ static inline void guard_end(struct vm_guard *g) {
 /* After the jump: the call has been ended by the handler, the signal is still blocked. */
 void guard_killed(struct vm_guard *g);
 
-/* From its next instruction, call or return on the state raises an error, for as long as the hook is
- * there: a pcall that catches one gets the next. Safe at any point of a call, also in a signal's
+/* From its next instruction, call or return on the state raises an error, for as long as the hook
+ * is there: a pcall that catches one gets the next. Safe at any point of a call, also in a signal's
  * handler. */
 void guard_stop(lua_State *L);
 
