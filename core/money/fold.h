@@ -1,0 +1,69 @@
+/* fold.h - entries made rows, and the sums of a day.
+ *
+ * Owns          the tables of the ledger and the statements that write them; sums and names it has
+ *               not written yet.
+ * Fed by        ledger, with entries in the order of their journal.
+ * Feeds         search and usage, through the database.
+ * Must not know journals' files, threads, clocks.
+ *
+ *   fold_begin(f);
+ *   fold_begun(f, writer, &begun); ... fold_ended(f, &entry); ... fold_position(f, name,
+ *   &position);
+ *   if (fold_commit(f) != 0) ...                  nothing of it happened
+ *
+ * All calls return 0 or a SQLite result; after one that is not 0 the transaction has to be given up
+ * by fold_abandon(). What a transaction folds and how far the journals were read stands in the
+ * database together or not at all: so nothing is folded twice.
+ */
+#ifndef PERILUNE_MONEY_FOLD_H
+#define PERILUNE_MONEY_FOLD_H
+
+#include "money/entry.h"
+#include "money/store.h"
+
+/* The ledger's tables: docs/ledger.md. */
+extern const struct store_schema fold_schema;
+
+struct fold;
+
+/* The connection stays the caller's. NULL when the database can not be read. */
+struct fold *fold_new(struct sqlite3 *db);
+void fold_free(struct fold *f);
+
+int fold_begin(struct fold *f);
+int fold_commit(struct fold *f);
+void fold_abandon(struct fold *f);
+
+/* An attempt of that writer begins. It is an orphan until its request ends. */
+int fold_begun(struct fold *f, struct span writer, const struct entry_begun *b);
+
+/* A request is over, with all its attempts. */
+int fold_ended(struct fold *f, const struct entry *e);
+
+/* How far a journal has been read. */
+struct fold_position {
+    uint64_t offset;   /* of the file */
+    uint64_t sequence; /* of the last frame before it */
+};
+
+int fold_position(struct fold *f, struct span name, struct fold_position p);
+
+/* Zeros when nothing of it was read. */
+int fold_position_of(struct fold *f, struct span name, struct fold_position *p);
+
+/* Forgets journals: the file is gone. */
+int fold_forget(struct fold *f, struct span name);
+
+/* Calls `each` for the name of every journal that is remembered. */
+int fold_journals(struct fold *f, void (*each)(void *owner, struct span name), void *owner);
+
+/* Requests whose attempts began under a writer that `alive` does not know are recorded as orphaned:
+ * `*n` says how many. */
+int fold_orphans(struct fold *f, bool (*alive)(void *owner, struct span writer), void *owner,
+                 unsigned *n);
+
+/* Deletes at most `max` of the requests that began before that time, the oldest first, and gives
+ * some of the space back; sums stay. `*n` says how many there were. A transaction of its own. */
+int fold_retire(struct fold *f, uint64_t before_us, unsigned max, unsigned *n);
+
+#endif
