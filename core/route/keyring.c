@@ -1,6 +1,7 @@
 #include "route/keyring.h"
 
 #include "base/crypto.h"
+#include "base/gcra.h"
 #include "route/breaker.h"
 
 #include <pthread.h>
@@ -8,7 +9,7 @@
 #include <stdlib.h>
 #include <uthash.h>
 
-enum { MINUTE_US = 60 * 1000 * 1000, BURST_US = MINUTE_US / 10 };
+enum { BURST_US = GCRA_MINUTE_US / 10 };
 
 /* What is known of one key. Times are microseconds of the loop's clock. */
 struct entry {
@@ -81,22 +82,11 @@ struct keyring_keys *keyring_keys(struct keyring *ring, const struct provider *p
 
 /* --- schedules --- */
 
-/* Microseconds `n` units take of a minute that allows `a_minute` of them. What is larger than the
- * whole allowance takes the minute and no more: the provider refuses it, or counts it otherwise than
- * we do, and the key is not to be out of reach for hours because of one request. */
-static uint64_t cost_us(uint64_t n, uint32_t a_minute) {
-    return n < a_minute ? n * MINUTE_US / a_minute : MINUTE_US;
-}
-
 /* How long until a schedule that is empty at `empty_us` has room again. What is larger than the
  * burst alone has room when nothing else is on it. */
 static uint64_t wait_us(uint64_t empty_us, uint64_t now_us) {
-    uint64_t ahead = empty_us > now_us ? empty_us - now_us : 0;
+    uint64_t ahead = gcra_ahead_us(empty_us, now_us);
     return ahead > BURST_US ? ahead - BURST_US : 0;
-}
-
-static uint64_t charged(uint64_t empty_us, uint64_t cost, uint64_t now_us) {
-    return (empty_us > now_us ? empty_us : now_us) + cost;
 }
 
 /* Puts `cost` on the schedule if it has room within `patience_us`; *wait is at least as long as that
@@ -107,7 +97,8 @@ static bool charge(atomic_ullong *schedule, uint64_t cost, uint64_t patience_us,
     do {
         if (wait_us(empty, now_us) > patience_us)
             return false;
-    } while (!atomic_compare_exchange_weak_explicit(schedule, &empty, charged(empty, cost, now_us),
+    } while (!atomic_compare_exchange_weak_explicit(schedule, &empty,
+                                                    gcra_charged(empty, cost, now_us),
                                                     memory_order_relaxed, memory_order_relaxed));
     if (wait_us(empty, now_us) > *wait)
         *wait = wait_us(empty, now_us);
@@ -128,13 +119,16 @@ static uint64_t wait_of(const struct entry *e, const struct provider_key *key, u
     return tokens > wait ? tokens : wait;
 }
 
-/* Both schedules, or neither. */
+/* Both schedules, or neither. That nothing costs more than the minute suits us: what is larger than
+ * the whole allowance is refused by the provider, or counted otherwise than we do, and the key is not
+ * to be out of reach for hours because of one request. */
 static bool take(struct entry *e, const struct provider_key *key, uint64_t tokens,
                  uint64_t patience_us, uint64_t now_us, uint64_t *wait) {
-    uint64_t cost = cost_us(1, key->rpm);
+    uint64_t cost = gcra_cost_us(1, key->rpm);
     if (key->rpm && !charge(&e->requests_us, cost, patience_us, now_us, wait))
         return false;
-    if (!key->tpm || charge(&e->tokens_us, cost_us(tokens, key->tpm), patience_us, now_us, wait))
+    if (!key->tpm ||
+        charge(&e->tokens_us, gcra_cost_us(tokens, key->tpm), patience_us, now_us, wait))
         return true;
     if (key->rpm)
         atomic_fetch_sub_explicit(&e->requests_us, cost, memory_order_relaxed);
