@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/utf8.h"
 
 #include <limits.h>
 #include <signal.h>
@@ -174,6 +175,7 @@ void admin_write_findings(const struct config_findings *findings, struct buf *ou
 }
 
 void admin_print_findings(const struct config_findings *findings, struct buf *out) {
+    size_t from = out->len;
     for (size_t i = 0; i < findings->n; i++) {
         const struct config_finding *f = &findings->list[i];
         if (f->path.len)
@@ -191,6 +193,8 @@ void admin_print_findings(const struct config_findings *findings, struct buf *ou
         if (f->effect.len)
             buf_printf(out, "  effect: %.*s\n", SPAN_ARGS(f->effect));
     }
+    if (out->len > from)
+        utf8_defuse(out->at + from, out->len - from, "\n\t");
 }
 
 /* --- the listener ---------------------------------------------------------------------------- */

@@ -33,7 +33,8 @@ int admin_run(const struct admin_options *options, struct snapshot *snap);
 /* A findings list as JSON: [{"path","line","setting","message","hint","excerpt","warning"},...]. */
 void admin_write_findings(const struct config_findings *findings, struct buf *out);
 
-/* The same as lines for people: "policies/tier.lua:3: message" and "  hint: ...". */
+/* The same as lines for people: "policies/tier.lua:3: message" and "  hint: ...". What a policy says
+ * in there steers no terminal. */
 void admin_print_findings(const struct config_findings *findings, struct buf *out);
 
 #endif

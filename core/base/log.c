@@ -1,5 +1,6 @@
 #include "base/log.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -26,16 +27,6 @@ bool log_level_parse(const char *name, enum log_level *level) {
         }
     }
     return false;
-}
-
-/* C0, DEL, and C1 as UTF-8 writes them: a terminal obeys all three. */
-static void defuse(char *text, size_t len) {
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-        unsigned char next = i + 1 < len ? (unsigned char)text[i + 1] : 0;
-        if (c < 0x20 || c == 0x7f || (c == 0xc2 && next >= 0x80 && next < 0xa0))
-            text[i] = '?';
-    }
 }
 
 static void write_all(const char *bytes, size_t len) {
@@ -67,7 +58,7 @@ void log_line(enum log_level level, const char *format, ...) {
         len = room - 1;
         memcpy(line + head + len - 3, "...", 3);
     }
-    defuse(line + head, len);
+    utf8_defuse(line + head, len, "");
     line[head + len] = '\n';
     write_all(line, head + len + 1);
     errno = saved;

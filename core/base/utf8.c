@@ -63,3 +63,19 @@ size_t utf8_line(struct span s, char *out, size_t max) {
     }
     return len;
 }
+
+/* Whether the character of `n` bytes at the front of `s` is for a terminal, not for its reader. */
+static bool is_control(struct span s, size_t n) {
+    const unsigned char *c = (const unsigned char *)s.at;
+    return n == 1 ? c[0] < 0x20 || c[0] == 0x7f : n == 2 && c[0] == 0xc2 && c[1] < 0xa0;
+}
+
+void utf8_defuse(char *text, size_t len, const char *kept) {
+    for (size_t i = 0, n; i < len; i += n ? n : 1) {
+        struct span left = { text + i, len - i };
+        n = utf8_length(left);
+        bool stays = text[i] && strchr(kept, text[i]);
+        if (!n || (is_control(left, n) && !stays))
+            memset(text + i, '?', n ? n : 1);
+    }
+}

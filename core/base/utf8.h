@@ -22,4 +22,8 @@ struct span utf8_cut(struct span s, size_t max);
  * bytes to `out`, cut between characters; returns how many. */
 size_t utf8_line(struct span s, char *out, size_t max);
 
+/* In place: "?" for each byte of what steers a terminal (C0 but for those in `kept`, DEL, C1), and
+ * for each that is not UTF-8. */
+void utf8_defuse(char *text, size_t len, const char *kept);
+
 #endif

@@ -1,5 +1,6 @@
 #include "cli/ask.h"
 
+#include "cli/cli.h"
 #include "cli/state.h"
 #include "net/listener.h"
 
@@ -119,8 +120,11 @@ int ask_with(const struct config *config, const char *method, const char *path, 
 static void print_span(struct json_value finding, const char *name, const char *before,
                        const char *after) {
     struct span text = json_text(json_get(finding, name));
-    if (text.len)
-        printf("%s%.*s%s", before, SPAN_ARGS(text), after);
+    if (!text.len)
+        return;
+    printf("%s", before);
+    cli_print(stdout, text);
+    printf("%s", after);
 }
 
 void ask_print_findings(struct json_value findings) {

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include "base/log.h"
+#include "base/utf8.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -191,6 +192,16 @@ bool cli_number(const struct cli_call *call, const char *name, uint64_t fallback
     cli_complain(call->command, message.at);
     buf_deinit(&message);
     return false;
+}
+
+void cli_print(FILE *to, struct span text) {
+    struct buf plain = { 0 };
+    if (!text.len)
+        return;
+    buf_add(&plain, text);
+    utf8_defuse(plain.at, plain.len, "\n\t");
+    fwrite(plain.at, 1, plain.len, to);
+    buf_deinit(&plain);
 }
 
 int cli_complain(const struct cli_command *command, const char *message) {

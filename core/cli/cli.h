@@ -18,6 +18,8 @@
 
 #include "base/buf.h"
 
+#include <stdio.h>
+
 /* What a command returns and the process exits with. */
 enum cli_exit {
     CLI_OK = 0,
@@ -107,6 +109,9 @@ void cli_help_command(const struct cli_command *command, struct buf *out);
 
 /* Prints a complaint about the command line with where to read more; returns CLI_USAGE. */
 int cli_complain(const struct cli_command *command, const char *message);
+
+/* Prints what others wrote: its lines as they are, but nothing that would steer the terminal. */
+void cli_print(FILE *to, struct span text);
 
 /* The commands, one file each. */
 extern const struct cli_command run_command, init_command, check_command, test_command,

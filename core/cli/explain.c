@@ -110,13 +110,16 @@ static void write_question(const struct explain_question *q, struct buf *out) {
 }
 
 static void print(const struct cli_call *call, const struct explain_answer *answer) {
-    bool json = cli_option(call, "json");
-    const struct buf *out = json ? &answer->json : &answer->text;
-    printf("%.*s%s", (int)out->len, out->at, json ? "\n" : "");
+    if (cli_option(call, "json"))
+        printf("%.*s\n", (int)answer->json.len, answer->json.at);
+    else
+        cli_print(stdout, buf_span(&answer->text));
 }
 
 static int refuse(struct span message) {
-    fprintf(stderr, "perilune: %.*s\n", SPAN_ARGS(message));
+    fprintf(stderr, "perilune: ");
+    cli_print(stderr, message);
+    fprintf(stderr, "\n");
     return CLI_FINDINGS;
 }
 
@@ -131,8 +134,7 @@ static int print_reply(const struct cli_call *call, int status, struct span repl
     } else if (status != 200) {
         code = refuse(json_text(json_get(json_get(root, "error"), "message")));
     } else if (!cli_option(call, "json")) {
-        struct span text = json_text(json_get(root, "text"));
-        printf("%.*s", SPAN_ARGS(text));
+        cli_print(stdout, json_text(json_get(root, "text")));
         code = CLI_OK;
     } else if (json_locate(parser, NULL, &report, 1) == JSON_OK && report.found) {
         struct span raw = span_sub(reply, report.value_at, report.value_end - report.value_at);

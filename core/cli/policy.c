@@ -17,6 +17,7 @@ struct errand {
     const struct config *config;
     struct buf path, body, answer;
     struct json_parser *parser;
+    struct arena arena; /* of what is shown */
     struct json_value root;
     int status;
 };
@@ -30,14 +31,24 @@ struct verb {
 
 /* ---- asking ---- */
 
-static void print_error(const struct errand *e) {
+/* What somebody wrote, in one line: a note, a doc or a name neither steers the terminal nor ends the
+ * comment it stands in. */
+static struct span one_line(struct errand *e, struct span text) {
+    char *line = arena_alloc(&e->arena, text.len + 1);
+    return text.at ? (struct span){ line, utf8_line(text, line, text.len) } : SPAN_NONE;
+}
+
+static struct span member(struct errand *e, struct json_value object, const char *name) {
+    return one_line(e, json_text(json_get(object, name)));
+}
+
+static void print_error(struct errand *e) {
     struct json_value error = json_get(e->root, "error");
-    struct span param = json_text(json_get(error, "param"));
-    struct span output = json_text(json_get(e->root, "output"));
+    struct span param = member(e, error, "param");
     fprintf(stderr, "perilune policy: %.*s%s%.*s\n", SPAN_ARGS(param), param.len ? ": " : "",
-            SPAN_ARGS(json_text(json_get(error, "message"))));
+            SPAN_ARGS(member(e, error, "message")));
     ask_print_findings(json_get(e->root, "findings"));
-    printf("%.*s", SPAN_ARGS(output));
+    cli_print(stdout, json_text(json_get(e->root, "output")));
 }
 
 /* CLI_OK when `root` is an answer to be shown: nothing was wrong, and it is not wanted as JSON. Any
@@ -116,14 +127,10 @@ static bool add_source(struct errand *e) {
 
 /* ---- showing ---- */
 
-static struct span member(struct json_value object, const char *name) {
-    return json_text(json_get(object, name));
-}
-
-static void print_assigned(struct json_value assigned) {
+static void print_assigned(struct errand *e, struct json_value assigned) {
     for (struct json_iter it = json_iter(assigned); json_next(&it);) {
-        struct span name = member(it.value, "name");
-        printf("  %.*s%s%.*s", SPAN_ARGS(member(it.value, "scope")), name.len ? "=" : "",
+        struct span name = member(e, it.value, "name");
+        printf("  %.*s%s%.*s", SPAN_ARGS(member(e, it.value, "scope")), name.len ? "=" : "",
                SPAN_ARGS(name));
     }
 }
@@ -135,10 +142,10 @@ static int list(struct errand *e) {
     if (done)
         return code;
     for (struct json_iter it = json_iter(json_get(e->root, "policies")); json_next(&it);) {
-        struct span version = member(it.value, "version");
-        printf("%-28.*s %.*s", SPAN_ARGS(version.len ? version : member(it.value, "name")),
-               SPAN_ARGS(member(it.value, "path")));
-        print_assigned(json_get(it.value, "assigned"));
+        struct span version = member(e, it.value, "version");
+        printf("%-28.*s %.*s", SPAN_ARGS(version.len ? version : member(e, it.value, "name")),
+               SPAN_ARGS(member(e, it.value, "path")));
+        print_assigned(e, json_get(it.value, "assigned"));
         printf("%s%s\n", version.len ? "" : "  (does not load)",
                json_true(json_get(it.value, "quarantined")) ? "  (in quarantine)" : "");
     }
@@ -152,13 +159,17 @@ static int show(struct errand *e) {
     int code = send(e, "GET", &done);
     if (done)
         return code;
-    printf("-- %.*s  %.*s%s\n", SPAN_ARGS(member(e->root, "version")),
-           SPAN_ARGS(member(e->root, "path")),
+    printf("-- %.*s  %.*s%s\n", SPAN_ARGS(member(e, e->root, "version")),
+           SPAN_ARGS(member(e, e->root, "path")),
            json_true(json_get(e->root, "is_live")) ? "" : "  (what follows is not live)");
     for (struct json_iter it = json_iter(json_get(e->root, "params")); json_next(&it);)
-        printf("-- params.%.*s: %.*s  %.*s\n", SPAN_ARGS(it.key),
-               SPAN_ARGS(member(it.value, "type")), SPAN_ARGS(member(it.value, "doc")));
-    printf("%.*s", SPAN_ARGS(member(e->root, "source")));
+        printf("-- params.%.*s: %.*s  %.*s\n", SPAN_ARGS(one_line(e, it.key)),
+               SPAN_ARGS(member(e, it.value, "type")), SPAN_ARGS(member(e, it.value, "doc")));
+    struct span source = json_text(json_get(e->root, "source"));
+    if (isatty(STDOUT_FILENO))
+        cli_print(stdout, source);
+    else if (source.len)
+        fwrite(source.at, 1, source.len, stdout); /* each byte as it is in the file */
     return code;
 }
 
@@ -169,10 +180,10 @@ static int versions(struct errand *e) {
     if (done)
         return code;
     for (struct json_iter it = json_iter(json_get(e->root, "versions")); json_next(&it);)
-        printf("%-28.*s %.*s  %s%.*s\n", SPAN_ARGS(member(it.value, "version")),
-               SPAN_ARGS(member(it.value, "activated")),
+        printf("%-28.*s %.*s  %s%.*s\n", SPAN_ARGS(member(e, it.value, "version")),
+               SPAN_ARGS(member(e, it.value, "activated")),
                json_true(json_get(it.value, "live")) ? "(live) " : "",
-               SPAN_ARGS(member(it.value, "note")));
+               SPAN_ARGS(member(e, it.value, "note")));
     return code;
 }
 
@@ -218,7 +229,7 @@ static int change(struct errand *e, const char *method) {
     buf_add_char(&e->body, '}');
     int code = send(e, method, &done);
     if (!done)
-        printf("%.*s is served by all workers\n", SPAN_ARGS(member(e->root, "version")));
+        printf("%.*s is served by all workers\n", SPAN_ARGS(member(e, e->root, "version")));
     return code;
 }
 
@@ -257,8 +268,10 @@ static const struct verb *find(const struct cli_call *call) {
 
 static int run(const struct cli_call *call, const struct verb *verb, const struct snapshot *snap) {
     struct errand e = { .call = call, .config = &snap->config, .parser = json_parser_new() };
+    arena_init(&e.arena, 4096);
     int code = verb->main(&e);
     json_parser_free(e.parser);
+    arena_deinit(&e.arena);
     buf_deinit(&e.path);
     buf_deinit(&e.body);
     buf_deinit(&e.answer);

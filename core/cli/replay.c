@@ -356,7 +356,10 @@ static int report(struct run *r) {
         buf_deinit(&out);
         return out_of_memory(r);
     }
-    printf("%.*s%s", (int)out.len, out.at, json ? "\n" : "");
+    if (json)
+        printf("%.*s\n", (int)out.len, out.at);
+    else
+        cli_print(stdout, buf_span(&out)); /* anybody may have written into a record */
     buf_deinit(&out);
     return passed ? CLI_FINDINGS : CLI_OK;
 }

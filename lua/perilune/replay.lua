@@ -553,8 +553,13 @@ local function chain_text(chain, refused)
   return #chain > 3 and ("%s, %d more"):format(shown, #chain - 3) or shown
 end
 
-local function add(out, ...)
-  out[#out + 1] = (...):format(select(2, ...))
+-- One line, whatever a record or a policy says in it.
+local function add(out, line, ...)
+  local said = { ... }
+  for k, v in ipairs(said) do
+    said[k] = type(v) == "string" and v:gsub("%c", "?") or v
+  end
+  out[#out + 1] = line:format(unpack(said))
 end
 
 local function add_sums(out, r)
@@ -598,7 +603,7 @@ local function add_left_out(out, r)
     end
   end
   for kind, n in pairs(r.lines.unknown_kinds) do
-    add(out, 'unknown     %d lines of kind "%s"', n, (kind:gsub("%c", "?")))
+    add(out, 'unknown     %d lines of kind "%s"', n, kind)
   end
 end
 

@@ -58,12 +58,22 @@ static void makes_one_line(void **state) {
     assert_span(line_of(SPAN("a\xe2\x82\xac"), 3), "a");
 }
 
+static void leaves_nothing_for_terminals(void **state) {
+    char text[] = "a\r\n\tb\x1b[2J\x7f\xc2\x9b\x9b\xc3\xa9\xe2\x82";
+    utf8_defuse(text, sizeof text - 1, "\n\t");
+    assert_string_equal(text, "a?\n\tb?[2J????\xc3\xa9??");
+    char line[] = "a\nb\0c";
+    utf8_defuse(line, sizeof line - 1, "");
+    assert_memory_equal(line, "a?b?c", 5);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(knows_characters),
         cmocka_unit_test(refuses_what_is_none),
         cmocka_unit_test(cuts_between_characters),
         cmocka_unit_test(makes_one_line),
+        cmocka_unit_test(leaves_nothing_for_terminals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
