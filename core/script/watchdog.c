@@ -20,7 +20,8 @@ enum {
     POLL_MAX_NS = 1000 * 1000, /* how late a call may be seen */
     POLL_MIN_NS = 50 * 1000,
     INSIST_NS = 100 * 1000, /* between two signals to a call that could not be left where it was */
-    IDLE_POLLS = 64         /* without any call, then to sleep */
+    GRACE_MAX_NS = 5 * 1000 * 1000, /* for a warned call, at most */
+    IDLE_POLLS = 64                 /* without any call, then to sleep */
 };
 
 /* Addresses of libluajit's code. */
@@ -117,6 +118,8 @@ NOT_INSTRUMENTED static void on_signal(int number, siginfo_t *info, void *contex
     uintptr_t at = interrupted_at(context);
     bool late = (call & 1) && call == atomic_load(&g->condemned);
     bool leave = late && !hooked && at >= text->start && at < text->end;
+    if ((call & 1) && call == atomic_load(&g->warned))
+        atomic_store(&g->heard, call);
     if (late && hooked)
         guard_stop(hooked);
     if (leave)
@@ -162,8 +165,7 @@ static uint64_t processor_ns(const struct vm_guard *g) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static void condemn(struct vm_guard *g, uint64_t call) {
-    atomic_store(&g->condemned, call);
+static void notify(struct vm_guard *g) {
     if (atomic_load(&g->answered) != g->sent)
         return;
     union sigval value = { .sival_ptr = g };
@@ -173,6 +175,28 @@ static void condemn(struct vm_guard *g, uint64_t call) {
 
 static uint64_t clamp_pause(uint64_t ns) {
     return ns < POLL_MIN_NS ? POLL_MIN_NS : ns > POLL_MAX_NS ? POLL_MAX_NS : ns;
+}
+
+/* A call is late by its thread's clock; returns how long the next look may wait. That clock also runs
+ * while a hypervisor lets another machine have the processor, for milliseconds at a time. So the
+ * thread is asked first whether it is there: its handler runs only when it does. Only what goes on
+ * for half a deadline after that is ended. */
+static uint64_t judge(struct vm_guard *g, uint64_t call, uint64_t now_ns, uint64_t deadline_ns) {
+    uint64_t grace_ns = deadline_ns / 2 < GRACE_MAX_NS ? deadline_ns / 2 : GRACE_MAX_NS;
+    if (atomic_load(&g->heard) != call) {
+        atomic_store(&g->warned, call);
+        notify(g);
+        return INSIST_NS;
+    }
+    if (g->noted != call) {
+        g->noted = call;
+        g->heard_ns = now_ns;
+    }
+    if (now_ns - g->heard_ns < grace_ns)
+        return clamp_pause(grace_ns - (now_ns - g->heard_ns));
+    atomic_store(&g->condemned, call);
+    notify(g);
+    return INSIST_NS;
 }
 
 /* Looks at one thread; returns how long the next look may wait. A call's time counts from when it
@@ -194,11 +218,9 @@ static uint64_t look_at(struct vm_guard *g, bool *active) {
     if (!running)
         return POLL_MAX_NS;
     *active = true;
-    uint64_t used_ns = processor_ns(g) - g->began_ns;
-    if (used_ns >= deadline_ns) {
-        condemn(g, call);
-        return INSIST_NS;
-    }
+    uint64_t now_ns = processor_ns(g), used_ns = now_ns - g->began_ns;
+    if (used_ns >= deadline_ns)
+        return judge(g, call, now_ns, deadline_ns);
     uint64_t left_ns = clamp_pause(deadline_ns - used_ns);
     return left_ns < pause_ns ? left_ns : pause_ns;
 }

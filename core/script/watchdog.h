@@ -37,8 +37,10 @@ struct vm_guard {
     _Atomic uint32_t deadline_us; /* of the running call */
     /* Its state, to be stopped by guard_stop(); NULL: the call is jumped out of. */
     lua_State *_Atomic hooked;
-    /* The value of `call` that has used up its time. Written by the watchdog alone. */
-    _Atomic uint64_t condemned;
+    /* The values of `call` that seem to have used up their time, and that have: see judge().
+     * Written by the watchdog alone. */
+    _Atomic uint64_t warned, condemned;
+    _Atomic uint64_t heard; /* the warned call that was really running; by the handler */
     /* Signals the thread has answered; the watchdog sends the next one only then, so that they do
      * not pile up while the thread waits for a processor. */
     _Atomic uint64_t answered;
@@ -47,6 +49,8 @@ struct vm_guard {
     struct vm_guard *next;
     uint64_t seen;     /* `call` when it last looked */
     uint64_t began_ns; /* processor time when it first saw that call */
+    uint64_t heard_ns; /* and when it first knew that the warned call had been running */
+    uint64_t noted;    /* of which call that is */
     uint64_t sent;     /* signals */
 };
 
