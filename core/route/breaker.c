@@ -31,11 +31,16 @@ uint32_t breaker_cool(uint32_t last_ms) {
 
 /* --- asking --- */
 
+/* One that does not come back is not waited for for ever. */
+static bool is_probing(const struct breaker *b, uint64_t now_ms) {
+    return b->probing && now_ms < b->probe_ms + BREAKER_LOST_MS;
+}
+
 /* The one permit there is from `from_ms` on. */
 static enum breaker_permit probe(struct breaker *b, uint64_t from_ms, uint64_t now_ms) {
     if (is_closed(b)) /* since it was looked at without the lock */
         return BREAKER_CLOSED;
-    if (now_ms < from_ms || (b->probing && now_ms < b->probe_ms + BREAKER_LOST_MS))
+    if (now_ms < from_ms || is_probing(b, now_ms))
         return BREAKER_REFUSED;
     b->probing = true;
     b->probe_ms = now_ms;
@@ -171,6 +176,15 @@ void breaker_return(struct breaker *b, enum breaker_permit permit) {
 }
 
 /* --- telling --- */
+
+bool breaker_probing(struct breaker *b, uint64_t now_ms) {
+    if (is_closed(b))
+        return false;
+    pthread_mutex_lock(&b->lock);
+    bool probing = !is_closed(b) && is_probing(b, now_ms);
+    pthread_mutex_unlock(&b->lock);
+    return probing;
+}
 
 uint64_t breaker_reopens_in(struct breaker *b, enum failure *why, uint64_t now_ms) {
     uint64_t in = 0;

@@ -89,6 +89,9 @@ void breaker_ended(struct breaker *b, enum breaker_permit permit, enum failure c
 /* Nothing was learnt: it was not asked after all, or what was wrong was the key. */
 void breaker_return(struct breaker *b, enum breaker_permit permit);
 
+/* Whether a probe is under way: it is about to be known how the target is. */
+bool breaker_probing(struct breaker *b, uint64_t now_ms);
+
 /* The state as policies are told of it: open until the moment has come. */
 enum breaker_state breaker_state(struct breaker *b, uint64_t now_ms);
 

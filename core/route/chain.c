@@ -8,6 +8,8 @@ enum {
     RETRY_AFTER_FITS_MS =
         10000,                 /* without a retry window, a longer Retry-After is not waited for */
     DEFAULT_WINDOW_MS = 30000, /* of on_exhausted = "queue" without retry_window_ms */
+    WATCH_EVERY_MS = 20,       /* that somebody finds out how a target is, */
+    WATCH_MAX_MS = 5000,       /* and for so long, within the retry window */
     HEDGE_LOOKS = 8            /* steps looked at for one that may run beside another */
 };
 
@@ -108,6 +110,8 @@ static void pass_open(struct chain_walk *walk, const struct chain_view *view, si
                       enum failure why, uint64_t now_ms) {
     const struct step *step = &walk->chain->steps[at];
     uint64_t reopens_ms = now_ms + reopens_in(view, step);
+    if (at < CHAIN_WATCHED)
+        walk->passed |= UINT64_C(1) << at;
     if (!walk->resort || reopens_ms < walk->resort_ms)
         walk->resort = at + 1, walk->resort_ms = reopens_ms;
     if (view->on_open)
@@ -119,6 +123,7 @@ struct arrival {
     enum failure class; /* FAILURE_NONE: it begins */
     const struct target *failed;
 };
+static const struct arrival START = { FAILURE_NONE, NULL };
 
 /* The first step from `from` on that takes what came before, passes its thresholds and may be
  * asked. When nothing has been tried and only slowness stands in the way, the fastest of the
@@ -219,10 +224,10 @@ static int64_t retry_wait(const struct chain_walk *walk, const struct chain_view
     return fits(walk, now_ms, wait, window) && afford(view) ? wait : -1;
 }
 
-static bool anybody_takes(const struct chain_walk *walk, const struct chain_failure *failed) {
+static bool anybody_takes(const struct chain_walk *walk, enum failure class) {
     const struct chain *c = walk->chain;
     for (size_t i = walk->at + 1; i < c->n_steps; i++)
-        if (chain_takes(&c->steps[i], failed->class, c->steps[walk->at].target))
+        if (chain_takes(&c->steps[i], class, c->steps[walk->at].target))
             return true;
     return false;
 }
@@ -264,6 +269,7 @@ static struct chain_move queue(struct chain_walk *walk, const struct chain_view 
     walk->at = 0;
     walk->tries = 0;
     walk->resort = 0;
+    walk->passed = 0;
     walk->insisted = false;
     return (struct chain_move){ .verdict = CHAIN_WAIT,
                                 .step = &walk->chain->steps[0],
@@ -272,16 +278,66 @@ static struct chain_move queue(struct chain_walk *walk, const struct chain_view 
                                 .doors = first > 0 };
 }
 
+/* Whether it is worth to wait for `wait_ms` more for a target that is about to be asked again. */
+static bool may_watch(struct chain_walk *walk, uint64_t wait_ms, uint64_t now_ms) {
+    if (!walk->watch_ms)
+        walk->watch_ms = now_ms;
+    return now_ms + wait_ms <= walk->watch_ms + WATCH_MAX_MS &&
+           fits(walk, now_ms, (int64_t)wait_ms, walk->chain->retry_window_ms);
+}
+
+/* Somebody else is finding out how a target is that was passed over: they are not asked beside that
+ * one, but what comes of it is waited for. */
+static struct chain_move watch(struct chain_walk *walk, const struct chain_view *view,
+                               const struct arrival *by, uint64_t now_ms) {
+    bool any = false;
+    for (size_t i = 0; i < walk->chain->n_steps && i < CHAIN_WATCHED && !any; i++) {
+        const struct step *step = &walk->chain->steps[i];
+        const struct step as_any = { .target = step->target };
+        any = (walk->passed >> i & 1) && view->probed && view->probed(view->owner, step) &&
+              chain_takes(&as_any, by->class, by->failed);
+    }
+    walk->watches = any && may_watch(walk, WATCH_EVERY_MS, now_ms);
+    if (!walk->watches)
+        return END;
+    return (struct chain_move){ .verdict = CHAIN_WAIT,
+                                .step = &walk->chain->steps[walk->at],
+                                .wait_ms = WATCH_EVERY_MS };
+}
+
+/* What they found out: the first that may be asked now is tried, there is nothing behind it. Nobody
+ * insists any more: where it went badly, that is what everybody wanted to know. */
+static struct chain_move watched(struct chain_walk *walk, const struct chain_view *view,
+                                 uint64_t now_ms) {
+    struct arrival by = START;
+    enum failure why;
+    for (size_t i = 0; i < walk->chain->n_steps && i < CHAIN_WATCHED; i++) {
+        const struct step *step = &walk->chain->steps[i];
+        if (!(walk->passed >> i & 1) || too_dear(walk, view, step))
+            continue;
+        enum breaker_permit permit = admit(view, step, false, &why);
+        if (permit == BREAKER_REFUSED) {
+            by.class = why;
+            continue;
+        }
+        struct chain_move move = try_step(walk, i, permit);
+        walk->passed &= ~(UINT64_C(1) << i);
+        walk->insisted = walk->at_last = true;
+        return move;
+    }
+    return watch(walk, view, &by, now_ms);
+}
+
 /* From `from` on, then what is left to do when that leads nowhere. */
 static struct chain_move go_on(struct chain_walk *walk, const struct chain_view *view, size_t from,
                                struct arrival by, int64_t told, uint64_t now_ms) {
     struct chain_move move = pick(walk, view, from, &by, now_ms);
     if (move.verdict == CHAIN_END)
         move = last_resort(walk, view, &by);
-    return move.verdict == CHAIN_END ? queue(walk, view, by.class, told, now_ms) : move;
+    if (move.verdict == CHAIN_END)
+        move = queue(walk, view, by.class, told, now_ms);
+    return move.verdict == CHAIN_END ? watch(walk, view, &by, now_ms) : move;
 }
-
-static const struct arrival START = { FAILURE_NONE, NULL };
 
 struct chain_move chain_next(struct chain_walk *walk, const struct chain_view *view,
                              const struct chain_failure *failed, uint64_t now_ms) {
@@ -291,7 +347,7 @@ struct chain_move chain_next(struct chain_walk *walk, const struct chain_view *v
     assert(walk->at < c->n_steps && failed->class != FAILURE_NONE);
     if (failed->class == FAILURE_CANCELLED || spent_up(walk, now_ms))
         return END;
-    int64_t wait = retry_wait(walk, view, failed, !anybody_takes(walk, failed), now_ms);
+    int64_t wait = retry_wait(walk, view, failed, !anybody_takes(walk, failed->class), now_ms);
     if (wait >= 0)
         return (struct chain_move){ .verdict = CHAIN_WAIT,
                                     .step = &c->steps[walk->at],
@@ -304,8 +360,12 @@ struct chain_move chain_next(struct chain_walk *walk, const struct chain_view *v
 
 struct chain_move chain_resume(struct chain_walk *walk, const struct chain_view *view,
                                uint64_t now_ms) {
+    bool watches = walk->watches;
+    walk->watches = false;
     if (spent_up(walk, now_ms))
         return END;
+    if (watches)
+        return watched(walk, view, now_ms);
     if (walk->tries == 0)
         return go_on(walk, view, walk->at, START, -1, now_ms);
     /* What the tries before have cost counts; a step that was too slow then may be tried again. */
@@ -317,9 +377,24 @@ struct chain_move chain_resume(struct chain_walk *walk, const struct chain_view 
         enum breaker_permit permit = admit(view, step, false, &by.class);
         if (permit != BREAKER_REFUSED)
             return try_step(walk, walk->at, permit);
+        /* Whoever asked together was told at moments of their own; the last of them holds. */
+        uint64_t in = reopens_in(view, step);
+        if (in && !anybody_takes(walk, by.class) && may_watch(walk, in, now_ms))
+            return (
+                struct chain_move){ .verdict = CHAIN_WAIT, .step = step, .wait_ms = (uint32_t)in };
         pass_open(walk, view, walk->at, by.class, now_ms);
     }
     return go_on(walk, view, walk->at + 1, by, -1, now_ms);
+}
+
+/* Whether the step and the one that is being tried may cost more together than is left. */
+static bool too_dear_together(const struct chain_walk *walk, const struct chain_view *view,
+                              const struct step *step) {
+    struct chain_walk both = *walk;
+    if (walk->chain->max_cost == NANOUSD_NONE)
+        return false;
+    both.spent += view->bound(view->owner, &walk->chain->steps[walk->at]);
+    return too_dear(&both, view, step);
 }
 
 struct chain_move chain_hedge(struct chain_walk *walk, const struct chain_view *view,
@@ -334,10 +409,18 @@ struct chain_move chain_hedge(struct chain_walk *walk, const struct chain_view *
     for (; at < c->n_steps && at - first < HEDGE_LOOKS; at++) {
         const struct step *step = &c->steps[at];
         enum failure *stands = &why[at - first];
-        if (!chain_takes(step, FAILURE_LATENCY, c->steps[walk->at].target))
+        if (!chain_takes(step, FAILURE_LATENCY, c->steps[walk->at].target)) {
             *stands = FAILURE_NONE;
-        else if ((*stands = threshold(walk, view, step, &slow)) == FAILURE_NONE &&
-                 (permit = admit(view, step, false, stands)) != BREAKER_REFUSED)
+            continue;
+        }
+        *stands = threshold(walk, view, step, &slow);
+        if (*stands != FAILURE_NONE)
+            continue;
+        /* Behind the first there is money for it; it is not to be lost for one behind it. */
+        if (too_dear_together(walk, view, step))
+            return END;
+        permit = admit(view, step, false, stands);
+        if (permit != BREAKER_REFUSED)
             break;
     }
     if (permit == BREAKER_REFUSED)
@@ -372,11 +455,13 @@ void chain_replace(struct chain_walk *walk, struct chain *chain, struct arena *a
     chain->steps = steps;
     chain->n_steps = kept + n;
     walk->resort = 0;
+    walk->passed = 0;
     walk->at_last = false;
 }
 
 struct chain_move chain_stay(struct chain_walk *walk, uint32_t wait_ms, uint64_t now_ms) {
-    if (spent_up(walk, now_ms) || !fits(walk, now_ms, wait_ms, walk->chain->retry_window_ms))
+    if (spent_up(walk, now_ms) || walk->at_last ||
+        !fits(walk, now_ms, wait_ms, walk->chain->retry_window_ms))
         return END;
     return (struct chain_move){ .verdict = CHAIN_WAIT,
                                 .step = &walk->chain->steps[walk->at],

@@ -12,7 +12,8 @@
  *
  * A step whose target's breaker is open is passed over, as if it had failed with the class that
  * opened it. When nothing else is left, the one of them that reopens first is asked all the same,
- * once a walk: so a target that is back is found, and one that is not sees one attempt more.
+ * once a walk: so a target that is back is found, and one that is not sees one attempt more. Where
+ * somebody else is asking one of them, the walk waits for what they find out.
  */
 #ifndef PERILUNE_ROUTE_CHAIN_H
 #define PERILUNE_ROUTE_CHAIN_H
@@ -39,6 +40,8 @@ struct chain_view {
                                  enum failure *why);
     /* Milliseconds until the step's target may be asked, as far as is known; 0: now. NULL: now. */
     uint64_t (*reopens_in)(void *owner, const struct step *step);
+    /* Whether somebody is finding out how the step's target is. NULL: nobody ever is. */
+    bool (*probed)(void *owner, const struct step *step);
     /* Whether there is an attempt to spare for asking again what has failed: it is taken. NULL:
      * there always is. */
     bool (*afford)(void *owner);
@@ -67,6 +70,8 @@ struct chain_move {
     bool over_threshold; /* tried although predicted too slow, for want of a faster one */
 };
 
+enum { CHAIN_WATCHED = 64 };
+
 struct chain_walk {
     const struct chain *chain;
     size_t at;                      /* the step last tried or to be tried */
@@ -81,6 +86,10 @@ struct chain_walk {
     bool insisted;      /* that one has been asked, */
     bool at_last;       /* and is the step tried now: there is nothing behind it */
     bool raced;         /* two were asked at the same time: neither is tried again */
+    uint64_t
+        passed;   /* steps that were passed over as open, of the first CHAIN_WATCHED; a bit each */
+    bool watches; /* it waits for what others find out about those, */
+    uint64_t watch_ms; /* for the first time since then */
 };
 
 void chain_begin(struct chain_walk *walk, const struct chain *chain, uint64_t now_ms,
@@ -96,8 +105,8 @@ struct chain_move chain_resume(struct chain_walk *walk, const struct chain_view 
                                uint64_t now_ms);
 
 /* A step to try beside the one that is being tried, because that takes long: the next one that
- * may be asked and is reached by FAILURE_LATENCY. CHAIN_END: there is none, and nothing has
- * changed. */
+ * may be asked and is reached by FAILURE_LATENCY. CHAIN_END: there is none, or both together
+ * could cost more than the chain may, and nothing has changed. */
 struct chain_move chain_hedge(struct chain_walk *walk, const struct chain_view *view,
                               uint64_t now_ms);
 
@@ -112,8 +121,8 @@ const struct step *chain_rest(const struct chain_walk *walk, size_t *n);
 void chain_replace(struct chain_walk *walk, struct chain *chain, struct arena *arena,
                    const struct step *rest, size_t n);
 
-/* The same step again in `wait_ms`, as on_failure asked. CHAIN_END when that is past the deadline
- * or the attempts are used up. */
+/* The same step again in `wait_ms`, as on_failure asked. CHAIN_END when that is past the deadline,
+ * the attempts are used up, or the step was the last resort. */
 struct chain_move chain_stay(struct chain_walk *walk, uint32_t wait_ms, uint64_t now_ms);
 
 /* Whether `step` is reached by a failure of that class of the step before it. */

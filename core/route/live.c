@@ -39,6 +39,11 @@ enum breaker_permit live_admit(struct request *r, const struct step *step, bool 
     return permit;
 }
 
+bool live_probed(const struct request *r, const struct target *target) {
+    struct health_figure *figure = figure_of(r, target);
+    return figure && breaker_probing(&figure->breaker, worker_now(r->worker));
+}
+
 /* What the target said last, in this request. */
 static uint64_t told_ms(const struct request *r, const struct target *target) {
     uint64_t at = 0;
@@ -78,7 +83,7 @@ bool live_start(struct request *r, const struct chain_move *move, bool hedge,
     struct trace_attempt *record = trace_add(&r->trace, request_arena(r), step->target);
     nanousd bound = live_bound(r, step);
     record->over_threshold = move->over_threshold;
-    record->last_resort = r->walk.at_last;
+    record->last_resort = r->walk.at_last && move->permit == BREAKER_PROBE;
     record->hedge = hedge;
     record->began_us = clock_us();
     if (hooks->reserve && !hooks->reserve(hooks->owner, &r->facts, step, bound)) {
@@ -181,14 +186,15 @@ static void learn(struct request *r, const struct live *gone) {
 
 /* A session's next request may find its prompt in the cache of whoever answered this one. */
 static void learn_session(struct request *r, const struct trace_attempt *record) {
+    if (record->failure != FAILURE_NONE || !r->facts.session.len)
+        return;
     uint64_t tokens =
         record->input_tokens >= 0 ? (uint64_t)record->input_tokens : live_tokens(r, record->target);
-    if (record->failure == FAILURE_NONE)
-        sessions_answered(r->worker->engine->sessions, request_key(r), r->facts.session,
-                          record->target->id, tokens, clock_ms());
+    sessions_answered(r->worker->engine->sessions, request_key(r), r->facts.session,
+                      record->target->id, tokens, clock_ms());
 }
 
-struct trace_attempt *live_ended(struct request *r, const struct attempt *a) {
+struct trace_attempt *live_ended(struct request *r, struct attempt *a) {
     size_t at = live_at(r, a);
     struct live gone = r->live[at];
     struct trace_attempt *record = gone.record;
@@ -198,6 +204,8 @@ struct trace_attempt *live_ended(struct request *r, const struct attempt *a) {
     record->ended_us = clock_us();
     if (told >= 0)
         record->reopens_ms = worker_now(r->worker) + (uint64_t)told;
+    if (record->failure != FAILURE_NONE)
+        attempt_settle(a);
     record->maybe_accepted = record->failure != FAILURE_NONE && attempt_maybe_accepted(a);
     if (record->cost < 0)
         record->cost = trace_attempt_cost(record); /* a stream given up has used what it told of */
@@ -218,8 +226,19 @@ void live_cancel(struct request *r, const struct attempt *spared) {
         struct attempt *a = r->live[i].attempt;
         if (a == spared)
             continue;
-        r->live[i].record->failure = FAILURE_CANCELLED;
+        if (r->live[i].record->failure == FAILURE_NONE)
+            r->live[i].record->failure = FAILURE_CANCELLED;
         live_ended(r, a);
         attempt_free(a);
+    }
+}
+
+void live_overdue(struct request *r) {
+    uint64_t now_us = clock_us(), all_us = (r->deadline_ms - r->began_ms) * 1000;
+    for (size_t i = 0; i < r->n_live; i++) {
+        struct trace_attempt *record = r->live[i].record;
+        if (!record->first_us && attempt_maybe_accepted(r->live[i].attempt) &&
+            now_us - record->began_us > all_us / 2)
+            record->failure = FAILURE_TIMEOUT;
     }
 }

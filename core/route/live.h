@@ -24,6 +24,9 @@ nanousd live_bound(const struct request *r, const struct step *step);
 enum breaker_permit live_admit(struct request *r, const struct step *step, bool insist,
                                enum failure *why);
 
+/* Whether somebody is finding out how the target is. */
+bool live_probed(const struct request *r, const struct target *target);
+
 /* Milliseconds until the target may be asked again, by its breaker and by what it told this
  * request; 0: now. */
 uint64_t live_reopens_in(const struct request *r, const struct target *target);
@@ -44,9 +47,12 @@ void live_content(struct request *r, const struct attempt *a);
 struct trace_attempt *live_record(const struct request *r, const struct attempt *a);
 
 /* It is over, its record is filled: settles what it leaves. The caller frees or releases it. */
-struct trace_attempt *live_ended(struct request *r, const struct attempt *a);
+struct trace_attempt *live_ended(struct request *r, struct attempt *a);
 
 /* Gives up every attempt but `spared`. */
 void live_cancel(struct request *r, const struct attempt *spared);
+
+/* The request's time is over: whoever had most of it, and has nothing to show, took too long. */
+void live_overdue(struct request *r);
 
 #endif

@@ -50,6 +50,10 @@ static uint64_t reopens_in(void *owner, const struct step *step) {
     return live_reopens_in(owner, step->target);
 }
 
+static bool probed(void *owner, const struct step *step) {
+    return live_probed(owner, step->target);
+}
+
 static bool afford(void *owner) {
     struct request *r = owner;
     return retries_take(&r->worker->engine->retries);
@@ -73,6 +77,7 @@ static struct chain_view view_of(struct request *r) {
                                 .latency = predicted_ms,
                                 .admit = admit,
                                 .reopens_in = reopens_in,
+                                .probed = probed,
                                 .afford = afford,
                                 .on_skip = on_skip,
                                 .on_open = on_open,
@@ -203,9 +208,9 @@ static bool ask_policy(struct request *r, const struct trace_attempt *record,
         return false;
     }
     r->turns += next != POLICY_GO_ON;
-    if (next == POLICY_STAY && afford(r)) {
+    if (next == POLICY_STAY) {
         *move = chain_stay(&r->walk, retry_in_ms, worker_now(w));
-        return move->verdict == CHAIN_WAIT;
+        return move->verdict == CHAIN_WAIT && afford(r);
     }
     if (next == POLICY_REPLACED) {
         reach_filter(r->epoch->snap, &r->facts, request_arena(r), &changed.chain);

@@ -72,7 +72,10 @@ bool queue_join(struct queue *q, struct queue_place *place, unsigned key, uint64
                 uint64_t now_ms) {
     struct queue_lane *lane = lane_of(q, key);
     assert(!place->back);
-    if (q->n >= q->max || (lane ? lane->n : 0) >= q->max_a_key)
+    bool is_full = q->n >= q->max || (lane ? lane->n : 0) >= q->max_a_key;
+    /* Who was let go and comes again has not lost its place to those who came meanwhile: so there
+     * may be as many more as were let go at a time. */
+    if (is_full && !place->since_ms)
         return false;
     if (!place->since_ms)
         place->since_ms = now_ms;

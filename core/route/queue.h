@@ -46,7 +46,7 @@ struct queue {
 void queue_init(struct queue *q, size_t max, size_t max_a_key);
 void queue_deinit(struct queue *q); /* nobody waits any more */
 
-/* False: full, in all or for that key. The place must stay where it is until it has left. */
+/* False: full, in all or for that key, and it was not there before. The place must stay where it is until it has left. */
 bool queue_join(struct queue *q, struct queue_place *place, unsigned key, uint64_t at_ms,
                 uint64_t now_ms);
 void queue_leave(struct queue *q, struct queue_place *place);

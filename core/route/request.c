@@ -115,6 +115,10 @@ void request_abandon(struct request *r) {
 /* --- time ------------------------------------------------------------------------------------ */
 
 void request_too_late(struct request *r) {
+    /* What the client itself was too impatient for says nothing about anybody. */
+    bool theirs = r->facts.deadline_ms && r->deadline_ms == r->began_ms + r->facts.deadline_ms;
+    if (!theirs)
+        live_overdue(r);
     struct api_error error =
         outcome_too_late(&r->trace, r->deadline_ms - r->began_ms, request_arena(r));
     request_fail(r, &error);

@@ -15,6 +15,7 @@ end
 
 local POLICIES = {
   one = "return function() return { 'a/m' } end",
+  hasty = "return function() return { 'a/m', retry_window_ms = 300 } end",
   both = "return function() return { 'a/m', 'b/m' } end",
   choosy = [[
     return function()
@@ -66,7 +67,7 @@ describe("a breaker", function()
     end
     local asked = house:ask { policy = "one" }
     ups.a:wait_for(ROW + 1)
-    local other = house:chat { policy = "one" }
+    local other = house:chat { policy = "hasty" }
     assert.equal(503, other.status)
     assert.equal("no_eligible_target", other.json.error.code)
     assert.is_truthy(tonumber(other.headers["retry-after"]) >= 1)
@@ -78,6 +79,76 @@ describe("a breaker", function()
     asked:close()
     ups.a.handler = good
     assert.equal("1", house:chat({ policy = "both" }).headers["x-route-attempts"])
+  end))
+
+  it("that somebody asks for want of others is waited for by those who have no others either", loop.test(function()
+    open_a()
+    ups.a.handler = function(peer)
+      ups.a.held = peer
+    end
+    local function ask()
+      return loop.go(function()
+        return house:chat { policy = "one" }
+      end)
+    end
+    local waiting = { ask() }
+    ups.a:wait_for(ROW + 1)
+    for i = 2, 12 do
+      waiting[i] = ask()
+    end
+    -- So long that they would have been refused, had they not waited.
+    assert.equal(503, house:chat({ policy = "hasty" }).status)
+    assert.equal(ROW + 1, #ups.a.requests)
+    ups.a.handler = good
+    good(ups.a.held)
+    for _, answer in ipairs(waiting) do
+      assert.equal(200, answer().status)
+    end
+    assert.equal(ROW + 12, #ups.a.requests)
+  end))
+
+  it("that is asked in vain is not asked by those who waited for it", loop.test(function()
+    open_a()
+    ups.a.handler = function(peer)
+      ups.a.held = peer
+    end
+    local function ask()
+      return loop.go(function()
+        return house:chat { policy = "one" }
+      end)
+    end
+    local first = ask()
+    ups.a:wait_for(ROW + 1)
+    local waiting = {}
+    for i = 1, 12 do
+      waiting[i] = ask()
+    end
+    assert.equal(503, house:chat({ policy = "hasty" }).status)
+    bad(ups.a.held)
+    assert.equal("fallbacks_exhausted", first().json.error.code)
+    for _, answer in ipairs(waiting) do
+      assert.equal("no_eligible_target", answer().json.error.code)
+    end
+    assert.equal(ROW + 1, #ups.a.requests)
+  end))
+
+  it("lets those go on together who waited out the same Retry-After", loop.test(function()
+    ups.a.handler = function(peer)
+      if #ups.a.requests == 8 then
+        ups.a.handler = good
+      end
+      ups.a:wait_for(8) -- they are all refused at the same time
+      peer:send(upstream.answer(429, '{"error":{"message":"slowly"}}', {
+        ["retry-after-ms"] = "500", ["content-type"] = "application/json",
+      }))
+    end
+    for _, answer in ipairs(loop.spread(8, 8, function()
+      return house:chat { policy = "one" }
+    end)) do
+      assert.equal(200, answer.status, answer.body)
+      assert.equal("2", answer.headers["x-route-attempts"])
+    end
+    assert.equal(16, #ups.a.requests)
   end))
 
   it("that is half open lets one probe through, whichever worker asks", loop.test(function()

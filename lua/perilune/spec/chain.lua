@@ -14,6 +14,7 @@ local floor, huge, min = math.floor, math.huge, math.min
 local BACKOFF_BASE_MS, BACKOFF_CAP_MS = 100, 5000
 local RETRY_AFTER_FITS_MS = 10000 -- without a retry window, a longer Retry-After is not waited for
 local DEFAULT_WINDOW_MS = 30000 -- of on_exhausted = "queue" without retry_window_ms
+local WATCH_MAX_MS = 5000 -- so long a target is waited for that is about to be asked again, within the retry window
 
 local function set_of(names)
   local set = {}
@@ -279,6 +280,12 @@ local function go_on(walk, view, from, by, told, now_ms)
   return move.verdict == "end" and queue(walk, view, by.class, told, now_ms) or move
 end
 
+-- Whether it is worth to wait for `wait_ms` more for a target that is about to be asked again.
+local function may_watch(walk, wait_ms, now_ms)
+  walk.watch_ms = walk.watch_ms or now_ms
+  return now_ms + wait_ms <= walk.watch_ms + WATCH_MAX_MS and fits(walk, now_ms, wait_ms, walk.chain.retry_window_ms)
+end
+
 --- The next move. Counts an attempt for each "try"; after "wait" call resume().
 ---@param walk perilune.Walk
 ---@param view perilune.WalkView
@@ -321,6 +328,10 @@ function M.resume(walk, view, now_ms)
     view.on_skip(step, "cost")
     class = "cost"
   elseif class then
+    -- Whoever asked together was told at moments of their own; the last of them holds.
+    if in_ms > 0 and not anybody_takes(walk, class) and may_watch(walk, in_ms, now_ms) then
+      return { verdict = "wait", wait_ms = in_ms }
+    end
     pass_open(walk, view, walk.at, class, in_ms, now_ms)
   else
     return try_step(walk, walk.at)
@@ -348,7 +359,7 @@ end
 ---@param now_ms number
 ---@return perilune.WalkMove
 function M.stay(walk, wait_ms, now_ms)
-  if spent_up(walk, now_ms) or not fits(walk, now_ms, wait_ms, walk.chain.retry_window_ms) then
+  if spent_up(walk, now_ms) or walk.at_last or not fits(walk, now_ms, wait_ms, walk.chain.retry_window_ms) then
     return END
   end
   return { verdict = "wait", wait_ms = wait_ms }

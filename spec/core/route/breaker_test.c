@@ -105,7 +105,9 @@ static void one_probe_decides(void **state) {
     assert_int_equal(breaker_ask(&breaker, now), BREAKER_PROBE);
     assert_int_equal(breaker_ask(&breaker, now), BREAKER_REFUSED);
     assert_int_equal(breaker_insist(&breaker, now), BREAKER_REFUSED);
+    assert_true(breaker_probing(&breaker, now));
     breaker_ended(&breaker, BREAKER_PROBE, FAILURE_NONE, -1, now + 50);
+    assert_false(breaker_probing(&breaker, now + 50));
     assert_int_equal(breaker_state(&breaker, now + 50), BREAKER_IS_CLOSED);
     /* What was before is forgotten: one failure does not open it again. */
     ends(FAILURE_SERVER_ERROR, now + 60);
@@ -128,6 +130,7 @@ static void a_probe_that_never_comes_back_is_given_out_again(void **state) {
     uint64_t now = 100 + BREAKER_COOL_MS;
     assert_int_equal(breaker_ask(&breaker, now), BREAKER_PROBE);
     assert_int_equal(breaker_ask(&breaker, now + BREAKER_LOST_MS - 1), BREAKER_REFUSED);
+    assert_false(breaker_probing(&breaker, now + BREAKER_LOST_MS));
     assert_int_equal(breaker_ask(&breaker, now + BREAKER_LOST_MS), BREAKER_PROBE);
 }
 

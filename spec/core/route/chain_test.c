@@ -19,7 +19,8 @@ struct bench {
     enum failure skipped[STEPS];
     enum failure open[STEPS]; /* what opened the target's breaker; FAILURE_NONE: it is closed */
     uint64_t reopens_in[STEPS];
-    bool probed;     /* nobody may insist: somebody has */
+    bool probed;     /* nobody may insist: somebody has, */
+    bool under_way;  /* and it is not known yet how that goes */
     unsigned passed; /* times an open one was passed over */
     unsigned purse;  /* attempts to spare, where `view.afford` asks for it */
     uint64_t now;
@@ -61,6 +62,11 @@ static uint64_t reopens_in(void *owner, const struct step *step) {
     return b->reopens_in[index_of(b, step)];
 }
 
+static bool probed(void *owner, const struct step *step) {
+    struct bench *b = owner;
+    return b->under_way && b->open[index_of(b, step)];
+}
+
 static void on_open(void *owner, const struct step *step, enum failure why) {
     struct bench *b = owner;
     assert_int_equal(why, b->open[index_of(b, step)]);
@@ -85,6 +91,7 @@ static void set_up(struct bench *b, size_t n_steps) {
                                    .latency = latency,
                                    .admit = admit,
                                    .reopens_in = reopens_in,
+                                   .probed = probed,
                                    .on_skip = on_skip,
                                    .on_open = on_open,
                                    .owner = b,
@@ -348,6 +355,11 @@ static void staying_is_bounded_too(void **state) {
     tries(&b, first(&b, b.now + 1000), 0);
     assert_int_equal(chain_stay(&b.walk, 500, b.now).verdict, CHAIN_WAIT);
     ends(chain_stay(&b.walk, 1000, b.now));
+    /* The last resort is asked once. */
+    set_up(&b, 1);
+    b.open[0] = FAILURE_TIMEOUT;
+    tries(&b, first(&b, 0), 0);
+    ends(chain_stay(&b.walk, 100, b.now));
 }
 
 /* --- breakers --- */
@@ -383,6 +395,59 @@ static void for_want_of_others_the_first_to_reopen_is_asked_once(void **state) {
     ends(first(&b, 0));
 }
 
+/* A walk that waits for what another one finds out, resumed `ms` later. */
+static struct chain_move looks_again(struct bench *b, struct chain_move move) {
+    assert_true(move.verdict == CHAIN_WAIT && !move.queue && move.wait_ms > 0);
+    b->now += move.wait_ms;
+    return chain_resume(&b->walk, &b->view, b->now);
+}
+
+static void while_another_finds_out_how_a_target_is_the_walk_waits(void **state) {
+    struct bench b;
+    set_up(&b, 3);
+    b.steps[0].retries = 5;
+    b.open[0] = b.open[2] = FAILURE_OVERLOADED;
+    b.probed = b.under_way = true;
+    tries(&b, first(&b, 0), 1);
+    struct chain_move move = looks_again(&b, after(&b, FAILURE_TIMEOUT, -1));
+    assert_int_equal(b.passed, 2);
+    /* It went well: there is nothing behind that step, and no second try of it. */
+    b.open[0] = FAILURE_NONE;
+    move = looks_again(&b, move);
+    tries(&b, move, 0);
+    assert_int_equal(move.permit, BREAKER_CLOSED);
+    assert_int_equal(b.passed, 2);
+    /* The other one is still being found out about. */
+    move = looks_again(&b, after(&b, FAILURE_SERVER_ERROR, -1));
+    /* It went badly: nobody insists behind that. */
+    b.under_way = b.probed = false;
+    ends(looks_again(&b, move));
+    assert_int_equal(b.walk.attempts, 2);
+}
+
+static void that_is_waited_for_within_bounds_only(void **state) {
+    struct bench b;
+    uint64_t began = 1000;
+    for (unsigned i = 0; i < 3; i++) {
+        set_up(&b, 1);
+        b.chain.retry_window_ms = i == 1 ? 500 : 0;
+        b.open[0] = FAILURE_RATE_LIMITED;
+        b.probed = b.under_way = true;
+        struct chain_move move = first(&b, i == 2 ? began + 300 : 0);
+        while (move.verdict == CHAIN_WAIT)
+            move = looks_again(&b, move);
+        ends(move);
+        const uint64_t most[] = { 5000, 500, 300 };
+        assert_in_range(b.now - began, most[i] - 20, most[i]);
+    }
+    /* Nor for what would not help: the last failure stops the walk. */
+    set_up(&b, 2);
+    b.open[0] = FAILURE_RATE_LIMITED;
+    b.probed = b.under_way = true;
+    tries(&b, first(&b, 0), 1);
+    ends(after(&b, FAILURE_BAD_REQUEST, -1));
+}
+
 static void what_stops_a_walk_stops_the_last_resort_too(void **state) {
     struct bench b;
     set_up(&b, 2);
@@ -409,6 +474,29 @@ static void a_retry_is_not_made_through_a_door_that_closed_meanwhile(void **stat
     assert_int_equal(after(&b, FAILURE_SERVER_ERROR, -1).verdict, CHAIN_WAIT);
     b.open[0] = FAILURE_SERVER_ERROR;
     tries(&b, chain_resume(&b.walk, &b.view, b.now), 1);
+}
+
+static void a_later_moment_that_others_were_told_is_waited_for_too(void **state) {
+    struct bench b;
+    set_up(&b, 1);
+    tries(&b, first(&b, 0), 0);
+    struct chain_move move = after(&b, FAILURE_RATE_LIMITED, 500);
+    assert_int_equal(move.verdict, CHAIN_WAIT);
+    b.open[0] = FAILURE_RATE_LIMITED;
+    b.reopens_in[0] = 7;
+    b.now += 500;
+    move = chain_resume(&b.walk, &b.view, b.now);
+    assert_true(move.verdict == CHAIN_WAIT && move.wait_ms == 7);
+    assert_int_equal(b.passed, 0);
+    /* It moves on and on: that is not followed for ever. */
+    while (move.verdict == CHAIN_WAIT) {
+        b.now += move.wait_ms;
+        b.reopens_in[0] = 400;
+        b.probed = true;
+        move = chain_resume(&b.walk, &b.view, b.now);
+    }
+    ends(move);
+    assert_in_range(b.now, 6100, 6507);
 }
 
 static void a_replaced_rest_brings_no_second_probe(void **state) {
@@ -483,6 +571,21 @@ static void a_hedge_is_the_next_that_may_run_and_the_walk_goes_on_behind_it(void
     assert_int_equal(b.passed, 1);
     assert_int_equal(b.walk.attempts, 2);
     tries(&b, after(&b, FAILURE_SERVER_ERROR, -1), 3);
+}
+
+static void both_of_a_race_stay_under_the_ceiling(void **state) {
+    struct bench b;
+    set_up(&b, 3);
+    b.chain.max_cost = 100;
+    b.bounds[0] = 60;
+    b.bounds[1] = 50;
+    b.bounds[2] = 10;
+    tries(&b, first(&b, 0), 0);
+    /* It is not given up for the cheaper one behind it: alone there will be money for it. */
+    ends(chain_hedge(&b.walk, &b.view, b.now));
+    assert_int_equal(b.skipped[1], FAILURE_NONE);
+    tries(&b, after(&b, FAILURE_SERVER_ERROR, -1), 1);
+    tries(&b, chain_hedge(&b.walk, &b.view, b.now), 2);
 }
 
 static void without_one_that_may_run_a_hedge_changes_nothing(void **state) {
@@ -576,12 +679,16 @@ int main(void) {
         cmocka_unit_test(staying_is_bounded_too),
         cmocka_unit_test(an_open_step_is_passed_over_as_if_it_had_failed),
         cmocka_unit_test(for_want_of_others_the_first_to_reopen_is_asked_once),
+        cmocka_unit_test(while_another_finds_out_how_a_target_is_the_walk_waits),
+        cmocka_unit_test(that_is_waited_for_within_bounds_only),
         cmocka_unit_test(what_stops_a_walk_stops_the_last_resort_too),
         cmocka_unit_test(a_retry_is_not_made_through_a_door_that_closed_meanwhile),
+        cmocka_unit_test(a_later_moment_that_others_were_told_is_waited_for_too),
         cmocka_unit_test(a_replaced_rest_brings_no_second_probe),
         cmocka_unit_test(without_money_a_retry_gives_way_to_the_next_step),
         cmocka_unit_test(a_round_is_paid_by_those_who_asked),
         cmocka_unit_test(a_hedge_is_the_next_that_may_run_and_the_walk_goes_on_behind_it),
+        cmocka_unit_test(both_of_a_race_stay_under_the_ceiling),
         cmocka_unit_test(without_one_that_may_run_a_hedge_changes_nothing),
         cmocka_unit_test(any_sequence_ends),
     };

@@ -195,6 +195,20 @@ static void who_fails_again_keeps_its_place(void **state) {
     assert_int_equal(waiters[0].place.since_ms, 10);
 }
 
+static void who_was_let_go_comes_back_although_it_is_full_by_now(void **state) {
+    queue_deinit(&queue);
+    queue_init(&queue, 2, 2);
+    join(0, 1, 100, 10);
+    join(1, 1, 100, 20);
+    queue_turn(&queue, 100);
+    assert_true(join(2, 1, 200, 110));
+    assert_false(join(3, 2, 200, 120));
+    queue_went(&queue, false);
+    assert_true(join(0, 1, 200, 130));
+    assert_int_equal(queue_position(&queue, &waiters[0].place), 0);
+    assert_false(join(3, 2, 200, 140));
+}
+
 static void who_fails_at_once_again_and_again_ends_no_loop(void **state) {
     for (unsigned i = 0; i < 3; i++) {
         join(i, i, 100, 10);
@@ -238,6 +252,7 @@ int main(void) {
         TEST(is_bounded_in_all_and_by_key),
         TEST(whoever_leaves_is_gone_at_once),
         TEST(who_fails_again_keeps_its_place),
+        TEST(who_was_let_go_comes_back_although_it_is_full_by_now),
         TEST(who_fails_at_once_again_and_again_ends_no_loop),
         TEST(tells_how_many_are_before),
     };
