@@ -16,10 +16,11 @@ local STREAM_ONLY = { "cut_event=0", "cut_event=1", "cut_after=0", "error_after=
 -- After content: told in-band.
 local BREAKS = { "cut_after=2;gap_ms=20", "cut_event=2;gap_ms=20", "error_after=2;gap_ms=20", "no_finish;no_done;gap_ms=20" }
 
+-- Targets of no list: they have no breaker that would remember the fault before.
 local POLICY = [[
 return function(req)
   return {
-    { target = req.headers["x-first"] .. "/m", retries = 0, timeout_ms = 300, first_token_ms = 300 },
+    { target = req.headers["x-first"] .. "/any", retries = 0, timeout_ms = 300, first_token_ms = 300 },
     "good/m",
   }
 end]]
