@@ -28,7 +28,10 @@ struct snapshot *policies_check(struct admin *a, struct span name, struct span s
     return config_check(&options, name, findings);
 }
 
+/* What a file that is read can be called: others in the folder, like "_old.lua", are passed over. */
 static bool is_name(struct span name) {
+    if (span_starts(name, SPAN("_")) || span_starts(name, SPAN("-")))
+        return false;
     for (size_t i = 0; i < name.len; i++) {
         char c = name.at[i];
         if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-'))
@@ -40,8 +43,10 @@ static bool is_name(struct span name) {
 struct span policies_name(struct api_call *call) {
     struct span name = call->parts[0];
     if (!is_name(name))
-        api_fail(call, API_INVALID_REQUEST, "name",
-                 "A policy's name is made of a-z, 0-9, _ and -, at most 64 of them.");
+        api_fail(
+            call, API_INVALID_REQUEST, "name",
+            "A policy's name is made of a-z, 0-9, _ and -, at most 64 of them, and begins with "
+            "a letter or a digit.");
     else if (span_eq(name, SPAN("routes")) || span_ends(name, SPAN("_spec")))
         api_fail(
             call, API_INVALID_REQUEST, "name",

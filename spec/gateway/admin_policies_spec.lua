@@ -154,7 +154,7 @@ describe("policies", function()
   it("of any size and name are taken or refused, and reach no other file", loop.test(function()
     taken(call("PUT", "/p", { source = TO_B .. "--" .. ("x"):rep(1024 * 1024 - #TO_B - 2) }))
     assert.equal("source", refused(call("PUT", "/p", { source = ("x"):rep(1024 * 1024 + 1) }), 413, "request_too_large").param)
-    for _, name in ipairs { "..", "a.b", "..%2Fperilune", "%2Fetc%2Fpasswd", "A", "a%00", "%ff", "routes", "p_spec", ("x"):rep(65) } do
+    for _, name in ipairs { "..", "a.b", "..%2Fperilune", "%2Fetc%2Fpasswd", "A", "a%00", "%ff", "routes", "p_spec", "_p", "-", ("x"):rep(65) } do
       assert.equal("name", refused(call("PUT", "/" .. name, { source = TO_B }), 400, "invalid_request").param, name)
     end
     assert.equal(404, call("PUT", "/a/b", { source = TO_B }).status)
