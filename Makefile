@@ -57,7 +57,7 @@ lint:
 
 bench: build
 	@tools/setup bench
-	@cmake --build build -j $(JOBS) --target bench_events bench_day
+	@cmake --build build -j $(JOBS) --target bench_events bench_day bench_policies
 	@bench/run $(ARGS)
 
 profile: build

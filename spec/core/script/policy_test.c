@@ -1,16 +1,11 @@
-/* Policies of a snapshot: what they see, what they answer, what they can not reach.
- *
- * With "bench" as argument it prints what building a state and asking a policy cost.
- */
+/* Policies of a snapshot: what they see, what they answer, what they can not reach. */
 #include "support/unit.h"
 
 #include "base/ability.h"
-#include "script/embed.h"
 #include "script/loader.h"
 #include "script/policy.h"
 
 #include <math.h>
-#include <time.h>
 
 enum { POLICIES_MAX = 8, FAULTS_MAX = 8, TARGETS = 10 };
 
@@ -89,14 +84,6 @@ static void add_policy(struct world *w, const char *name, const char *text) {
     source->version = arena_printf(arena, "%s@00000000", name);
     source->path = arena_printf(arena, "policies/%s.lua", name);
     source->text = span_of(text);
-}
-
-static void add_shipped(struct world *w, const char *name) {
-    char path[100];
-    snprintf(path, sizeof path, "policies/%s.lua", name);
-    const struct embedded_file *file = embedded_find(span_of(path));
-    assert_non_null(file);
-    add_policy(w, name, file->text.at);
 }
 
 static void build(struct world *w) {
@@ -701,62 +688,7 @@ static void policies_share_nothing(void **state) {
     assert_int_not_equal(decide(w, "two"), VM_OK);
 }
 
-/* ---- figures ---- */
-
-/* Of this thread, so that a busy machine does not show in them. */
-static uint64_t processor_us(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-static void bench_policy(struct world *w, const char *name, unsigned rounds) {
-    struct arena arena;
-    arena_init(&arena, 8192);
-    uint64_t before = processor_us();
-    for (unsigned i = 0; i < rounds; i++) {
-        w->facts.seed = i;
-        enum vm_result result =
-            policy_decide(w->state, w->guard, span_of(name), &w->facts, &arena, &w->decision);
-        if (result != VM_OK) {
-            printf("%s: %s\n", name, policy_error(w->state));
-            exit(1);
-        }
-        arena_deinit(&arena);
-    }
-    printf("  %-10s %6.2f us a decision\n", name, (double)(processor_us() - before) / rounds);
-}
-
-static void bench(size_t n_targets) {
-    void *fresh;
-    open_world(&fresh);
-    struct world *w = fresh;
-    snapshot_unref(w->snap);
-    make_snapshot(w, n_targets);
-    add_policy(w, "nothing", "return function(req, fleet) return { 'm1' } end");
-    add_shipped(w, "cheapest");
-    add_shipped(w, "tier");
-    add_policy(w, "scan",
-               "return function(req, fleet) return fleet:where(function(t) return t.quality < 50 "
-               "end):take(3) end");
-    uint64_t before = processor_us();
-    for (int i = 0; i < 100; i++) {
-        policy_state_free(w->state);
-        w->state = NULL;
-        if (i == 0)
-            build(w);
-        else
-            w->state =
-                policy_state_new(w->snap, w->guard, &w->arena, w->faults, &w->n_faults, FAULTS_MAX);
-    }
-    printf("%zu targets: %.2f ms to build a state\n", n_targets,
-           (double)(processor_us() - before) / 100 / 1e3);
-    for (size_t i = 0; i < w->snap->n_policies; i++)
-        bench_policy(w, w->policies[i].name.at, 100000);
-    close_world(&fresh);
-}
-
-int main(int argc, char **argv) {
+int main(void) {
     const struct CMUnitTest tests[] = {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
         CASE(a_fleet_is_a_chain),
@@ -783,10 +715,5 @@ int main(int argc, char **argv) {
         CASE(policies_share_nothing),
         cmocka_unit_test(no_way_out_of_the_sandbox),
     };
-    if (argc == 2 && strcmp(argv[1], "bench") == 0) {
-        bench(10);
-        bench(1000);
-        return 0;
-    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
