@@ -44,6 +44,13 @@ static double number_field(struct reader *r, const char *name, double low, doubl
     return value;
 }
 
+static bool flag_field(struct reader *r, const char *name) {
+    lua_getfield(r->L, -1, name);
+    bool flag = lua_toboolean(r->L, -1);
+    lua_pop(r->L, 1);
+    return flag;
+}
+
 static uint32_t ms_field(struct reader *r, const char *name) {
     return (uint32_t)number_field(r, name, 0, MS_MAX, 0);
 }
@@ -175,6 +182,14 @@ static void read_steps(struct reader *r, struct chain *chain) {
 static void read_chain(struct reader *r, struct chain *chain) {
     *chain = (struct chain){ 0 };
     read_steps(r, chain);
+    chain->reason = text_field(r, "reason");
+    chain->max_cost = NANOUSD_NONE;
+    chain->hold_ms = -1;
+    chain->on_exhausted = EXHAUSTED_FAIL;
+}
+
+/* What is said of the chain beside its steps and their reason. */
+static void read_said(struct reader *r, struct chain *chain) {
     chain->deadline_ms = ms_field(r, "deadline_ms");
     chain->max_cost = usd_field(r, "max_cost_usd");
     chain->max_latency_ms = ms_field(r, "max_latency_ms");
@@ -182,14 +197,13 @@ static void read_chain(struct reader *r, struct chain *chain) {
     chain->hedge_after_ms = ms_field(r, "hedge_after_ms");
     chain->retry_window_ms = ms_field(r, "retry_window_ms");
     chain->hold_ms = (int64_t)number_field(r, "hold_ms", 0, MS_MAX, -1);
-    chain->reason = text_field(r, "reason");
     struct span exhausted = text_field(r, "on_exhausted");
     if (exhausted.at && !span_eq(exhausted, SPAN("fail")) && !span_eq(exhausted, SPAN("queue")))
         fail(r, "on_exhausted");
     chain->on_exhausted = span_eq(exhausted, SPAN("queue")) ? EXHAUSTED_QUEUE : EXHAUSTED_FAIL;
 }
 
-static void read_cuts(struct reader *r, struct decision *out) {
+static void read_cuts(struct reader *r, struct decision *out, bool plain) {
     size_t n = open_list(r, "cuts", CUTS_MAX);
     if (n == 0)
         return;
@@ -197,7 +211,7 @@ static void read_cuts(struct reader *r, struct decision *out) {
     for (size_t i = 0; i < n; i++) {
         lua_rawgeti(r->L, -1, (int)i + 1);
         if (lua_istable(r->L, -1)) {
-            cuts[i].target = text_field(r, "target");
+            cuts[i].target = plain ? SPAN_NONE : text_field(r, "target");
             cuts[i].word = text_field(r, "word");
             cuts[i].why = text_field(r, "why");
             cuts[i].count = (unsigned)number_field(r, "count", 0, UINT32_MAX, 1);
@@ -251,9 +265,15 @@ const char *answer_read(lua_State *L, const struct snapshot *snap, struct arena 
         return "the answer is no table";
     luaL_checkstack(L, 10, "answer");
     out->kind = DECISION_CHAIN;
-    if (!read_refusal(&r, out))
+    /* Looking for a field that is not there costs as much as reading one, and most answers have few. */
+    bool plain = flag_field(&r, "plain");
+    if (plain || !read_refusal(&r, out))
         read_chain(&r, &out->chain);
-    read_cuts(&r, out);
+    read_cuts(&r, out, plain);
+    if (plain)
+        return r.wrong;
+    if (out->kind == DECISION_CHAIN)
+        read_said(&r, &out->chain);
     read_findings(&r, out);
     out->notes = pairs_field(&r, "notes", NOTES_MAX, &out->n_notes);
     return r.wrong;

@@ -18,10 +18,8 @@ enum { LOAD_US = 200 * 1000, ERROR_MAX = 1024 };
 
 /* Where the functions of perilune.host lie in the registry, and what else is kept there. */
 struct refs {
-    int load, prepare, info, decide, on_failure, update, params;
-    int figures;         /* the list host.update() is given, with the tables of earlier calls */
-    int request_meta;    /* metatable of `req` */
-    int present_request; /* the `req` of the call under way */
+    int load, prepare, info, request, decide, on_failure, update, params;
+    int figures; /* the list host.update() is given, with the tables of earlier calls */
 };
 
 struct entry {
@@ -49,32 +47,14 @@ static int keep_field(lua_State *L, const char *name) {
     return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-/* __index of `req`, which the library asks for names that are not there. A request that a policy
- * kept from an earlier call has nothing to read any more. */
-static int request_index(lua_State *L) {
+/* field(name): what the request under way holds; nil between requests. */
+static int request_field(lua_State *L) {
     struct policy_state *p = lua_touserdata(L, lua_upvalueindex(1));
-    struct span name = SPAN_NONE;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, p->refs.present_request);
-    if (!p->facts || !lua_rawequal(L, 1, -1) || lua_type(L, 2) != LUA_TSTRING)
+    struct span name = luaspan_at(L, 1);
+    if (!p->facts || !name.at)
         return 0;
-    name.at = lua_tolstring(L, 2, &name.len);
     push_request_field(L, p->facts, name, &p->read_text);
-    if (!lua_isnil(L, -1)) {
-        lua_pushvalue(L, 2);
-        lua_pushvalue(L, -2);
-        lua_rawset(L, 1);
-    }
     return 1;
-}
-
-static void keep_request_meta(lua_State *L, struct policy_state *p) {
-    lua_createtable(L, 0, 1);
-    lua_pushlightuserdata(L, p);
-    lua_pushcclosure(L, request_index, 1);
-    lua_setfield(L, -2, "__index");
-    p->refs.request_meta = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_pushboolean(L, false);
-    p->refs.present_request = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 static enum vm_result run_setup(lua_State *L, void *arg) {
@@ -85,15 +65,18 @@ static enum vm_result run_setup(lua_State *L, void *arg) {
     p->refs.load = keep_field(L, "load");
     p->refs.prepare = keep_field(L, "prepare");
     p->refs.info = keep_field(L, "info");
+    p->refs.request = keep_field(L, "request");
     p->refs.decide = keep_field(L, "decide");
     p->refs.on_failure = keep_field(L, "on_failure");
     p->refs.update = keep_field(L, "update");
     p->refs.params = keep_field(L, "params");
     lua_newtable(L);
     p->refs.figures = luaL_ref(L, LUA_REGISTRYINDEX);
-    keep_request_meta(L, p);
     lua_getfield(L, -1, "setup");
     push_setup(L, p->snap);
+    lua_pushlightuserdata(L, p);
+    lua_pushcclosure(L, request_field, 1);
+    lua_setfield(L, -2, "field");
     lua_call(L, 1, 0);
     return VM_OK;
 }
@@ -380,14 +363,11 @@ struct asking {
 
 /* Pushes host's function, the policy's name and `req`. */
 static void begin_question(lua_State *L, struct asking *a, int function) {
-    struct refs *refs = &a->p->refs;
     lua_rawgeti(L, LUA_REGISTRYINDEX, function);
     luaspan_push(L, a->source->name);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, a->p->refs.request);
     push_request(L, a->p->facts);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, refs->request_meta);
-    lua_setmetatable(L, -2);
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, LUA_REGISTRYINDEX, refs->present_request);
+    lua_call(L, PUSH_REQUEST, 1);
 }
 
 /* The answer on top of the stack. */

@@ -39,13 +39,6 @@ static void push_list(lua_State *L, const struct span *list, size_t n) {
     }
 }
 
-static void set_list(lua_State *L, const char *name, const struct span *list, size_t n) {
-    if (n == 0)
-        return;
-    push_list(L, list, n);
-    lua_setfield(L, -2, name);
-}
-
 static void push_set(lua_State *L, const struct span *list, size_t n) {
     lua_createtable(L, 0, (int)n);
     for (size_t i = 0; i < n; i++) {
@@ -62,12 +55,11 @@ static void set_set(lua_State *L, const char *name, const struct span *list, siz
     lua_setfield(L, -2, name);
 }
 
-static void set_abilities(lua_State *L, const char *name, uint32_t bits) {
+static void push_abilities(lua_State *L, uint32_t bits) {
     lua_createtable(L, 0, bits ? ABILITY_COUNT : 0);
     for (unsigned i = 0; bits >> i; i++)
         if (bits & (UINT32_C(1) << i))
             set_bool(L, ability_name(i), true);
-    lua_setfield(L, -2, name);
 }
 
 /* ---- the catalogue ---- */
@@ -121,7 +113,8 @@ static void push_target(lua_State *L, const struct target *t) {
     lua_setfield(L, -2, "price");
     set_positive(L, "context", t->context);
     set_positive(L, "max_output", t->max_output);
-    set_abilities(L, "abilities", t->abilities);
+    push_abilities(L, t->abilities);
+    lua_setfield(L, -2, "abilities");
     if (!isnan(t->quality))
         set_number(L, "quality", t->quality);
     set_number(L, "weight", t->weight);
@@ -158,9 +151,19 @@ static void set_assignments(lua_State *L, const struct config *config) {
     lua_setfield(L, -2, "assignments");
 }
 
+/* In the order of their bits, so that a request's are one number. */
+static void set_ability_names(lua_State *L) {
+    lua_createtable(L, ABILITY_COUNT, 0);
+    for (unsigned i = 0; i < ABILITY_COUNT; i++) {
+        lua_pushstring(L, ability_name(i));
+        lua_rawseti(L, -2, (int)i + 1);
+    }
+    lua_setfield(L, -2, "abilities");
+}
+
 void push_setup(lua_State *L, const struct snapshot *snap) {
     const struct config *config = &snap->config;
-    lua_createtable(L, 0, 9);
+    lua_createtable(L, 0, 11);
     lua_createtable(L, (int)snap->n_targets, 0);
     for (size_t i = 0; i < snap->n_targets; i++) {
         push_target(L, &snap->targets[i]);
@@ -184,6 +187,7 @@ void push_setup(lua_State *L, const struct snapshot *snap) {
     lua_setfield(L, -2, "params");
     set_span(L, "auto", config->auto_policy);
     set_assignments(L, config);
+    set_ability_names(L);
 }
 
 static void push_source_alone(lua_State *L, const struct policy_source *source) {
@@ -206,50 +210,75 @@ void push_source(lua_State *L, const struct policy_source *source) {
 
 /* ---- a request ---- */
 
-static void set_tokens(lua_State *L, const struct facts *facts) {
+static void push_now(lua_State *L, const struct facts *facts) {
+    lua_pushnumber(L, (double)facts->now_ms / 1000);
+}
+
+static void push_seed(lua_State *L, const struct facts *facts) {
+    /* A double holds 53 bits. */
+    lua_pushnumber(L, (double)(facts->seed >> 11));
+}
+
+void push_request(lua_State *L, const struct facts *facts) {
+    luaspan_push(L, facts->model);
+    lua_pushnumber(L, (double)facts->input_tokens);
+    lua_pushnumber(L, (double)facts->output_tokens);
+    lua_pushnumber(L, facts->uses);
+    lua_pushnumber(L, facts->max_cost_usd);
+    lua_pushnumber(L, facts->max_latency_ms);
+    lua_pushboolean(L, facts->strict);
+    lua_pushboolean(L, facts->n_models > 0);
+    lua_pushboolean(L, facts->n_last_targets > 0);
+    push_seed(L, facts);
+    push_now(L, facts);
+}
+
+static void push_models(lua_State *L, const struct facts *facts) {
+    if (facts->n_models)
+        push_list(L, facts->models, facts->n_models);
+    else
+        lua_pushnil(L);
+}
+
+static void push_stream(lua_State *L, const struct facts *facts) {
+    lua_pushboolean(L, facts->stream);
+}
+
+static void push_strict(lua_State *L, const struct facts *facts) {
+    lua_pushboolean(L, facts->strict);
+}
+
+static void push_tokens(lua_State *L, const struct facts *facts) {
     lua_createtable(L, 0, 2);
     set_number(L, "input", (double)facts->input_tokens);
     set_number(L, "output", (double)facts->output_tokens);
-    lua_setfield(L, -2, "tokens");
 }
 
-static void set_limits(lua_State *L, const struct facts *facts) {
+/* That a model answers at all goes without saying: able() asks for it, policies need not see it. */
+static void push_uses(lua_State *L, const struct facts *facts) {
+    push_abilities(L, facts->uses & ~(uint32_t)ABILITY_CHAT);
+}
+
+static void push_limits(lua_State *L, const struct facts *facts) {
     lua_createtable(L, 0, 3);
     if (isfinite(facts->max_cost_usd))
         set_number(L, "max_cost_usd", facts->max_cost_usd);
     set_positive(L, "max_latency_ms", facts->max_latency_ms);
     set_positive(L, "deadline_ms", facts->deadline_ms);
-    lua_setfield(L, -2, "limits");
 }
 
 /* Which targets the session knows: the newest, and what is expected in whose cache. */
-static void set_session(lua_State *L, const struct facts *facts) {
-    if (facts->n_last_targets == 0)
-        return;
-    set_span(L, "last_target", facts->last_targets[0].id);
+static void push_last_target(lua_State *L, const struct facts *facts) {
+    luaspan_push(L, facts->n_last_targets ? facts->last_targets[0].id : SPAN_NONE);
+}
+
+static void push_cached(lua_State *L, const struct facts *facts) {
     lua_createtable(L, 0, (int)facts->n_last_targets);
     for (size_t i = 0; i < facts->n_last_targets; i++) {
         luaspan_push(L, facts->last_targets[i].id);
         lua_pushnumber(L, (double)facts->last_targets[i].cached_tokens);
         lua_rawset(L, -3);
     }
-    lua_setfield(L, -2, "cached");
-}
-
-/* What the library looks at in every call. Everything else waits until it is read: most policies read
- * little, and a table that is filled for nothing costs more than the decision. */
-void push_request(lua_State *L, const struct facts *facts) {
-    lua_createtable(L, 0, 10);
-    set_span(L, "model", facts->model);
-    set_list(L, "models", facts->models, facts->n_models);
-    set_bool(L, "stream", facts->stream);
-    set_bool(L, "strict", facts->strict);
-    set_tokens(L, facts);
-    /* That a model answers at all goes without saying: able() asks for it, policies need not see it. */
-    set_abilities(L, "uses", facts->uses & ~(uint32_t)ABILITY_CHAT);
-    set_bool(L, "chat", facts->uses & ABILITY_CHAT);
-    set_limits(L, facts);
-    set_session(L, facts);
 }
 
 static void push_headers(lua_State *L, const struct facts *facts) {
@@ -286,49 +315,51 @@ static void push_turns(lua_State *L, const struct facts *facts) {
     lua_pushnumber(L, facts->turns);
 }
 
-static void push_now(lua_State *L, const struct facts *facts) {
-    lua_pushnumber(L, (double)facts->now_ms / 1000);
-}
-
-static void push_seed(lua_State *L, const struct facts *facts) {
-    /* A double holds 53 bits. */
-    lua_pushnumber(L, (double)(facts->seed >> 11));
-}
-
 static void push_dialect(lua_State *L, const struct facts *facts) {
     lua_pushstring(L, dialect_name(facts->dialect));
 }
 
-/* The fields that wait: a text of the facts, or what a function pushes. */
-static const struct late_field {
-    const char *name;
+#define FIELD(name)                                                                                \
+    { name, sizeof name - 1 }
+/* The fields of a request: a text of the facts, or what a function pushes. */
+static const struct field {
+    struct span name;
     size_t text; /* offset of a struct span in struct facts, */
     void (*push)(lua_State *L, const struct facts *facts); /* unless this makes it */
     bool is_text;
-} late_fields[] = {
-    { "tier", offsetof(struct facts, tier), NULL, false },
-    { "headers", 0, push_headers, false },
-    { "text", offsetof(struct facts, text), NULL, true },
-    { "system", offsetof(struct facts, system), NULL, true },
-    { "session", offsetof(struct facts, session), NULL, false },
-    { "user", offsetof(struct facts, user), NULL, false },
-    { "tags", 0, push_tags, false },
-    { "tool_names", 0, push_tool_names, false },
-    { "tool_choice", offsetof(struct facts, tool_choice), NULL, false },
-    { "last", 0, push_last, false },
-    { "turns", 0, push_turns, false },
-    { "max_tokens", 0, push_max_tokens, false },
-    { "now", 0, push_now, false },
-    { "seed", 0, push_seed, false },
-    { "endpoint", offsetof(struct facts, endpoint), NULL, false },
-    { "dialect", 0, push_dialect, false },
-    { "id", offsetof(struct facts, id), NULL, false },
+} request_fields[] = {
+    { FIELD("tier"), offsetof(struct facts, tier), NULL, false },
+    { FIELD("headers"), 0, push_headers, false },
+    { FIELD("tokens"), 0, push_tokens, false },
+    { FIELD("uses"), 0, push_uses, false },
+    { FIELD("limits"), 0, push_limits, false },
+    { FIELD("text"), offsetof(struct facts, text), NULL, true },
+    { FIELD("system"), offsetof(struct facts, system), NULL, true },
+    { FIELD("session"), offsetof(struct facts, session), NULL, false },
+    { FIELD("user"), offsetof(struct facts, user), NULL, false },
+    { FIELD("models"), 0, push_models, false },
+    { FIELD("stream"), 0, push_stream, false },
+    { FIELD("strict"), 0, push_strict, false },
+    { FIELD("last_target"), 0, push_last_target, false },
+    { FIELD("cached"), 0, push_cached, false },
+    { FIELD("tags"), 0, push_tags, false },
+    { FIELD("tool_names"), 0, push_tool_names, false },
+    { FIELD("tool_choice"), offsetof(struct facts, tool_choice), NULL, false },
+    { FIELD("last"), 0, push_last, false },
+    { FIELD("turns"), 0, push_turns, false },
+    { FIELD("max_tokens"), 0, push_max_tokens, false },
+    { FIELD("now"), 0, push_now, false },
+    { FIELD("seed"), 0, push_seed, false },
+    { FIELD("endpoint"), offsetof(struct facts, endpoint), NULL, false },
+    { FIELD("dialect"), 0, push_dialect, false },
+    { FIELD("id"), offsetof(struct facts, id), NULL, false },
 };
+#undef FIELD
 
 void push_request_field(lua_State *L, const struct facts *facts, struct span name, bool *is_text) {
-    for (size_t i = 0; i < sizeof late_fields / sizeof *late_fields; i++) {
-        const struct late_field *field = &late_fields[i];
-        if (!span_eq(name, span_of(field->name)))
+    for (size_t i = 0; i < sizeof request_fields / sizeof *request_fields; i++) {
+        const struct field *field = &request_fields[i];
+        if (!span_eq(name, field->name))
             continue;
         if (field->push)
             field->push(L, facts);

@@ -21,10 +21,11 @@ void push_setup(lua_State *L, const struct snapshot *snap);
 /* For host.load(). */
 void push_source(lua_State *L, const struct policy_source *source);
 
-/* `req`, but for the fields push_request_field() knows. */
+/* The PUSH_REQUEST values host.request() takes. */
+enum { PUSH_REQUEST = 11 };
 void push_request(lua_State *L, const struct facts *facts);
 
-/* The fields that are made only when a policy reads them. Pushes one value, nil for any other name.
+/* The fields of `req`, made only when a policy reads them. Pushes one value, nil for any other name.
  * `*is_text` becomes true when it was what the user or the system wrote. */
 void push_request_field(lua_State *L, const struct facts *facts, struct span name, bool *is_text);
 

@@ -3,21 +3,34 @@ local catalogue = require "perilune.catalogue"
 local hash = require "perilune.hash"
 local near = require "perilune.near"
 
+local bor = require("bit").bor
+
 ---@class perilune.Call
 ---@field number integer counts calls
 ---@field request table
 ---@field t_in number expected tokens
 ---@field t_out number
+---@field need integer mask of the abilities it needs
+---@field money number the tightest ceiling, in dollars; huge without one
+---@field money_why string
 ---@field latency_limit number|false the client's own
+---@field strict boolean keep to what the client named
+---@field lists boolean the client gave a list of models
 ---@field explain boolean cuts name each target, which makes every word look at all of them
 ---@field cut_total integer
-local M = { number = 0, request = {}, t_in = 0, t_out = 0, latency_limit = false, explain = false, cut_total = 0 }
+local M = {
+  number = 0, request = {}, t_in = 0, t_out = 0, need = 0, money = math.huge, money_why = "", latency_limit = false, strict = false,
+  lists = false, explain = false, cut_total = 0,
+}
 
 --- The share of requests that try what is not known or has just come back, where there is such a target.
 M.EXPLORE = 0.04
 
 local type, error, tostring, floor, huge, pairs, rawget = type, error, tostring, math.floor, math.huge, pairs, rawget
+local next = next
 
+local figures_of -- the request whose figures these are, where begin() need not read them
+local seed, now, cached -- of it; false: not told
 local random -- of this request; made when first asked for
 local notes, n_notes
 local findings
@@ -28,16 +41,52 @@ local cuts, n_cuts = {}, 0
 local entries = {}
 local seen_of = {} -- by place in cuts: index -> number of the call in which it was cut
 
+--- Tells the figures of the request that begins next, which the library goes by and `req` need not hold. What a policy writes into
+--- its `req` changes none of them.
+---@param req table
+---@param t_in number
+---@param t_out number
+---@param need integer see catalogue.mask()
+---@param max_cost_usd number huge: none
+---@param max_latency_ms number 0: none
+---@param strict boolean
+---@param lists boolean
+---@param of_seed number|false false: read from req when asked for
+---@param of_now number|false the same
+---@param of_cached table<string, number>|nil by target id: see catalogue.warm_for()
+function M.tell(req, t_in, t_out, need, max_cost_usd, max_latency_ms, strict, lists, of_seed, of_now, of_cached)
+  figures_of = req
+  M.t_in, M.t_out, M.need, M.strict, M.lists = t_in, t_out, need, strict, lists
+  M.money, M.money_why = max_cost_usd, "price over max_cost_usd"
+  M.latency_limit = max_latency_ms > 0 and max_latency_ms < huge and max_latency_ms
+  seed, now, cached = of_seed, of_now, of_cached
+end
+
+local CHAT = { chat = true } -- what only embeds does not
+
+-- The figures of a `req` that holds all there is.
+local function read(req)
+  local tokens, limits, uses, budget = req.tokens, req.limits, req.uses, rawget(req, "budget")
+  local need = uses and next(uses) and catalogue.mask(uses) or 0
+  if rawget(req, "chat") then
+    need = bor(need, catalogue.mask(CHAT))
+  end
+  M.tell(req, tokens and tokens.input or 0, tokens and tokens.output or 0, need, limits and limits.max_cost_usd or huge,
+    limits and limits.max_latency_ms or 0, rawget(req, "strict"), rawget(req, "models") ~= nil, false, false, rawget(req, "cached"))
+  if budget and budget.left_usd and budget.left_usd < M.money then
+    M.money, M.money_why = budget.left_usd, "price over budget"
+  end
+end
+
 --- Begins a request.
 ---@param req table
 function M.begin(req)
+  if figures_of ~= req then
+    read(req)
+  end
+  figures_of = nil
   M.number = M.number + 1
   M.request = req
-  local tokens, limits = req.tokens, req.limits
-  M.t_in = tokens and tokens.input or 0
-  M.t_out = tokens and tokens.output or 0
-  local ms = limits and limits.max_latency_ms
-  M.latency_limit = ms and ms > 0 and ms < huge and ms or false
   M.cut_total = 0
   random, notes, n_notes, findings, coin, lifted = nil, nil, 0, nil, nil, nil
   for k = n_cuts, 1, -1 do
@@ -46,9 +95,8 @@ function M.begin(req)
   n_cuts = 0
   catalogue.forget()
   if catalogue.ruled[1] then
-    catalogue.price_for(M.t_in, req.now)
+    catalogue.price_for(M.t_in, now or req.now)
   end
-  local cached = rawget(req, "cached")
   if cached then
     catalogue.warm_for(cached, M.t_in)
   end
@@ -82,7 +130,7 @@ catalogue.set_figures(M)
 ---@return number
 function M.random(m, n)
   if not random then
-    random = hash.random(M.request.seed or 0)
+    random = hash.random(seed or M.request.seed or 0)
   end
   if m == nil then
     return random()
@@ -101,7 +149,7 @@ end
 ---@param purpose integer
 ---@return number from 0 to 1
 function M.chance(purpose)
-  return hash.chance(M.request.seed or 0, purpose)
+  return hash.chance(seed or M.request.seed or 0, purpose)
 end
 
 --- Whether this request is one of the few that explore.
@@ -145,7 +193,7 @@ local function place(word, why)
   n_cuts = n_cuts + 1
   local c = entries[n_cuts]
   if not c then
-    c = { word = word, why = why, count = 0 }
+    c = { word = word, why = why, count = 0, all = 0 }
     entries[n_cuts] = c
   end
   c.word, c.why, c.count = word, why, 0
@@ -164,6 +212,9 @@ function M.cut_list(word, why, list, n)
   if not seen then
     seen = {}
     seen_of[k] = seen
+  end
+  if c.all == number then
+    return -- these are among them
   end
   for j = 1, n do
     local i = list[j]
@@ -199,6 +250,16 @@ function M.cut_many(word, why, n)
       c.count = n
     end
   end
+end
+
+--- Notes that `word` leaves out `n` targets in all, for that reason, whoever asks: none of them is noted again.
+---@param word string
+---@param why string
+---@param n integer
+function M.cut_all(word, why, n)
+  local _, c = place(word, why)
+  M.cut_total = M.cut_total + n - c.count
+  c.count, c.all = n, M.number
 end
 
 --- Notes a name nothing answers to: a line in the trace and not the end of the request, because policies move between installations.

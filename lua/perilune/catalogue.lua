@@ -43,7 +43,9 @@ M.named = {} -- target id, model, provider/*, alias -> list of indices
 M.tagged, M.has_tag = {}, {} -- tag -> list of indices; tag -> set of them
 M.chains = {} -- name -> list of names
 M.known = {} -- set of names, for "did you mean"
+M.by_price = {} -- indices, the cheapest for longer prompts than answers first, unknown and varying prices as they come
 M.by_quality = {} -- indices, best first, equal ones by price, unknown last
+M.is_order = {} -- set of the lists that are an order of all targets
 M.quality_rank = {} -- by index: its place there
 M.prices = nil -- order of the targets with known, steady prices; nil in small catalogues
 M.unpriced = {} -- those whose prices are not known
@@ -56,6 +58,7 @@ M.moved, M.n_moved = {}, 0 -- whose times changed since then, as a list: they ha
 M.warm = {} -- those that are expected to have a part of this request cached
 M.ability_bit, M.ability_names = {}, {}
 M.lacks = {} -- by mask of abilities: how a reason names them
+M.ables = {} -- room for what able() works out about all targets; see perilune.fleet
 
 M.n_ad_hoc = 0 -- targets of this request that no catalogue has
 
@@ -350,7 +353,7 @@ local function keep_orders()
   local quality, blend, x, y, priced = {}, {}, {}, {}, {}
   for i = 1, M.n do
     local r, known = M.records[i], M.figures.quality[i]
-    M.everyone[i], M.by_quality[i] = i, i
+    M.everyone[i], M.by_quality[i], M.by_price[i] = i, i, i
     quality[i] = known == known and -known or huge
     blend[i] = r.input and r.output and 3 * r.input + r.output or huge
     if blend[i] == huge then
@@ -361,6 +364,9 @@ local function keep_orders()
     end
   end
   order.sort(M.by_quality, blend)
+  order.sort(M.by_price, blend)
+  M.is_order = { [M.everyone] = true, [M.by_price] = true, [M.by_quality] = true }
+  M.ables = {}
   order.sort(M.by_quality, quality)
   for place, i in ipairs(M.by_quality) do
     M.quality_rank[i] = place
@@ -377,9 +383,9 @@ local function blank_figures()
 end
 
 --- Fills the catalogue. Once a state; again only in specs.
----@param setup { targets: table[], providers?: string[], chains?: table<string, string[]>, aliases?: table<string, string[]> }
+---@param setup perilune.Setup
 function M.setup(setup)
-  M.records, M.views, M.everyone, M.by_quality, M.unpriced, M.ruled, M.is_ruled = {}, {}, {}, {}, {}, {}, {}
+  M.records, M.views, M.everyone, M.by_quality, M.by_price, M.unpriced, M.ruled, M.is_ruled = {}, {}, {}, {}, {}, {}, {}, {}
   M.inputs, M.outputs = {}, {}
   M.classes, M.contexts, M.max_outputs, M.masks, class_of = {}, {}, {}, {}, {}
   M.firsts, M.per_token, M.standings, M.warm, M.moved = {}, {}, {}, {}, {}
@@ -392,6 +398,9 @@ function M.setup(setup)
   prior_first, prior_per_token, n_changed = nan, nan, 0
   data_of, providers, sets, M.n_ad_hoc = {}, {}, {}, 0
   price_above, price_upto, price_minute = 0, -1, false
+  for k, name in ipairs(setup.abilities or {}) do
+    M.ability_names[k], M.ability_bit[name] = name, 2 ^ (k - 1)
+  end
   for _, name in ipairs(setup.providers or {}) do
     providers[name] = true
   end

@@ -78,7 +78,7 @@ end
 
 --- A filter: test(index, filter) says why a target is left out, or nil. `word` false: it leaves no trace. `many`, where it can do many
 --- at once: many(source, n, out, filter) puts those that stay into `out`, which may be the source, notes its own cuts, and returns how
---- many they are.
+--- many they are, and their list when it is another, to be read only.
 function M.filter(up, word, test, many)
   if is_empty(up) then
     return up
@@ -217,13 +217,15 @@ local function test_many(source, n, out, t)
 end
 
 -- All of a source that pass, in order: one filter after the other over all, which is faster than all filters over each. The list is
--- the source itself or scratch.
+-- scratch or shared: to be read only.
 local function filtered(source, tests, nt, scratch)
   local out, n = scratch.passing, #source
   for k = nt, 1, -1 do
     local t = tests[k]
     local many = t.many or (t.asks and ask_many or test_many)
-    source, n = out, many(source, n, out, t, scratch.left)
+    local list
+    n, list = many(source, n, out, t, scratch.left)
+    source = list or out
   end
   return source, n
 end
@@ -287,11 +289,11 @@ local function fill_keys(list, n, kind, by, keys)
     end
   elseif kind == "latency" then
     local t_out, firsts, per_token = call.t_out, catalogue.firsts, catalogue.per_token
-    local unknown = unknown_latency()
+    local unknown = catalogue.n_measured < catalogue.n and unknown_latency()
     for j = 1, n do
       local i = list[j]
       local ms = firsts[i] + t_out * per_token[i]
-      keys[j] = ms == ms and ms or unknown
+      keys[j] = ms == ms and ms or unknown or unknown_latency() -- ad hoc targets are not counted as unmeasured
     end
   else
     local views = catalogue.views
@@ -302,20 +304,26 @@ local function fill_keys(list, n, kind, by, keys)
   end
 end
 
--- The best `want` of n by their keys, few enough to keep sorted by insertion. Stable.
-local function best_few(list, n, keys, want)
-  local best, m = { false, false, false, false }, 0
+-- The best `want` of n by their keys, few enough to keep sorted by insertion. Equal ones stay in the order of the list, or with
+-- `by_index` in that of configuration.
+local function best_few(list, n, keys, want, by_index)
+  local best, m, worst = { false, false, false, false }, 0, -huge
   -- The keys of the best stand at the front of `keys`: there are never more of them than were read.
   for j = 1, want > 0 and n or 0 do
-    local i, k = list[j], keys[j]
-    if m < want or k < keys[m] then
-      local at = m < want and m + 1 or m
-      m = at
-      while at > 1 and keys[at - 1] > k do
+    local k = keys[j]
+    if k < worst or m < want or by_index and k == worst and list[j] < best[m] then
+      local i = list[j]
+      local at = m
+      if m < want then
+        m = m + 1
+        at = m
+      end
+      while at > 1 and (keys[at - 1] > k or by_index and keys[at - 1] == k and best[at - 1] > i) do
         keys[at], best[at] = keys[at - 1], best[at - 1]
         at = at - 1
       end
       keys[at], best[at] = k, i
+      worst = keys[m]
     end
   end
   for at = m + 1, 4 do
@@ -477,19 +485,38 @@ local SPREAD = 8 -- at most so many share the requests of one moment
 -- fine.
 local function spread(list, n)
   local firsts, per_token, t_out = catalogue.firsts, catalogue.per_token, call.t_out
-  local best, near = nil, {}
+  local best, near, m = nil, {}, 0
   for j = 1, n do
     local ms = firsts[list[j]] + t_out * per_token[list[j]]
     best = best or (ms == ms and ms) or nil
-    if #near >= SPREAD or best and ms > 1.1 * best then
+    if m >= SPREAD or best and ms > 1.1 * best then
       break
     elseif ms == ms then
-      near[#near + 1] = j
+      m = m + 1
+      near[m] = j
     end
   end
-  if near[2] then
-    insert(list, 1, remove(list, near[1 + floor(call.chance(2) * #near)]))
+  if m > 1 then
+    insert(list, 1, remove(list, near[1 + floor(call.chance(2) * m)]))
   end
+end
+
+-- How many may share what the fastest of n by their keys gets.
+local function sharing(keys, n)
+  local best, m = huge, 0
+  for j = 1, n do
+    local k = keys[j]
+    if k < best then
+      best = k
+    end
+  end
+  best = 1.1 * best
+  for j = 1, n do
+    if keys[j] <= best then
+      m = m + 1
+    end
+  end
+  return m < SPREAD and m or SPREAD
 end
 
 -- Puts a target nobody knows the times of to the front, by chance one of those that pass: else none would ever be known.
@@ -560,7 +587,8 @@ local function fastest(source, whole, tests, nt, want, behind, scratch)
     local passing, n = filtered(source, tests, nt, scratch)
     fill_keys(passing, n, "latency", nil, scratch.keys)
     if want <= FEW and not ranked then
-      list = best_few(passing, n, scratch.keys, want + SPREAD)
+      local sharers = sharing(scratch.keys, n)
+      list = best_few(passing, n, scratch.keys, want > sharers and want or sharers)
       fine = #list
     else
       list, fine = all_sorted(passing, n, scratch.keys), n
@@ -605,11 +633,14 @@ local function select(source, whole, tests, nt, kind, by, want, behind, scratch)
     end
     return (finish())
   end
-  local passing, n = filtered(source, tests, nt, scratch)
+  local few = want <= FEW and not ranked
+  -- The cheapest are found sooner where they come early.
+  local by_price = few and whole and kind == "cost"
+  local passing, n = filtered(by_price and catalogue.by_price or source, tests, nt, scratch)
   local keys = scratch.keys
   fill_keys(passing, n, kind, by, keys)
-  if want <= FEW and not ranked then
-    return best_few(passing, n, keys, want)
+  if few then
+    return best_few(passing, n, keys, want, by_price)
   end
   local list = all_sorted(passing, n, keys)
   if ranked then

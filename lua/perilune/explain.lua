@@ -106,7 +106,7 @@ local function step_of(step)
   return out, i
 end
 
-local OWN = { reason = true, refused = true, notes = true, cuts = true, findings = true }
+local OWN = { reason = true, refused = true, notes = true, cuts = true, findings = true, plain = true }
 
 local function chain_of(decision)
   local chain, places = { steps = {} }, {}

@@ -12,7 +12,7 @@ local steps = require "perilune.steps"
 local M = {}
 
 local bit = require "bit"
-local band, bor = bit.band, bit.bor
+local band = bit.band
 local error, type, tostring, pairs, ipairs, next, rawget = error, type, tostring, pairs, ipairs, next, rawget
 local huge, log, sort = math.huge, math.log, table.sort
 
@@ -32,11 +32,8 @@ M.words = words
 ----------------------------------------------------------------------------------------------------------------------------
 -- able
 
--- What this request needs; `need` is nil until able() asks.
-local need -- mask of abilities
-local tokens, t_out -- all of them, and those of the answer
-local money, money_why -- the tightest ceiling
-local verdicts -- by class: why its targets are not able, false when they are; nil until one is asked
+local verdicts = {} -- by class: why its targets are not able, false when they are; nil until one is asked
+local verdicts_of = 0 -- the call whose they are
 
 -- Reasons begin with what they are about: "price", "context" or "abilities". The core tells by that which status says best why a fleet
 -- was emptied.
@@ -55,10 +52,10 @@ end
 
 -- Why the targets of a class are not able, or false.
 local function verdict_on(class)
-  local mask, why = catalogue.masks[class], false
-  if tokens > catalogue.contexts[class] then
+  local mask, why, need = catalogue.masks[class], false, call.need
+  if call.t_in + call.t_out > catalogue.contexts[class] then
     why = "context"
-  elseif t_out > catalogue.max_outputs[class] then
+  elseif call.t_out > catalogue.max_outputs[class] then
     why = "context: max_output"
   elseif need ~= 0 and band(mask, need) ~= need then
     local missing = need - band(mask, need)
@@ -72,16 +69,20 @@ local function verdict_on(class)
   return why
 end
 
--- Why a target is not able, or nil.
-local function able_test(i)
-  local class = catalogue.classes[i]
+local function verdict_of(class)
   local why = verdicts[class]
   if why == nil then
-    why = verdict_on(class)
+    return verdict_on(class)
   end
-  if not why and money < huge then
+  return why
+end
+
+-- Why a target is not able, or nil.
+local function able_test(i)
+  local why = verdict_of(catalogue.classes[i])
+  if not why and call.money < huge then
     local cost = cost_of(catalogue.records[i])
-    why = not cost and "price_unknown" or cost > money and money_why
+    why = not cost and "price_unknown" or cost > call.money and call.money_why
   end
   return why or nil
 end
@@ -103,19 +104,76 @@ local function cut_unable(left, n)
   end
 end
 
--- Most targets are able, and asking each by a call of its own would cost more than asking.
-local function able_many(source, n, out, _, left)
+---@class perilune.Ables what able() says of all targets: for requests of more tokens than and at most, of as much output likewise
+---@field above number
+---@field upto number
+---@field out_above number
+---@field out_upto number
+---@field whys string[]   why some are left out,
+---@field counts integer[] and how many
+---@field of table<integer[], integer[]> by an order of all targets: those able, in that order
+
+-- The bounds a figure may move between without another answer, of a list of limits.
+local function between(limits, value)
+  local above, upto = -1, huge
+  for class = 1, #limits do
+    local limit = limits[class]
+    if limit < value then
+      above = limit > above and limit or above
+    elseif limit < upto then
+      upto = limit
+    end
+  end
+  return above, upto
+end
+
+local function work_out()
+  local whys, counts, place = {}, {}, {}
+  for i = 1, catalogue.n do
+    local class = catalogue.classes[i]
+    local why = verdict_of(class)
+    if why and not place[why] then
+      whys[#whys + 1], place[why] = why, #whys + 1
+    end
+    if why then
+      counts[place[why]] = (counts[place[why]] or 0) + 1
+    end
+  end
+  local a = { whys = whys, counts = counts, of = {} }
+  a.above, a.upto = between(catalogue.contexts, call.t_in + call.t_out)
+  a.out_above, a.out_upto = between(catalogue.max_outputs, call.t_out)
+  return a
+end
+
+-- What is said of all targets depends on few things, and the next request is mostly like one before.
+local function ables()
+  local need, tokens, t_out = call.need, call.t_in + call.t_out, call.t_out
+  local a = catalogue.ables[need]
+  if not a or tokens <= a.above or tokens > a.upto or t_out <= a.out_above or t_out > a.out_upto then
+    a = work_out()
+    catalogue.ables[need] = a
+  end
+  return a
+end
+
+local function able_of(a, source)
+  local list = {}
+  for j = 1, #source do
+    if not verdict_of(catalogue.classes[source[j]]) then
+      list[#list + 1] = source[j]
+    end
+  end
+  a.of[source] = list
+  return list
+end
+
+-- Those whose cost is within the request's limits.
+local function affordable(source, n, out, left)
   local m, cuts = 0, 0
-  local classes, known = catalogue.classes, verdicts
-  local inputs, outputs, tokens_in, tokens_out = catalogue.inputs, catalogue.outputs, call.t_in, t_out
-  local bound = money < huge and money * 1e6 or false
+  local inputs, outputs, tokens_in, tokens_out, bound = catalogue.inputs, catalogue.outputs, call.t_in, call.t_out, call.money * 1e6
   for j = 1, n do
     local i = source[j]
-    local why = known[classes[i]]
-    if why == nil then
-      why = verdict_on(classes[i])
-    end
-    if not why and (not bound or tokens_in * inputs[i] + tokens_out * outputs[i] <= bound) then
+    if tokens_in * inputs[i] + tokens_out * outputs[i] <= bound then
       m = m + 1
       out[m] = i
     else
@@ -127,25 +185,43 @@ local function able_many(source, n, out, _, left)
   return m
 end
 
-local ANSWERS = { chat = true } -- what only embeds does not
+-- Of an order of all targets, those that can do it are kept from request to request.
+local function able_of_all(source, out, left)
+  local a = ables()
+  local whys, counts = a.whys, a.counts
+  for k = 1, #whys do
+    call.cut_all("able", whys[k], counts[k])
+  end
+  local list = a.of[source] or able_of(a, source)
+  if call.money < huge then
+    return affordable(list, #list, out, left)
+  end
+  return #list, list
+end
 
-local function read_needs()
-  local req = call.request
-  local limits, budget, uses = req.limits, rawget(req, "budget"), req.uses
-  need = uses and next(uses) and catalogue.mask(uses) or 0
-  if rawget(req, "chat") then
-    need = bor(need, catalogue.ability_bit.chat or catalogue.mask(ANSWERS))
+-- Most targets are able, and asking each by a call of its own would cost more than asking.
+local function able_many(source, n, out, _, left)
+  if catalogue.is_order[source] and not call.explain then
+    return able_of_all(source, out, left)
   end
-  verdicts = {}
-  t_out = call.t_out
-  tokens = call.t_in + t_out
-  money, money_why = huge, "price over max_cost_usd"
-  if limits and limits.max_cost_usd then
-    money = limits.max_cost_usd
+  local m, cuts = 0, 0
+  local classes, known = catalogue.classes, verdicts
+  for j = 1, n do
+    local i = source[j]
+    local why = known[classes[i]]
+    if why == nil then
+      why = verdict_on(classes[i])
+    end
+    if not why then
+      m = m + 1
+      out[m] = i
+    else
+      cuts = cuts + 1
+      left[cuts] = i
+    end
   end
-  if budget and budget.left_usd and budget.left_usd < money then
-    money, money_why = budget.left_usd, "price over budget"
-  end
+  cut_unable(left, cuts)
+  return call.money < huge and affordable(out, m, out, left) or m
 end
 
 --- Targets that can do it: context and output fit, all abilities are there, and the expected cost is within the request's limits. Those
@@ -154,8 +230,8 @@ end
 ---@return perilune.Fleet
 function words.able(fleet)
   check("able", fleet)
-  if not need then
-    read_needs()
+  if verdicts_of ~= call.number then
+    verdicts, verdicts_of = {}, call.number
   end
   local f = filter(fleet, "able", able_test, able_many)
   if f ~= fleet then
@@ -583,7 +659,7 @@ end
 -- The names the client asked for; nil when it left the choice to us.
 local function client_names()
   local req = call.request
-  local models, model = rawget(req, "models"), req.model
+  local models, model = call.lists and req.models, req.model
   if models and models[1] then
     local names = {}
     for _, name in ipairs(models) do
@@ -782,7 +858,6 @@ end
 ---@return perilune.Fleet
 function M.begin(req)
   call.begin(req)
-  need = nil
   return evaluate.base()
 end
 

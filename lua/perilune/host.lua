@@ -3,6 +3,7 @@
 ---   host.setup { targets =, chains =, aliases =, providers =, params = }     once
 ---   host.load { name =, version =, path =, text =, libs = }                  once a policy
 ---   host.prepare(name)                                                       once, after all are loaded
+---   host.request(model, ...)                                                 the `req` of what follows
 ---   host.decide(name, req)                                                   once a request
 ---   host.on_failure(name, req, failure, rest)                                after a failed attempt, where the policy has it
 local call = require "perilune.call"
@@ -18,7 +19,7 @@ local steps = require "perilune.steps"
 
 local M = {}
 
-local type, error, pairs, ipairs, tostring, pcall, rawget = type, error, pairs, ipairs, tostring, pcall, rawget
+local type, error, pairs, ipairs, tostring, pcall = type, error, pairs, ipairs, tostring, pcall
 
 local policies = {} -- by name: { decide, on_failure, prepare, prepared, declared, params, assigned, refuses, paths }
 local set_params = {} -- by policy: what the configuration set
@@ -31,6 +32,8 @@ local assignments = {} -- in the core's order, those with params: { policy =, sc
 ---@field aliases? table<string, string[]>
 ---@field params? table<string, table|string> by policy; a text is a JSON object
 ---@field assignments? (perilune.Assigned|false)[] with params, over those of the policy; false: without
+---@field abilities? string[] the core's names of them, in the order of their bits
+---@field field? fun(name: string): any what a field of the request under way holds; nil for none
 
 ---@alias perilune.Assigned { policy: string, scope: string, name: string?, params: table|string }
 
@@ -43,6 +46,7 @@ end
 function M.setup(setup)
   sandbox.seal_strings()
   catalogue.setup(setup)
+  request.setup(setup.field)
   policies, set_params, assignments = {}, {}, setup.assignments or {}
   for name, values in pairs(setup.params or {}) do
     set_params[name] = decoded(values)
@@ -335,7 +339,7 @@ local function step_of(i, fields)
   return step
 end
 
--- Appends the steps of a fleet or of one name to `out`; returns how many there are then.
+-- Appends the steps of a fleet to `out`; returns how many there are then, and whether that is all it says.
 local function add_fleet(out, n, f)
   local list, how, said = fleet.evaluate(f)
   for j = 1, #list do
@@ -347,7 +351,7 @@ local function add_fleet(out, n, f)
       out[k] = v
     end
   end
-  return n
+  return n, not said or nil
 end
 
 -- A name that nothing answers to is left out, with a finding.
@@ -368,7 +372,7 @@ local function add_entry(out, n, entry, path)
   if type(entry) == "string" or is_target(entry) then
     return add_targets(out, n, entry, nil, path)
   elseif fleet.is_fleet(entry) then
-    return add_fleet(out, n, entry), true
+    return (add_fleet(out, n, entry)), true
   elseif type(entry) == "table" and entry.target ~= nil then
     return add_targets(out, n, entry.target, steps.step(entry, path, call.finding), path .. ".target")
   end
@@ -418,8 +422,8 @@ local function index_of(step)
 end
 
 -- Takes out what the client's own wish (strict) or the chain's ceiling rules out.
-local function prune(out, n, req)
-  local named = rawget(req, "strict") and fleet.named_by_client()
+local function prune(out, n)
+  local named = call.strict and fleet.named_by_client()
   local limited = out.max_cost_usd ~= nil
   if not named and not limited then
     return
@@ -443,12 +447,12 @@ local function prune(out, n, req)
 end
 
 -- A policy's answer as the core takes it.
-local function chain_of(answer, req)
+local function chain_of(answer)
   -- Room for what is said of the chain, so that the table does not grow field by field.
-  local out = { nil, nil, nil, nil, reason = nil, cuts = nil, notes = nil, findings = nil }
+  local out = { nil, nil, nil, nil, reason = nil, cuts = nil, plain = nil, notes = nil }
   local n
   if fleet.is_fleet(answer) then
-    n = add_fleet(out, 0, answer)
+    n, out.plain = add_fleet(out, 0, answer)
   elseif is_target(answer) then
     error("expected a list of targets; put the target into braces: { target }", 0)
   elseif type(answer) == "table" then
@@ -462,7 +466,7 @@ local function chain_of(answer, req)
   for j = MAX_STEPS + 1, n do
     out[j] = nil
   end
-  prune(out, n < MAX_STEPS and n or MAX_STEPS, req)
+  prune(out, n < MAX_STEPS and n or MAX_STEPS)
   return out
 end
 
@@ -497,11 +501,11 @@ local function refusal(r)
   return { refused = refused }
 end
 
-local function answer_of(answer, second, req)
+local function answer_of(answer, second)
   if answer == nil and type(second) == "table" and not fleet.is_fleet(second) then
     return refusal(second)
   end
-  local out = chain_of(answer, req)
+  local out = chain_of(answer)
   if type(second) == "string" then
     out.reason = second
   elseif second ~= nil then
@@ -510,24 +514,53 @@ local function answer_of(answer, second, req)
   return out
 end
 
-local function answered(policy, answer, second, req)
-  local ok, out = pcall(answer_of, answer, second, req)
+-- With what is for the trace. `plain`: there is nothing in it beside steps, reason and cuts, so that the core need not look.
+local function written_down(out)
+  local notes, findings = call.notes(), call.findings()
+  if notes or findings then
+    out.notes, out.findings, out.plain = notes, findings, nil
+  end
+  out.cuts = call.cuts()
+  return out
+end
+
+local function answered(policy, answer, second)
+  local ok, out = pcall(answer_of, answer, second)
   if not ok then
     rethrow(out, policy)
   end
-  out.cuts, out.notes, out.findings = call.cuts(), call.notes(), call.findings()
-  return out
+  return written_down(out)
 end
 
 local function asked(policy, req, all)
   local answer, second = policy.decide(req, all, policy.prepared)
-  return answer_of(answer, second, req)
+  return answer_of(answer, second)
+end
+
+--- The core's `req` for the next question. It is nearly empty: most policies read little, and what is read comes from the core's
+--- `field`; what the library itself looks at in every call is told here.
+---@param model string
+---@param t_in number expected tokens
+---@param t_out number
+---@param uses integer bits of the core's abilities
+---@param max_cost_usd number huge: none
+---@param max_latency_ms number 0: none
+---@param strict boolean
+---@param lists boolean whether the client gave a list of models
+---@param session boolean whether there are targets of this session
+---@param seed number
+---@param now number
+---@return table
+function M.request(model, t_in, t_out, uses, max_cost_usd, max_latency_ms, strict, lists, session, seed, now)
+  local req = request.make(model)
+  call.tell(req, t_in, t_out, uses, max_cost_usd, max_latency_ms, strict, lists, seed, now, session and req.cached)
+  return req
 end
 
 --- Asks a policy. Raises when the policy does, or answers with nothing but nonsense; what of its answer can not be used is in `findings`,
 --- each with its place first: "chain[2].timeout_ms: expected milliseconds". What it returns is good until the next call.
 ---
---- `req` may have an __index of the core's own for what is dear to push (headers, text, system); all else is in it.
+--- `req` is of request(), or a table with all there is; it may have an __index of its own for what is dear to make.
 ---@param name string
 ---@param req table
 ---@param assignment? integer the place of the one that chose the policy, whose params count then
@@ -540,8 +573,7 @@ function M.decide(name, req, assignment)
   if not ok then
     rethrow(out, policy)
   end
-  out.cuts, out.notes, out.findings = call.cuts(), call.notes(), call.findings()
-  return out
+  return written_down(out)
 end
 
 -- The rest of a chain, as the core has it: indices, or step tables with index or id.
@@ -598,7 +630,7 @@ function M.on_failure(name, req, what, rest, assignment)
     end
     return { retry_in_ms = ms }
   end
-  return answered(policy, answer, second, req)
+  return answered(policy, answer, second)
 end
 
 --- A policy's own params as JSON: by name, { type, default, min, max, choices, doc, value }.

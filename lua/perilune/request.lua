@@ -1,5 +1,5 @@
---- What a policy reads as `req`: a plain table the core makes for each call, with defaults, random(), clock() and messages for
---- misspelt fields behind it.
+--- What a policy reads as `req`: a table made for each call. Behind it are the core's fields, read when they are asked for, defaults,
+--- random(), clock() and messages for misspelt fields.
 local call = require "perilune.call"
 local near = require "perilune.near"
 
@@ -137,6 +137,21 @@ end
 local lazy -- the core's own __index, for fields it pushes only when they are read
 local params -- of the policy that is asked
 
+local field -- the core's, which knows the request under way
+local present -- the `req` of it
+
+-- A request that a policy kept from an earlier call has nothing to read any more.
+local function core_index(req, key)
+  if field and req == present then
+    local value = field(key)
+    if value ~= nil then
+      rawset(req, key, value)
+    end
+    return value
+  end
+  return nil
+end
+
 local Request = {
   __metatable = false,
   __index = function(req, key)
@@ -167,6 +182,21 @@ local Request = {
     return value
   end,
 }
+
+--- Sets who knows the fields of requests that make() makes.
+---@param f? fun(name: string): any
+function M.setup(f)
+  field = f
+end
+
+--- A request of the core's.
+---@param model string
+---@return table
+function M.make(model)
+  local req = setmetatable({ model = model }, Request)
+  present, lazy = req, core_index
+  return req
+end
 
 --- Puts what the library gives behind the core's table.
 ---@param req table

@@ -215,7 +215,7 @@ end
 ---@field cuts string[] what each word left out: "at_least: quality too low: 1"
 ---@field findings string[] what of the answer could not be used: "chain[2].timeout_ms: expected milliseconds"
 
-local OWN = { reason = true, refused = true, notes = true, cuts = true, findings = true }
+local OWN = { reason = true, refused = true, notes = true, cuts = true, findings = true, plain = true }
 
 local function step_of(step, targets)
   local out = {}
