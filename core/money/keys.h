@@ -1,8 +1,8 @@
 /* keys.h - virtual keys and the projects they belong to: who is asking, and what that one may do.
  *
  * Owns          the current set of keys and projects; the pepper.
- * Fed by        the configuration and a store, each with all of its own; the admin side, one by
- * one. Feeds         request, with the key and the project of whom presents a secret.
+ * Fed by        the configuration and a store, each with all of its own; the admin side.
+ * Feeds         request, with the key and the project of whom presents a secret.
  * Must not know HTTP, SQLite, what is limited by what it holds.
  *
  *   struct keys_pass pass;

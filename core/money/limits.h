@@ -1,10 +1,9 @@
-/* limits.h - requests and tokens a minute, and requests at once: for a key, its project and a
- * model.
+/* limits.h - requests and tokens a minute, and how many at once: for a key, a project, a model.
  *
  * Owns          a schedule and a count for each one that is limited.
  * Fed by        request, before anything else is spent on it, and at its end.
- * Feeds         request, with a pass, or with the limit that stands in the way; the x-ratelimit
- * headers. Must not know keys, projects, HTTP: a limit is a scope, a name and numbers.
+ * Feeds         request, with a pass, or with the limit in the way; the x-ratelimit headers.
+ * Must not know keys, projects, HTTP: a limit is a scope, a name and numbers.
  *
  *   struct limits_on on[] = { { LIMITS_KEY, key->id, key->limits }, { LIMITS_PROJECT, ... } };
  *   if (!limits_enter(limits, on, 2, estimated_tokens, clock_us(), &pass, &state))
@@ -22,7 +21,7 @@
  * tokens of the requests let in are at most the allowance of that time and one burst, where
  * estimates were no less than the truth; what an estimate was short of comes on top once, and is
  * waited for. A request that is larger than a minute's whole allowance gets in when nothing else
- * counts.
+ * counts, and is charged the minute; while it runs it is held to the truth.
  */
 #ifndef PERILUNE_MONEY_LIMITS_H
 #define PERILUNE_MONEY_LIMITS_H
@@ -56,13 +55,13 @@ struct limits_pass {
     struct limits_charge {
         struct limits_entry *entry; /* stays while the pass lasts */
         struct limits_rule rule;
-        uint64_t
-            end_us; /* where its own part of the schedule of tokens ended when it was charged */
+        uint64_t cost_us;  /* of the schedule of tokens, so far */
+        uint64_t end_us;   /* its end on the schedule of tokens when it was charged */
         uint64_t given_us; /* what had been given back of that schedule until then */
     } charges[LIMITS_MAX];
     enum limits_scope scopes[LIMITS_MAX];
     size_t n;
-    uint64_t tokens; /* charged for so far */
+    uint64_t covered; /* tokens that are charged for */
 };
 
 /* One limit as it stands. */
