@@ -19,6 +19,7 @@ describe("through the Lua adapter", function()
         direct = gateway.provider(up.url),
         adapted = gateway.provider(up.url, { adapt = true }),
         down = gateway.provider(down.url, { adapt = true }),
+        other = gateway.provider(up.url, { dialect = "anthropic_messages" }),
       },
     }
   end))
@@ -86,6 +87,28 @@ describe("through the Lua adapter", function()
     assert.equal(3, #adapted.events)
     assert.is_truthy(adapted.events[2].json.error)
     assert.equal("[DONE]", adapted.events[3].data)
+  end))
+
+  -- So many messages that to say them in another dialect takes longer than a call of the adapter may, or more memory.
+  it("what it fails at by itself is no fault of the client: the next target is asked", loop.test(function()
+    script = function(peer)
+      peer:send(upstream.answer(200, upstream.completion "x"))
+    end
+    local n = #up.requests
+    local messages = ('{"role":"user","content":"x"},'):rep(700000)
+    local raw = '{"models":["other/m","direct/m"],"model":"auto","messages":[' .. messages:sub(1, -2) .. "]}"
+    local answer = house:chat { raw = raw, headers = { ["x-route-trace"] = "1" } }
+    assert.equal(200, answer.status, answer.body)
+    assert.equal("direct", answer.headers["x-routed-provider"])
+    local failed = answer.json.route.attempts[1]
+    assert.same({ "other/m", "bad_response" }, { failed.target, failed.failure })
+    assert.equal(n + 1, #up.requests)
+    -- Nor does it say anything about the target.
+    script = function(peer)
+      peer:send(upstream.answer(200, '{"id":"msg_1","type":"message","role":"assistant","model":"m","content":' ..
+        '[{"type":"text","text":"y"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}'))
+    end
+    assert.equal("y", house:chat({ model = "other/m" }).json.choices[1].message.content)
   end))
 
   it("a failure falls over", loop.test(function()

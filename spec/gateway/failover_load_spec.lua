@@ -21,17 +21,17 @@ local REQUESTS, AT_A_TIME = 160, 16
 local ASKED_AT_MOST = AT_A_TIME + 12
 
 describe("failover at load", function()
-  local house, up, ups
+  local house, up, stopped, ups
 
   setup(loop.test(function()
-    up = mock.start()
+    up, stopped = mock.start(), mock.start()
     ups = {
       refused = upstream.refusing(),
-      deaf = upstream.deaf(), -- the kernel takes connections, nobody answers: a process that was stopped
+      deaf = upstream.deaf(), -- the kernel takes connections, nobody answers
       bad_tls = upstream.start(function(peer) peer:close() end),
     }
     local providers = {
-      good = up:provider(), refused = gateway.provider(ups.refused.url), deaf = gateway.provider(ups.deaf.url),
+      good = up:provider(), stopped = stopped:provider(), refused = gateway.provider(ups.refused.url), deaf = gateway.provider(ups.deaf.url),
       bad_tls = gateway.provider((ups.bad_tls.url:gsub("^http:", "https:"))),
     }
     for name, words in pairs(FAULTS) do
@@ -42,9 +42,27 @@ describe("failover at load", function()
   teardown(loop.test(function()
     house:stop()
     up:stop()
+    stopped.process:signal "sigcont"
+    stopped:stop()
     for _, other in pairs(ups) do
       other:close()
     end
+  end))
+
+  it("a process that is stopped in the middle of it: nobody notices", loop.test(function()
+    local ends = {}
+    for _, answer in ipairs(loop.spread(REQUESTS, AT_A_TIME, function(i)
+      if i == REQUESTS / 4 then
+        stopped.process:signal "sigstop"
+      end
+      return house:chat { headers = { ["x-first"] = "stopped" } }
+    end)) do
+      assert.equal(200, answer.status, answer.body)
+      local by = answer.headers["x-routed-provider"]
+      ends[by] = (ends[by] or 0) + 1
+    end
+    assert.equal(REQUESTS, ends.stopped + ends.good)
+    assert.is_true(ends.stopped >= REQUESTS / 4 - AT_A_TIME, ends.stopped .. " were answered before")
   end))
 
   for _, name in ipairs {
