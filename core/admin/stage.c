@@ -1,6 +1,7 @@
 #include "admin/stage.h"
 
 #include "admin/save.h"
+#include "base/buf.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -42,21 +43,60 @@ static int make_dir(struct stage *s, struct span state) {
     return 0;
 }
 
+/* The folder of policies as one gets to it from the configuration's ("" for that one itself), so that
+ * specs which name its files find them; what lies elsewhere goes by its last name. */
+static int find_name(struct stage *s, const struct stage_plan *plan) {
+    struct span folder = span_of(plan->folder), part,
+                rest = span_sub(plan->policies, folder.len, plan->policies.len),
+                last = span_of(strrchr(plan->policies.at, '/') + 1);
+    bool inside = span_starts(plan->policies, folder) && (!rest.len || *rest.at == '/');
+    struct buf below = { 0 };
+    while (inside && span_split(&rest, '/', &part)) {
+        if (!part.len || span_eq(part, SPAN(".")))
+            continue;
+        inside = !span_eq(part, SPAN(".."));
+        buf_printf(&below, "%s%.*s", below.len ? "/" : "", SPAN_ARGS(part));
+    }
+    int len = snprintf(s->policies, sizeof s->policies, "%.*s",
+                       SPAN_ARGS(inside ? buf_span(&below) : last));
+    buf_deinit(&below);
+    return len < (int)sizeof s->policies ? 0 : -ENAMETOOLONG;
+}
+
+static int go_down(char path[PATH_LEN], const char *name) {
+    size_t len = strlen(path);
+    return snprintf(path + len, PATH_LEN - len, "/%s", name) < (int)(PATH_LEN - len)
+               ? 0
+               : -ENAMETOOLONG;
+}
+
+/* Folders of our own down to that of the policies, with links to all that stands beside each. */
+static int make_folders(const struct stage *s, const char *folder, char to[PATH_LEN]) {
+    struct span rest = span_of(s->policies), part;
+    char from[PATH_LEN], name[sizeof s->policies];
+    int error = 0;
+    snprintf(from, sizeof from, "%s", folder);
+    snprintf(to, PATH_LEN, "%s", s->dir);
+    while (!error && rest.len && span_split(&rest, '/', &part)) {
+        span_copy(part, name, sizeof name);
+        if ((error = link_all(from, to, name)) < 0 || (error = go_down(from, name)) < 0 ||
+            (error = go_down(to, name)) < 0)
+            break;
+        error = mkdir(to, 0700) < 0 ? -errno : 0;
+    }
+    return error;
+}
+
 static int fill(struct stage *s, const struct stage_plan *plan) {
     char policies[PATH_LEN], own[PATH_LEN], base[80];
     span_copy(plan->policies, own, sizeof own);
     snprintf(base, sizeof base, "%.*s.lua", SPAN_ARGS(plan->name));
-    snprintf(s->policies, sizeof s->policies, "%s", strrchr(own, '/') + 1);
-    snprintf(policies, sizeof policies, "%s/%s", s->dir, s->policies);
+    int error = find_name(s, plan);
+    if (error || (error = make_folders(s, plan->folder, policies)) < 0 ||
+        (error = link_all(own, policies, base)) < 0)
+        return error;
     int len = snprintf(s->file, sizeof s->file, "%s/%s", policies, base);
-    if (len >= (int)sizeof s->file)
-        return -ENAMETOOLONG;
-    int error = link_all(plan->folder, s->dir, s->policies);
-    if (!error && mkdir(policies, 0700) < 0)
-        error = -errno;
-    if (!error)
-        error = link_all(own, policies, base);
-    return error ? error : save_file(s->file, plan->source, 0600);
+    return len < (int)sizeof s->file ? save_file(s->file, plan->source, 0600) : -ENAMETOOLONG;
 }
 
 int stage_open(struct stage *s, const struct stage_plan *plan) {
@@ -81,14 +121,15 @@ static void empty(const char *dir) {
 }
 
 void stage_close(struct stage *s) {
-    char policies[PATH_LEN];
+    char path[PATH_LEN];
     if (!s->dir[0])
         return;
-    snprintf(policies, sizeof policies, "%s/%s", s->dir, s->policies);
-    empty(policies);
-    rmdir(policies);
-    empty(s->dir);
-    rmdir(s->dir);
+    snprintf(path, sizeof path, "%s%s%s", s->dir, s->policies[0] ? "/" : "", s->policies);
+    for (bool top = false; !top; *strrchr(path, '/') = '\0') {
+        top = strlen(path) == strlen(s->dir);
+        empty(path);
+        rmdir(path);
+    }
     s->dir[0] = '\0';
 }
 

@@ -22,7 +22,7 @@ struct stage_plan {
 /* All zeros is one that is not open. */
 struct stage {
     char dir[1024];     /* "" when it is not open */
-    char policies[256]; /* the name of the folder of policies in it */
+    char policies[256]; /* the folder of policies, from there; "" when it is the same */
     char file[1400];    /* the policy */
 };
 

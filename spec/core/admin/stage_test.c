@@ -82,6 +82,33 @@ static void a_new_policy_needs_no_folder(void **state) {
     stage_close(&stage);
 }
 
+static void a_folder_further_down_is_there_too(void **state) {
+    struct stage_plan p = plan();
+    assert_int_equal(mkdir(in_home("conf"), 0700), 0);
+    assert_int_equal(save_file(in_home("conf/beside"), SPAN("beside"), 0600), 0);
+    assert_int_equal(save_file(in_home("conf/rules/tier.lua"), SPAN("old"), 0600), 0);
+    p.policies = span_of(in_home("./conf//rules"));
+    assert_int_equal(stage_open(&stage, &p), 0);
+    assert_staged("conf/rules/tier.lua", "new");
+    assert_staged("conf/beside", "beside");
+    assert_staged("perilune.lua", "config");
+    stage_close(&stage);
+    assert_int_equal(unlink(in_home("conf/beside")), 0);
+    assert_int_equal(unlink(in_home("conf/rules/tier.lua")), 0);
+    assert_int_equal(rmdir(in_home("conf/rules")), 0);
+    assert_int_equal(rmdir(in_home("conf")), 0);
+}
+
+static void the_folder_may_be_the_same(void **state) {
+    struct stage_plan p = plan();
+    p.policies = span_of(home);
+    p.name = SPAN("perilune");
+    assert_int_equal(stage_open(&stage, &p), 0);
+    assert_staged("perilune.lua", "new");
+    assert_staged("policies/tier.lua", "old");
+    stage_close(&stage);
+}
+
 static void without_a_place_nothing_is_left(void **state) {
     struct stage_plan p = plan();
     p.state = SPAN("/proc/nowhere");
@@ -93,6 +120,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(all_is_there_and_one_policy_is_another, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_new_policy_needs_no_folder, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_folder_further_down_is_there_too, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_folder_may_be_the_same, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_a_place_nothing_is_left, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
