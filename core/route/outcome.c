@@ -182,12 +182,18 @@ struct api_error outcome_exhausted(const struct trace *t, const struct attempt_f
     return error;
 }
 
-/* What took the last target out: the last word that cut anything. NULL: no word did. */
+/* What took the last targets out: of the last word that cut anything, the reason that held for most.
+ * NULL: no word did. */
 static const struct cut *last_cut(const struct decision *d) {
-    for (size_t i = d->n_cuts; i-- > 0;)
-        if (d->cuts[i].count || d->cuts[i].target.at)
-            return &d->cuts[i];
-    return NULL;
+    const struct cut *last = NULL;
+    for (size_t i = d->n_cuts; i-- > 0;) {
+        const struct cut *cut = &d->cuts[i];
+        if (last && !span_eq(cut->word, last->word))
+            break;
+        if ((cut->count || cut->target.at) && (!last || cut->count > last->count))
+            last = cut;
+    }
+    return last;
 }
 
 struct api_error outcome_queue_full(const struct trace *t, uint32_t in_ms) {

@@ -169,6 +169,17 @@ static void an_empty_chain_names_what_emptied_it(void **state) {
     assert_span(error.message, "The policy left no target.");
 }
 
+static void of_one_word_the_commonest_reason_is_named(void **state) {
+    const struct cut cuts[] = {
+        { .word = SPAN("able"), .why = SPAN("abilities: images"), .count = 90 },
+        { .word = SPAN("at_most"), .why = SPAN("price: cost too high"), .count = 30 },
+        { .word = SPAN("at_most"), .why = SPAN("price_unknown"), .count = 1 },
+    };
+    const struct decision decision = { .cuts = cuts, .n_cuts = 3 };
+    struct api_error error = outcome_no_target(&decision, &trace, &arena);
+    assert_true(memmem(error.message.at, error.message.len, "cost too high", 13));
+}
+
 static void passed_over_as_open(void) {
     struct trace_attempt *a = trace_add(&trace, &arena, &target);
     a->failure = FAILURE_SERVER_ERROR;
@@ -221,6 +232,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(how_much_was_too_much_is_read_from_what_was_said, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(an_empty_chain_names_what_emptied_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(of_one_word_the_commonest_reason_is_named, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(with_every_breaker_open_it_is_known_when_to_come_again,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_full_queue_says_when_to_come_again, set_up, tear_down),
