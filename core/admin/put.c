@@ -12,6 +12,8 @@
 
 enum { NOTE_MAX = 500, SPECS_MS = 60 * 1000, REPLAY_MS = 300 * 1000, USAGE = 2, UNREACHABLE = 3 };
 
+enum { PUTS_MAX = 8 }; /* each may run a process, also when its client has left */
+
 /* What a replay of recorded requests must stay within. */
 struct thresholds {
     struct span log; /* SPAN_NONE: the configured record */
@@ -249,11 +251,22 @@ static bool is_busy(const struct admin *a, struct span name) {
     return false;
 }
 
+static bool is_full(const struct admin *a) {
+    size_t n = 0;
+    for (const struct put *p = a->puts; p; p = p->next)
+        n++;
+    return n >= PUTS_MAX;
+}
+
 /* Takes what was read over. */
 static void begin(const struct put *given) {
     struct admin *a = given->call->admin;
     if (is_busy(a, given->name)) {
         api_fail(given->call, API_CONFLICT, NULL, "Another change of this policy is under way.");
+        return;
+    }
+    if (is_full(a)) {
+        api_fail(given->call, API_OVERLOADED, NULL, "%d other changes are under way.", PUTS_MAX);
         return;
     }
     struct put *p = malloc(sizeof *p);

@@ -154,7 +154,8 @@ describe("policies", function()
   it("of any size and name are taken or refused, and reach no other file", loop.test(function()
     taken(call("PUT", "/p", { source = TO_B .. "--" .. ("x"):rep(1024 * 1024 - #TO_B - 2) }))
     assert.equal("source", refused(call("PUT", "/p", { source = ("x"):rep(1024 * 1024 + 1) }), 413, "request_too_large").param)
-    for _, name in ipairs { "..", "a.b", "..%2Fperilune", "%2Fetc%2Fpasswd", "A", "a%00", "%ff", "routes", "p_spec", "_p", "-", ("x"):rep(65) } do
+    local names = { "..", "a.b", "..%2Fperilune", "%2Fetc%2Fpasswd", "A", "a%00", "%ff", "routes", "p_spec", "_p", "-", ("x"):rep(65) }
+    for _, name in ipairs(names) do
       assert.equal("name", refused(call("PUT", "/" .. name, { source = TO_B }), 400, "invalid_request").param, name)
     end
     assert.equal(404, call("PUT", "/a/b", { source = TO_B }).status)
@@ -189,6 +190,26 @@ describe("policies", function()
     local last = text "p"
     assert.is_true(last == sources[1] or last == sources[2])
     assert.equal(last, taken(call("GET", "/p")).source)
+  end))
+
+  it("change eight at a time, also when those who asked have left", loop.test(function()
+    local pipe = house.dir .. "/pipe" -- a replay of it waits until it is killed with the gateway
+    assert.equal(0, (process.run({ "mkfifo", pipe }, { dir = house.dir })))
+    for i = 1, 8 do
+      local c = assert(http.connect(house.admin_port))
+      c:send_request {
+        method = "PUT", path = "/api/policies/waits" .. i, headers = house:admin_headers(),
+        body = { source = TO_A, replay = { log = pipe } },
+      }
+      c:close()
+    end
+    local answer
+    loop.until_true(function()
+      answer = call("PUT", "/p", { source = TO_A })
+      return answer.status ~= 200
+    end, "no more to be taken")
+    refused(answer, 503, "overloaded")
+    taken(call("POST", "/p/check", { source = TO_B }))
   end))
 
   it("go back to a version that was live, however it came", loop.test(function()
