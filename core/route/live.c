@@ -181,7 +181,7 @@ static void learn(struct request *r, const struct live *gone) {
         health_tokens(figure, tokens_estimate(&r->facts, record->target),
                       (uint64_t)record->input_tokens);
     learn_headroom(r, record->target, attempt_headroom(gone->attempt));
-    worker_learnt(r->worker, r->epoch, record->target);
+    worker_learnt(r->worker, r->epoch, record->target, end.class == FAILURE_NONE);
 }
 
 /* A session's next request may find its prompt in the cache of whoever answered this one. */

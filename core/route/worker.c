@@ -128,20 +128,22 @@ static void tell(struct epoch *e, unsigned target, struct policy_figure *figures
     figures[(*n)++] = figure_of(e, target, now_ms);
 }
 
-/* What was heard of here at once (within the millisecond: thirty decisions need not hear of one
- * answer each); of what other workers heard, and of what time alone changes, all is looked at a
- * few times a second, and told as far as there is room: the rest before the next decision. */
+/* What failed here is told within the millisecond, what went well a hundred times a second (to say it costs a tenth
+ * of a request, and one answer more moves no percentile); of what other workers heard, and of what
+ * time alone changes, all is looked at a few times a second, and told as far as there is room: the
+ * rest before the next decision. */
 struct policy_state *worker_policy(struct worker *w, struct epoch *e) {
-    enum { LOOK_MS = 250 };
+    enum { LOOK_MS = 250, TELL_MS = 10 };
     struct policy_figure figures[EPOCH_TOLD];
     uint64_t now = worker_now(w);
     size_t n = 0;
     if (!e->policy)
         return NULL;
-    if (now != e->told_ms) {
+    if (e->n_learnt && now - e->told_ms >= (e->urgent ? 1 : TELL_MS)) {
         for (size_t i = 0; i < e->n_learnt; i++)
             tell(e, e->learnt[i], figures, &n, now);
         e->n_learnt = 0;
+        e->urgent = false;
         e->told_ms = now;
     }
     if (now - e->looked_ms >= LOOK_MS)
@@ -174,8 +176,9 @@ struct policy_state *worker_spare(struct worker *w, struct epoch *e) {
     return e->spare;
 }
 
-void worker_learnt(struct worker *w, struct epoch *e, const struct target *target) {
+void worker_learnt(struct worker *w, struct epoch *e, const struct target *target, bool well) {
     size_t i = 0;
+    e->urgent |= !well;
     while (i < e->n_learnt && e->learnt[i] != target->index)
         i++;
     if (i == e->n_learnt && i < EPOCH_TOLD)
