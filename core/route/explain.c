@@ -213,6 +213,22 @@ static bool find_recorded(FILE *file, struct span id, const struct snapshot *sna
     return found;
 }
 
+/* Who decided, by name, or whom the question names instead. False: nobody here is called so. */
+static bool find_policy(const struct snapshot *snap, const struct explain_question *q,
+                        struct json_value line, struct arena *arena, struct span *policy,
+                        struct api_error *error) {
+    struct span version = json_text(json_get(line, "policy"));
+    struct span decided = span_sub(version, 0, span_find(version, '@'));
+    *policy = arena_copy(arena, q->policy.at ? q->policy : decided);
+    bool found = snapshot_policy(snap, *policy) != NULL;
+    if (!found)
+        *error =
+            api_error(ERROR_NOT_FOUND,
+                      arena_printf(arena, "There is no policy \"%.*s\" here; name another one.",
+                                   SPAN_ARGS(*policy)));
+    return found;
+}
+
 bool explain_recorded(const struct snapshot *snap, struct vm_guard *guard, const char *path,
                       struct span id, const struct explain_question *q, struct arena *arena,
                       struct explain_answer *answer, struct api_error *error) {
@@ -223,12 +239,11 @@ bool explain_recorded(const struct snapshot *snap, struct vm_guard *guard, const
     FILE *file = fopen(path, "rbe");
     bool ok = file && find_recorded(file, id, snap, parser, &known, &line);
     *answer = (struct explain_answer){ 0 };
+    struct span policy;
     if (ok) {
-        struct span policy = json_text(json_get(line, "policy"));
-        policy = arena_copy(arena, span_sub(policy, 0, span_find(policy, '@')));
         recorded_facts(line, snap, arena, &facts);
-        ok = explain_with(snap, &known, guard, q, &facts, q->policy.at ? q->policy : policy, arena,
-                          answer, error);
+        ok = find_policy(snap, q, line, arena, &policy, error) &&
+             explain_with(snap, &known, guard, q, &facts, policy, arena, answer, error);
     } else {
         *error = api_error(ERROR_NOT_FOUND,
                            arena_printf(arena, "No request %.*s is in %s.", SPAN_ARGS(id), path));

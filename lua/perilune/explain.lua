@@ -361,7 +361,7 @@ function M.text(report)
   local req = report.request
   local lines = {
     ("%s%s"):format(report.policy, report.reason and ": " .. report.reason or ""),
-    ("%s for %s, %d tokens in, %d expected out%s%s"):format(req.endpoint, req.model, req.tokens.input, req.tokens.output,
+    ("%s for %s, %d tokens in, %d expected out%s%s"):format(req.endpoint or "a request", req.model, req.tokens.input, req.tokens.output,
       req.tier and ", tier " .. req.tier or "", req.uses[1] and ", needs " .. table.concat(req.uses, " ") or ""),
   }
   for _, text in ipairs(report.assumed) do

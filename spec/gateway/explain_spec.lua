@@ -174,6 +174,20 @@ describe("explain beside a gateway that runs", function()
     assert.matches("No request 0+ is in", output)
   end))
 
+  it("says which policy is missing where a record names none that is there", loop.test(function()
+    local id = ("0"):rep(26)
+    process.write(house.dir .. "/thin.jsonl", ('{"kind":"request","id":"%s","req":{}}\n'):format(id))
+    local code, output = house:command("explain", id, "--log", "thin.jsonl")
+    assert.equal(1, code)
+    assert.matches('There is no policy ""', output)
+    code, output = house:command("explain", id, "--log", "thin.jsonl", "--policy", "gone")
+    assert.equal(1, code)
+    assert.matches('There is no policy "gone"', output)
+    code, output = house:command("explain", id, "--log", "thin.jsonl", "--policy", "quality")
+    assert.equal(0, code, output)
+    assert.matches("\na request for auto, 0 tokens in", output)
+  end))
+
   it("asks nobody, and what is assumed is not believed afterwards", loop.test(function()
     local before = house:admin("GET", "/api/status").body:match '"requests":(%d+)'
     report { request = { model = "auto", messages = { { role = "user", content = "hello" } } }, assume = { "good=down" } }
