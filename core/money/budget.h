@@ -73,17 +73,18 @@ struct budget_hold {
     struct budget_span *spans[BUDGET_CAPS];
     size_t n;
     int64_t nano; /* reserved in each */
+    bool live;    /* not settled yet */
 };
 
 struct budget_answer {
-    uint64_t tokens;              /* allowed: at most that many; refused: 0 */
-    bool clamped;                 /* fewer than asked for */
-    const struct budget_cap *cap; /* of those given, the tightest: what refused or clamped; NULL:
-                                   * none was given */
+    uint64_t tokens; /* allowed: at most that many; refused: 0 */
+    bool clamped;    /* fewer than asked for */
+    const struct budget_cap
+        *cap;     /* of those given, the one that leaves least, but before it one that
+                                   * refuses for good; NULL: none holds */
     int64_t left; /* of it, before this one: its amount less what is spent and held */
-    int64_t
-        held; /* of it, by others under way: part of it may come back. With left + held under the
-                       * bound, waiting does not help */
+    bool pending; /* refused, but every cap would do once those under way had cost nothing: asking
+                   * again when they are settled is not in vain */
     int64_t resets_s; /* when its period ends; PERIOD_FOR_EVER: never */
 };
 
@@ -113,9 +114,9 @@ void budget_free(struct budget *budget);
  * which is newer, and nothing was changed. Shares that are crossed already raise no alert. */
 bool budget_load(struct budget *budget, const struct budget_cap *cap, int64_t spent, int64_t now_s);
 
-/* Reserves the bound of `ask` in all of the caps that hold at once (up to BUDGET_CAPS; two of them
- * may not be of the same scope, name and period), or what the tightest of them leaves of it, but
- * not less than ask->least tokens. False: nothing was reserved. */
+/* Reserves the bound of `ask` in all of the caps that hold at once (up to BUDGET_CAPS), or what the
+ * tightest of them leaves of it, but not less than ask->least tokens. False: nothing was reserved.
+ * */
 bool budget_reserve(struct budget *budget, const struct budget_cap *caps, size_t n,
                     const struct budget_ask *ask, int64_t now_s, struct budget_hold *hold,
                     struct budget_answer *answer);
@@ -132,8 +133,7 @@ struct budget_figure {
 struct budget_figure budget_figure(struct budget *budget, const struct budget_cap *cap,
                                    int64_t now_s);
 
-/* The tightest of the caps: what it leaves, 0 or more, and what is spent of it. BUDGET_UNLIMITED
- * without any. */
+/* Of the one that leaves least; BUDGET_UNLIMITED left without any. */
 struct budget_figure budget_tightest(struct budget *budget, const struct budget_cap *caps, size_t n,
                                      int64_t now_s);
 
