@@ -354,9 +354,12 @@ static void table(bool json) {
                "stream", "open", "answer");
     for (size_t c = 0; c < CLIENTS; c++) {
         for (size_t s = 0; s < SPOKEN; s++) {
-            if (clients[c].dialect == all_spoken[s].dialect)
+            bool same = clients[c].dialect == all_spoken[s].dialect;
+            if (same)
                 line(&clients[c], &all_spoken[s], true, json);
-            line(&clients[c], &all_spoken[s], false, json);
+            /* Of what comes in the client's own dialect only Chat Completions is ever repaired. */
+            if (!same || clients[c].dialect == DIALECT_OPENAI_CHAT)
+                line(&clients[c], &all_spoken[s], false, json);
         }
     }
 }
