@@ -55,6 +55,20 @@ test("a wrong type is BadRequestError that names the field", async () => {
   assert.match(error.message, /messages\.0\.content/);
 });
 
+// Once the breakers are open, what was not asked is asked again, after a while; what was asked is not: so the upstream saw what the last
+// answer says, the chain and one probe at most.
+test("when everything fails, the SDK's retries multiply nothing", async () => {
+  for (let i = 0; i < 4; i++) {
+    const before = await house.count("gone");
+    const asked = client.messages.create(ask("all_gone"), strict);
+    const error = await raised(asked, Anthropic.InternalServerError, 503, "overloaded_error");
+    const attempts = Number(error.headers.get("x-route-attempts"));
+    assert.ok(attempts <= 2 + 1);
+    assert.equal(error.headers.get("x-should-retry"), attempts > 0 ? "false" : null);
+    assert.equal((await house.count("gone")) - before, attempts);
+  }
+});
+
 // The gateway has tried the whole chain: the SDK must not ask again, though it retries such errors by itself.
 for (const [model, type, status, name] of [
   ["limited", Anthropic.RateLimitError, 429, "rate_limit_error"],

@@ -52,6 +52,19 @@ class ServiceSpec(SdkSpec):
             self.assertEqual(headers["x-should-retry"], "false")
             self.assertEqual(self.house.count(model) - before, int(headers["x-route-attempts"]))
 
+    def test_when_everything_fails_its_retries_multiply_nothing(self):
+        """Once the breakers are open, what was not asked is asked again, after a while; what was asked is not: so the upstream saw what
+        the last answer says, the chain and one probe at most."""
+        body = {**body_of("all_gone"), "extra_headers": STRICT}
+        for _ in range(4):
+            before = self.house.count("gone")
+            error = self.raised(anthropic.InternalServerError, 503, "overloaded_error", self.client.messages.create, **body)
+            headers = error.response.headers
+            attempts = int(headers["x-route-attempts"])
+            self.assertLessEqual(attempts, 2 + 1)
+            self.assertEqual(headers.get("x-should-retry"), "false" if attempts else None)
+            self.assertEqual(self.house.count("gone") - before, attempts)
+
     def test_what_takes_too_long(self):
         client = self.connect(timeout=0.1, max_retries=0)
         with self.assertRaises(anthropic.APITimeoutError):

@@ -51,6 +51,20 @@ for (const [name, ask] of Object.entries(ENDPOINTS)) {
     assert.equal(error.param, "model");
   });
 
+  // Once the breakers are open, what was not asked is asked again, after a while; what was asked is not: so the upstream saw what the last
+  // answer says, the chain and one probe at most.
+  test(`${name}: when everything fails, the SDK's retries multiply nothing`, async () => {
+    for (let i = 0; i < 4; i++) {
+      const before = await house.count("gone");
+      const error = await ask("all_gone", strict).then(() => assert.fail("it answered"), (reason) => reason);
+      assert.ok(error instanceof OpenAI.InternalServerError, `${error}`);
+      const attempts = Number(error.headers.get("x-route-attempts"));
+      assert.ok(attempts <= 2 + 1);
+      assert.equal(error.headers.get("x-should-retry"), attempts > 0 ? "false" : null);
+      assert.equal((await house.count("gone")) - before, attempts);
+    }
+  });
+
   // The gateway has tried the whole chain: the SDK must not ask again, though it retries such errors by itself.
   for (const [model, type, status] of [["limited", OpenAI.RateLimitError, 429], ["down", OpenAI.InternalServerError, 503]]) {
     test(`${name}: a provider that is ${model} is ${type.name}, and asked by the chain alone`, async () => {

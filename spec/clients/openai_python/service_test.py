@@ -49,6 +49,20 @@ class ServiceSpec(SdkSpec):
                 self.assertEqual(error.response.headers["x-should-retry"], "false")
                 self.assertEqual(self.house.count(model) - before, len(error.body["route"]["attempts"]))
 
+    def test_when_everything_fails_its_retries_multiply_nothing(self):
+        """Once the breakers are open, what was not asked is asked again, after a while; what was asked is not: so the upstream saw what
+        the last answer says, the chain and one probe at most."""
+        for ask in self.endpoints():
+            for _ in range(4):
+                before = self.house.count("gone")
+                with self.assertRaises(openai.InternalServerError) as caught:
+                    ask("all_gone", extra_headers=STRICT)
+                headers = caught.exception.response.headers
+                attempts = int(headers["x-route-attempts"])
+                self.assertLessEqual(attempts, 2 + 1)
+                self.assertEqual(headers.get("x-should-retry"), "false" if attempts else None)
+                self.assertEqual(self.house.count("gone") - before, attempts)
+
     def test_what_takes_too_long(self):
         for ask in self.endpoints(self.connect(timeout=0.1, max_retries=0)):
             with self.assertRaises(openai.APITimeoutError):

@@ -21,6 +21,7 @@ local MODELS = {
   fails = { content = "one two three four", error_after = 2, gap_ms = 30 },
   refused = { status = 400, message = "The mock does not like it." },
   limited = { status = 429 },
+  gone = { status = 500 },
   hangs = { hang = true },
 }
 

@@ -4,6 +4,7 @@
 local NAMES = { "openai_chat", "openai_responses", "anthropic_messages", "gemini", "bedrock_converse" }
 local MODELS = {
   "plain", "tool", "parallel", "thinker", "agent", "json", "starts", "down", "breaks", "fails", "refused", "limited", "hangs",
+  "gone",
 }
 local LIKE = { anthropic_messages = "anthropic", gemini = "google", bedrock_converse = "bedrock" }
 local SPEAKS = { openai_chat = { "openai_chat", "openai_embeddings" } }
@@ -31,5 +32,7 @@ for i, name in ipairs(NAMES) do
   config.chains["stream_" .. name] = { name .. "/starts", other }
   config.chains["whole_" .. name] = { name .. "/down", other }
 end
+
+config.chains.all_gone = { "gemini/gone", "openai_chat/gone" }
 
 return config
