@@ -5,6 +5,7 @@ local M = {}
 
 -- Below the range outgoing connections draw from, so that none of them can take a port between here and its use.
 local FIRST, LAST = 20000, 32000
+local given = {} -- who asked before may not listen yet
 local seed = uv.hrtime() % 2 ^ 31 + uv.os_getpid()
 
 local function draw()
@@ -24,7 +25,8 @@ end
 function M.free()
   for _ = 1, 100 do
     local port = draw()
-    if M.is_free(port) then
+    if not given[port] and M.is_free(port) then
+      given[port] = true
       return port
     end
   end
