@@ -636,14 +636,23 @@ end
 -- Makes the order by speed anew, with all that moved in its place.
 local function sort_speeds()
   local xs, ys = M.speeds.xs, M.speeds.ys
+  local few, whole = M.n_moved <= M.n / 8, false
   for k = 1, M.n_moved do
     local i = M.moved[k]
     local known = M.firsts[i] == M.firsts[i]
-    xs[i], ys[i] = known and M.firsts[i] or order.NOWHERE, known and M.TOKENS * M.per_token[i] or order.NOWHERE
+    local x, y = known and M.firsts[i] or order.NOWHERE, known and M.TOKENS * M.per_token[i] or order.NOWHERE
+    -- What was or is nowhere has far to go.
+    if few and not whole and known and xs[i] < order.NOWHERE then
+      order.move(M.speeds, i, x, y)
+    else
+      xs[i], ys[i], whole = x, y, true
+    end
     M.speeds.apart[i], M.moved[k] = nil, nil
   end
   M.n_moved = 0
-  order.resort(M.speeds)
+  if whole then
+    order.resort(M.speeds)
+  end
 end
 
 -- The measured target in the middle by how long an answer of middling length takes.

@@ -7,7 +7,7 @@
 --- where the walk stands, nothing unseen can be smaller.
 local M = {}
 
-local huge = math.huge
+local huge, floor = math.huge, math.floor
 
 --- Sorts `list` by ascending keys[list[i]], stable. A merge sort of our own: table.sort is not stable and costs three times as much here.
 ---@param list any[]
@@ -125,6 +125,52 @@ function M.resort(plane)
   end
 end
 
+-- Where a class stands, which has that value.
+local function place_of(list, values, class, value)
+  local from, to = 1, #list
+  while from < to do
+    local middle = floor((from + to) / 2)
+    if values[middle] < value then
+      from = middle + 1
+    else
+      to = middle
+    end
+  end
+  while list[from] ~= class do
+    from = from + 1
+  end
+  return from
+end
+
+-- Puts what stands at `at` where its new value belongs.
+local function shift(list, values, at, value)
+  local class, n = list[at], #list
+  while at > 1 and values[at - 1] > value do
+    values[at], list[at] = values[at - 1], list[at - 1]
+    at = at - 1
+  end
+  while at < n and values[at + 1] < value do
+    values[at], list[at] = values[at + 1], list[at + 1]
+    at = at + 1
+  end
+  values[at], list[at] = value, class
+end
+
+--- Gives an item of a plane that blank() made, in order and known so far, its new place. Figures move little at a time, so that this is
+--- far less than resort().
+---@param plane perilune.Plane
+---@param item integer
+---@param x number
+---@param y number
+function M.move(plane, item, x, y)
+  local old_x, old_y = plane.xs[item], plane.ys[item]
+  for d = 1, #DIRECTIONS do
+    local dx, dy, list, values = DIRECTIONS[d][1], DIRECTIONS[d][2], plane.lists[d], plane.values[d]
+    shift(list, values, place_of(list, values, item, dx * old_x + dy * old_y), dx * x + dy * y)
+  end
+  plane.xs[item], plane.ys[item] = x, y
+end
+
 --- An order over the items 1 to n, which know nothing yet: xs and ys are to be filled, and resort() called. Items in `apart` are passed
 --- over by walks.
 ---@param n integer
@@ -237,8 +283,8 @@ function M.walk(plane, a, b, take, scratch)
         costs[j], waiting[j] = cost, class
       end
     end
-    local floor = at < n and s * values1[at + 1] + t * values2[at + 1] or huge
-    while head <= tail and costs[head] <= floor do
+    local least = at < n and s * values1[at + 1] + t * values2[at + 1] or huge
+    while head <= tail and costs[head] <= least do
       local m, cost = members[waiting[head]], costs[head]
       for j = 1, #m do
         if not apart[m[j]] and take(m[j], cost) then

@@ -117,7 +117,7 @@ describe("a decision over a thousand targets", function()
     return 10 * n
   end
 
-  for name, most in pairs { cheapest = 4000, fastest = 8000, quality = 4000, tier = 6000, bounds = 55000, scan = 60000 } do
+  for name, most in pairs { cheapest = 2000, fastest = 4500, quality = 1500, tier = 3500, bounds = 28000, scan = 32000 } do
     it("costs no more than it should: " .. name, function()
       instructions(name)
       local n = instructions(name)
@@ -133,6 +133,6 @@ describe("a decision over a thousand targets", function()
       local n = instructions("fastest", { seed = k })
       worst, sum = n > worst and n or worst, sum + n
     end
-    assert(sum / 100 < 8000 and worst < 12000, worst)
+    assert(sum / 100 < 4500 and worst < 6000, worst)
   end)
 end)

@@ -82,3 +82,31 @@ describe("order.walk", function()
     assert.same({}, walked(order.plane({}, {}, {}), 1, 1))
   end)
 end)
+
+describe("order.move", function()
+  it("leaves the orders as sorting them anew would", function()
+    local random = hash.random(5)
+    local moved, sorted = order.blank(60), order.blank(60)
+    local function tell(plane, i, x, y)
+      plane.xs[i], plane.ys[i] = x, y
+    end
+    for i = 1, 60 do
+      local x, y = math.floor(random() * 20), math.floor(random() * 20)
+      tell(moved, i, x, y)
+      tell(sorted, i, x, y)
+    end
+    order.resort(moved)
+    for _ = 1, 200 do
+      local i, x, y = 1 + math.floor(random() * 60), math.floor(random() * 20), math.floor(random() * 20)
+      order.move(moved, i, x, y)
+      tell(sorted, i, x, y)
+    end
+    order.resort(sorted)
+    assert.same(sorted.values, moved.values)
+    for _, list in ipairs(moved.lists) do
+      table.sort(list)
+      assert.same(60, list[60])
+      assert.same(60, #list)
+    end
+  end)
+end)
