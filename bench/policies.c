@@ -37,8 +37,8 @@ static const struct asked all_asked[] = {
     { "tier", NULL, "free", false },
     /* These look at every target. */
     { "where",
-      "return function(req, fleet) return fleet:able():where(function(t) return t.quality > 20 end)"
-      ":cheapest():take(3) end",
+      "return function(req, fleet) local good = fleet:able():where(function(t) return t.quality > "
+      "20 end) return good:cheapest():take(3), tostring(good:count()) end",
       "paid", false },
     { "where-by",
       "return function(req, fleet) return fleet:able():where(function(t) return t.quality > 20 end)"

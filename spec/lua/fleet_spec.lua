@@ -16,6 +16,28 @@ describe("a fleet", function()
   end)
 
   describe("able", function()
+    it("says of each request what is so of it, whatever was said of those before", function()
+      local function asked(input, output, uses)
+        local ids, decision = kit.eval("fleet:able()", { uses = uses, tokens = { input = input, output = output } })
+        return { n = #ids, cuts = kit.cuts(decision) }
+      end
+      local sizes = { { 1, 1 }, { 100000, 1000 }, { 190000, 9000 }, { 10, 20000 }, { 128000 - 10, 10 }, { 128000 - 9, 10 } }
+      local first = {}
+      for round = 1, 2 do
+        for k, size in ipairs(sizes) do
+          for _, uses in ipairs { {}, { images = true } } do
+            local key = k .. (uses.images and " images" or "")
+            if round == 1 then
+              kit.setup() -- nothing is kept
+              first[key] = asked(size[1], size[2], uses)
+            else
+              assert.same(first[key], asked(size[1], size[2], uses))
+            end
+          end
+        end
+      end
+    end)
+
     it("leaves out what only embeds, where an answer is wanted", function()
       local targets = kit.catalogue()
       targets[#targets + 1] = kit.target("openai/text-embedding-3-small", { abilities = { embeddings = true } })

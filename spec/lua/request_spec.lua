@@ -36,6 +36,29 @@ describe("req", function()
     assert.same({ "text", "system" }, asked)
   end)
 
+  it("of the core is read from it, as long as its call lasts", function()
+    local host, request = require "perilune.host", require "perilune.request"
+    local asked = {}
+    local function core()
+      return host.request("auto", 10, 20, 0, math.huge, 0, false, false, false, 7, 0)
+    end
+    request.setup(function(name)
+      asked[#asked + 1] = name
+      return name == "tier" and "paid" or nil
+    end)
+    kit.load [[
+      local kept
+      return function(req, fleet)
+        kept = kept or req
+        return fleet:take(1), req.tier .. " " .. req.tier .. " " .. tostring(kept.user) .. " " .. req.model
+      end]]
+    assert.equal("paid paid nil auto", host.decide("spec", core()).reason)
+    assert.same({ "tier", "user" }, asked)
+    assert.equal("paid paid nil auto", host.decide("spec", core()).reason)
+    assert.same({ "tier", "user", "tier" }, asked)
+    request.setup(nil)
+  end)
+
   it("is the policy's own to change", function()
     assert.equal("mine", said "(function() req.tier = 'mine' return req.tier end)()")
   end)
