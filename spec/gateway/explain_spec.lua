@@ -141,7 +141,7 @@ describe("explain beside a gateway that runs", function()
     end
     assert.equal(0, by_target["good/m"].figures.error_rate)
     assert(by_target["bad/n"].figures.error_rate > 0.9)
-    assert.equal("open", by_target["bad/n"].figures.state)
+    assert.not_equal("closed", by_target["bad/n"].figures.state) -- half open a second later
     assert.equal("good/m", found.report.candidates[1].target)
     process.write(house.dir .. "/request.json", BODY)
     local code, output = house:command("explain", "request.json")
@@ -157,12 +157,12 @@ describe("explain beside a gateway that runs", function()
     local answer = house:admin("GET", "/api/explain?id=" .. id)
     assert.equal(200, answer.status, answer.body)
     local report_then = http.json(answer.body).report
-    assert.equal("open", report_then.candidates[2].figures.state)
+    assert.not_equal("closed", report_then.candidates[2].figures.state)
     assert.equal("good/m", report_then.candidates[1].target)
     local code, output = house:command("explain", id)
     assert.equal(0, code, output)
     assert.matches("auto@%x+: cheapest", output)
-    assert.matches("open", output)
+    assert.matches("open", output) -- or half_open
     code, output = house:command("explain", id, "--policy", "quality", "--assume", "bad=up", "--json")
     assert.equal(0, code, output)
     assert.matches("^quality@", http.json(output).policy)
