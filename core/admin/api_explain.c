@@ -3,6 +3,8 @@
 #include "route/explain.h"
 #include "route/record.h"
 
+#include <stdlib.h>
+
 enum { LIST_MAX = 64 };
 
 struct question {
@@ -104,26 +106,58 @@ void api_explain(struct api_call *call) {
     explain_answer_deinit(&answer);
 }
 
-void api_explain_recorded(struct api_call *call) {
-    struct admin *a = call->admin;
-    const struct snapshot *snap = a->engine.snap;
-    struct span id = api_query(call, "id");
-    struct explain_question q = { .policy = api_query(call, "policy") };
-    struct explain_answer answer;
+/* A record may have a gigabyte: it is looked through on a thread beside. */
+struct search {
+    uv_work_t work;
+    struct api_call *call;
+    struct snapshot *snap;
+    struct span id;
+    struct explain_question question;
+    struct explain_found *found;
+};
+
+static void look(uv_work_t *work) {
+    struct search *s = work->data;
+    s->found = explain_find(s->snap, s->snap->config.record.at, s->id);
+}
+
+static void on_looked(uv_work_t *work, int status) {
+    struct search *s = work->data;
+    struct api_call *call = s->call;
+    struct explain_answer answer = { 0 };
     struct api_error error;
-    if (!explain_is_id(id)) {
-        api_fail(call, API_INVALID_REQUEST, "id", "id: expected that of a request, 26 characters.");
-        return;
-    }
-    if (!snap->config.record.at) {
-        api_fail(call, API_NOT_AVAILABLE, NULL, "Requests are not recorded: see `record`.");
-        return;
-    }
-    record_flush(a->engine.record);
-    if (explain_recorded(snap, a->engine.guard, snap->config.record.at, id, &q, call->arena,
-                         &answer, &error))
+    if (!s->found)
+        api_fail(call, API_NOT_FOUND, "id", "No request %.*s is in the record.", SPAN_ARGS(s->id));
+    else if (explain_found(s->found, s->snap, call->admin->engine.guard, &s->question, call->arena,
+                           &answer, &error))
         reply(call, &answer);
     else
         refuse(call, &error);
     explain_answer_deinit(&answer);
+    explain_found_free(s->found);
+    snapshot_unref(s->snap);
+    free(s);
+}
+
+void api_explain_recorded(struct api_call *call) {
+    struct admin *a = call->admin;
+    struct span id = api_query(call, "id");
+    if (!explain_is_id(id)) {
+        api_fail(call, API_INVALID_REQUEST, "id", "id: expected that of a request, 26 characters.");
+        return;
+    }
+    if (!a->engine.snap->config.record.at) {
+        api_fail(call, API_NOT_AVAILABLE, NULL, "Requests are not recorded: see `record`.");
+        return;
+    }
+    record_flush(a->engine.record);
+    struct search *s = calloc(1, sizeof *s);
+    if (!s)
+        abort();
+    *s = (struct search){ .call = call,
+                          .snap = snapshot_ref(a->engine.snap),
+                          .id = id,
+                          .question = { .policy = api_query(call, "policy") } };
+    s->work.data = s;
+    uv_queue_work(&a->loop, &s->work, look, on_looked);
 }

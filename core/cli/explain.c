@@ -164,8 +164,14 @@ static bool explain_here(const struct cli_call *call, const struct snapshot *sna
                          struct api_error *error) {
     if (!w->record)
         return explain_ask(snap, NULL, guard, &w->question, &w->arena, answer, error);
-    return explain_recorded(snap, guard, w->record, span_of(call->args[0]), &w->question, &w->arena,
-                            answer, error);
+    struct span id = span_of(call->args[0]);
+    struct explain_found *found = explain_find(snap, w->record, id);
+    bool ok = found && explain_found(found, snap, guard, &w->question, &w->arena, answer, error);
+    if (!found)
+        *error = api_error(ERROR_NOT_FOUND, arena_printf(&w->arena, "No request %.*s is in %s.",
+                                                         SPAN_ARGS(id), w->record));
+    explain_found_free(found);
+    return ok;
 }
 
 static int work_out(const struct cli_call *call, const struct snapshot *snap, struct wanted *w) {

@@ -229,29 +229,47 @@ static bool find_policy(const struct snapshot *snap, const struct explain_questi
     return found;
 }
 
-bool explain_recorded(const struct snapshot *snap, struct vm_guard *guard, const char *path,
-                      struct span id, const struct explain_question *q, struct arena *arena,
-                      struct explain_answer *answer, struct api_error *error) {
-    struct json_parser *parser = json_parser_new();
-    struct known known = known_new(snap, arena);
-    struct json_value line;
-    struct facts facts;
+struct explain_found {
+    struct arena arena;
+    struct json_parser *parser;
+    struct json_value line; /* in the parser's document */
+    struct known known;
+};
+
+struct explain_found *explain_find(const struct snapshot *snap, const char *path, struct span id) {
+    struct explain_found *f = calloc(1, sizeof *f);
+    if (!f)
+        abort();
+    arena_init(&f->arena, 4096);
+    f->parser = json_parser_new();
+    f->known = known_new(snap, &f->arena);
     FILE *file = fopen(path, "rbe");
-    bool ok = file && find_recorded(file, id, snap, parser, &known, &line);
-    *answer = (struct explain_answer){ 0 };
-    struct span policy;
-    if (ok) {
-        recorded_facts(line, snap, arena, &facts);
-        ok = find_policy(snap, q, line, arena, &policy, error) &&
-             explain_with(snap, &known, guard, q, &facts, policy, arena, answer, error);
-    } else {
-        *error = api_error(ERROR_NOT_FOUND,
-                           arena_printf(arena, "No request %.*s is in %s.", SPAN_ARGS(id), path));
-    }
+    bool found = file && find_recorded(file, id, snap, f->parser, &f->known, &f->line);
     if (file)
         fclose(file);
-    json_parser_free(parser);
-    return ok;
+    if (found)
+        return f;
+    explain_found_free(f);
+    return NULL;
+}
+
+void explain_found_free(struct explain_found *f) {
+    if (!f)
+        return;
+    json_parser_free(f->parser);
+    arena_deinit(&f->arena);
+    free(f);
+}
+
+bool explain_found(const struct explain_found *f, const struct snapshot *snap,
+                   struct vm_guard *guard, const struct explain_question *q, struct arena *arena,
+                   struct explain_answer *answer, struct api_error *error) {
+    struct facts facts;
+    struct span policy;
+    *answer = (struct explain_answer){ 0 };
+    recorded_facts(f->line, snap, arena, &facts);
+    return find_policy(snap, q, f->line, arena, &policy, error) &&
+           explain_with(snap, &f->known, guard, q, &facts, policy, arena, answer, error);
 }
 
 void explain_answer_deinit(struct explain_answer *answer) {

@@ -39,12 +39,19 @@ bool explain_ask(const struct snapshot *snap, struct health *health, struct vm_g
                  const struct explain_question *q, struct arena *arena,
                  struct explain_answer *answer, struct api_error *error);
 
-/* The same of a request that was recorded (route/record.h): decided by the policy that decided it then
- * unless the question names another, by the figures of that moment. Of the question policy and
- * assumptions count. Reads the file from its beginning. */
-bool explain_recorded(const struct snapshot *snap, struct vm_guard *guard, const char *path,
-                      struct span id, const struct explain_question *q, struct arena *arena,
-                      struct explain_answer *answer, struct api_error *error);
+/* A recorded request (route/record.h) with what policies had been told when it was decided. */
+struct explain_found;
+
+/* Looks for it from the beginning of the file: blocks, on any thread. NULL: it is not there. */
+struct explain_found *explain_find(const struct snapshot *snap, const char *path, struct span id);
+void explain_found_free(struct explain_found *f);
+
+/* The same of that request, by the figures of its moment: the policy that decided it then is asked
+ * unless the question names another. Of the question policy and assumptions count. `snap` is the
+ * one it was looked for with. */
+bool explain_found(const struct explain_found *f, const struct snapshot *snap,
+                   struct vm_guard *guard, const struct explain_question *q, struct arena *arena,
+                   struct explain_answer *answer, struct api_error *error);
 
 /* Whether that is the form of an id. */
 bool explain_is_id(struct span text);
