@@ -110,8 +110,9 @@ void adapter_free(struct adapter *a) {
     struct echoing *s, *next;
     if (!a)
         return;
-    HASH_ITER(hh, a->echoing, s, next)
-    free_echoing(a, s);
+    HASH_ITER(hh, a->echoing, s, next) {
+        free_echoing(a, s);
+    }
     vm_free(a->vm);
     arena_deinit(&a->texts);
     arena_deinit(&a->words);
