@@ -107,12 +107,10 @@ static void free_echoing(struct adapter *a, struct echoing *s) {
 }
 
 void adapter_free(struct adapter *a) {
-    struct echoing *s, *next;
     if (!a)
         return;
-    HASH_ITER(hh, a->echoing, s, next) {
-        free_echoing(a, s);
-    }
+    while (a->echoing)
+        free_echoing(a, a->echoing);
     vm_free(a->vm);
     arena_deinit(&a->texts);
     arena_deinit(&a->words);
