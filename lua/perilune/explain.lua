@@ -218,41 +218,11 @@ end
 -- Empty tables are objects to an encoder that can not tell.
 local LISTS = { candidates = true, steps = true, assumed = true, uses = true, tags = true, models = true, when = true, findings = true }
 
-local encode
-
-local function encode_table(key, value)
-  local out = {}
-  if LISTS[key] then
-    for k, item in ipairs(value) do
-      out[k] = encode(nil, item)
-    end
-    return json.array(out)
-  end
-  local names = {}
-  for name in pairs(value) do
-    names[#names + 1] = tostring(name)
-  end
-  table.sort(names)
-  for _, name in ipairs(names) do
-    json.put(out, name, encode(name, value[name]))
-  end
-  return json.object(out)
-end
-
-function encode(key, value)
-  if type(value) == "table" and value ~= json.null then
-    return encode_table(key, value)
-  elseif type(value) == "number" and value % 1 ~= 0 then
-    return ("%.12g"):format(value) -- prices times tokens: what is behind that is noise
-  end
-  return (assert(json.encode(value)))
-end
-
 --- The report as JSON, members in the order of their names.
 ---@param report perilune.Report
 ---@return string
 function M.json(report)
-  return encode(nil, report)
+  return json.report(report, LISTS)
 end
 
 ----------------------------------------------------------------------------------------------------------------------------

@@ -608,4 +608,35 @@ for name, f in pairs(has_native and native or {}) do
   M[name] = f
 end
 
+--- A plain table as JSON, members in the order of their names. Lua can not tell an empty list from an empty object: `lists` is the set of
+--- keys that hold lists. A number without bounds is null; of others twelve digits are enough.
+---@param value any
+---@param lists table<string, boolean>
+---@param key? any under which it stands
+---@return string
+function M.report(value, lists, key)
+  if value == math.huge then
+    return "null"
+  elseif type(value) == "number" and value % 1 ~= 0 then
+    return ("%.12g"):format(value)
+  elseif type(value) ~= "table" or value == M.null then
+    return (assert(M.encode(value)))
+  end
+  local out, names = {}, {}
+  if lists[key] then
+    for k, item in ipairs(value) do
+      out[k] = M.report(item, lists)
+    end
+    return M.array(out)
+  end
+  for name in pairs(value) do
+    names[#names + 1] = tostring(name)
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    M.put(out, name, M.report(value[name], lists, name))
+  end
+  return M.object(out)
+end
+
 return M

@@ -664,35 +664,11 @@ end
 
 local LISTS = { targets = true, shown = true, passed = true, first_broken = true, messages = true, before = true, after = true }
 
-local function encode(key, value)
-  if value == huge then
-    return "null"
-  elseif type(value) ~= "table" then
-    return (assert(json.encode(value)))
-  end
-  local out = {}
-  if LISTS[key] then
-    for k, item in ipairs(value) do
-      out[k] = encode(nil, item)
-    end
-    return json.array(out)
-  end
-  local members = {}
-  for name in pairs(value) do
-    members[#members + 1] = name
-  end
-  table.sort(members)
-  for _, name in ipairs(members) do
-    json.put(out, name, encode(name, value[name]))
-  end
-  return json.object(out)
-end
-
 --- The report as JSON, members in the order of their names. A change from nothing, which no number says, is null.
 ---@param r table
 ---@return string
 function M.json(r)
-  return encode(nil, r)
+  return json.report(r, LISTS)
 end
 
 return M

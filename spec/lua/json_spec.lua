@@ -145,4 +145,9 @@ describe("json.read", function()
     assert.equal("{}", json.object {})
     assert.equal("[]", json.array {})
   end)
+
+  it("writes a report: members in order, lists where they are, no number that is none", function()
+    local report = { b = {}, a = { { x = 0.1 + 0.2 } }, c = {}, n = math.huge, i = 7, t = "x", z = json.null }
+    assert.equal('{"a":[{"x":0.3}],"b":[],"c":{},"i":7,"n":null,"t":"x","z":null}', json.report(report, { a = true, b = true }))
+  end)
 end)
