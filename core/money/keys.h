@@ -129,9 +129,11 @@ void keys_pass_end(struct keys_pass *pass);
 /* Whether any key is there, good or not: without one, requests on loopback belong to `default`. */
 bool keys_any(struct keys *keys);
 
-/* Everything there is, to look through: pass.key is NULL and pass.project the default one. */
-size_t keys_list(const struct keys_pass *pass, const struct key *const **list);
-size_t keys_projects(const struct keys_pass *pass, const struct project *const **list);
+/* Everything there is, sorted by id and by name, as long as the pass lasts. */
+size_t keys_count(const struct keys_pass *pass);
+const struct key *keys_nth(const struct keys_pass *pass, size_t i);
+size_t keys_project_count(const struct keys_pass *pass);
+const struct project *keys_nth_project(const struct keys_pass *pass, size_t i);
 
 /* By id, by name; NULL: there is none. */
 const struct key *keys_find(const struct keys_pass *pass, struct span id);
