@@ -176,12 +176,14 @@ static void learn(struct request *r, const struct live *gone) {
         .total_ms = ms_between(record->began_us, record->ended_us),
         .output_tokens = record->output_tokens,
     };
+    bool news = end.class != FAILURE_NONE || end.permit == BREAKER_PROBE ||
+                !atomic_load_explicit(&figure->last_success_ms, memory_order_relaxed);
     health_ended(figure, &end, worker_now(r->worker));
     if (record->input_tokens > 0)
         health_tokens(figure, tokens_estimate(&r->facts, record->target),
                       (uint64_t)record->input_tokens);
     learn_headroom(r, record->target, attempt_headroom(gone->attempt));
-    worker_learnt(r->worker, r->epoch, record->target, end.class == FAILURE_NONE);
+    worker_learnt(r->worker, r->epoch, record->target, news);
 }
 
 /* A session's next request may find its prompt in the cache of whoever answered this one. */

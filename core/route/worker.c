@@ -128,10 +128,10 @@ static void tell(struct epoch *e, unsigned target, struct policy_figure *figures
     figures[(*n)++] = figure_of(e, target, now_ms);
 }
 
-/* What failed here is told within the millisecond, what went well a hundred times a second (to say it costs a tenth
- * of a request, and one answer more moves no percentile); of what other workers heard, and of what
- * time alone changes, all is looked at a few times a second, and told as far as there is room: the
- * rest before the next decision. */
+/* News from here are told at once, what went well as ever a hundred times a second (to say it costs
+ * a tenth of a request, and one answer more moves no percentile); of what other workers heard, and
+ * of what time alone changes, all is looked at a few times a second, and told as far as there is
+ * room: the rest before the next decision. */
 struct policy_state *worker_policy(struct worker *w, struct epoch *e) {
     enum { LOOK_MS = 250, TELL_MS = 10 };
     struct policy_figure figures[EPOCH_TOLD];
@@ -139,11 +139,11 @@ struct policy_state *worker_policy(struct worker *w, struct epoch *e) {
     size_t n = 0;
     if (!e->policy)
         return NULL;
-    if (e->n_learnt && now - e->told_ms >= (e->urgent ? 1 : TELL_MS)) {
+    if (e->news || (e->n_learnt && now - e->told_ms >= TELL_MS)) {
         for (size_t i = 0; i < e->n_learnt; i++)
             tell(e, e->learnt[i], figures, &n, now);
         e->n_learnt = 0;
-        e->urgent = false;
+        e->news = false;
         e->told_ms = now;
     }
     if (now - e->looked_ms >= LOOK_MS)
@@ -176,9 +176,9 @@ struct policy_state *worker_spare(struct worker *w, struct epoch *e) {
     return e->spare;
 }
 
-void worker_learnt(struct worker *w, struct epoch *e, const struct target *target, bool well) {
+void worker_learnt(struct worker *w, struct epoch *e, const struct target *target, bool news) {
     size_t i = 0;
-    e->urgent |= !well;
+    e->news |= news;
     while (i < e->n_learnt && e->learnt[i] != target->index)
         i++;
     if (i == e->n_learnt && i < EPOCH_TOLD)

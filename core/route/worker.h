@@ -40,7 +40,7 @@ struct epoch {
     uint64_t *told; /* by target index: the health_changes() the policy state knows; 0: none */
     unsigned learnt[EPOCH_TOLD]; /* targets that were heard of here since the last decision */
     size_t n_learnt;
-    bool urgent;        /* one of those failed */
+    bool news;          /* of one of those it was more than an answer like others */
     uint64_t told_ms;   /* when the policies heard of them last */
     uint64_t looked_ms; /* when all targets were looked at, for what other workers heard, */
     size_t look_at;     /* and how far that has come */
@@ -117,9 +117,9 @@ void worker_arm(struct worker *w, struct wheel_timer *t, uint64_t due_ms);
 /* The state to decide with, or NULL: the caller waits in `awaiting`. */
 struct policy_state *worker_policy(struct worker *w, struct epoch *e);
 
-/* An attempt at the target has ended here, `well` or not: the policies hear of a failure before they
- * decide next, of the rest soon. */
-void worker_learnt(struct worker *w, struct epoch *e, const struct target *target, bool well);
+/* An attempt at the target has ended here: the policies hear of it soon, of `news` (a failure, a
+ * recovery, a first answer) before they decide next. */
+void worker_learnt(struct worker *w, struct epoch *e, const struct target *target, bool news);
 
 /* Somebody joined the queue or left it, or said how it went. */
 void worker_queue_changed(struct worker *w);

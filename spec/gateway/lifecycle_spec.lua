@@ -12,8 +12,16 @@ local BEGUN = upstream.STREAM_HEAD ..
   'event: content_block_start\ndata: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}\n\n' ..
   'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}}\n\n'
 
+-- A Gemini stream whose events tell what they used so far.
+local TOLD = 6
+local TELLING = upstream.STREAM_HEAD
+for i = 1, TOLD do
+  TELLING = TELLING .. ('data: {"candidates":[{"content":{"parts":[{"text":"x"}],"role":"model"},"index":0}],' ..
+    '"usageMetadata":{"promptTokenCount":0,"candidatesTokenCount":%d}}\n\n'):format(i)
+end
+
 describe("the life of a request", function()
-  local house, hanging, limited, good
+  local house, hanging, telling, limited, good
   local begun, ended -- requests at the upstream that hangs: all, and those it has lost
 
   setup(loop.test(function()
@@ -25,6 +33,10 @@ describe("the life of a request", function()
       peer:read() -- until the gateway gives up
       ended = ended + 1
       peer:close()
+    end)
+    telling = upstream.start(function(peer)
+      peer:send(TELLING)
+      peer:read()
     end)
     limited = upstream.start(function(peer)
       peer:send(upstream.answer(429, '{"error":{"message":"slow down"}}', { ["retry-after"] = "1" }))
@@ -39,6 +51,7 @@ describe("the life of a request", function()
         a = gateway.provider(hanging.url, {
           dialect = "anthropic_messages", models = { { name = "m", price = { input = 2, output = 10 } } },
         }),
+        c = gateway.provider(telling.url, { dialect = "gemini", models = { { name = "m", price = { input = 2, output = 10 } } } }),
         limited = gateway.provider(limited.url),
         good = gateway.provider(good.url),
       },
@@ -48,7 +61,7 @@ describe("the life of a request", function()
   end))
   teardown(loop.test(function()
     house:stop()
-    for _, up in ipairs { hanging, limited, good } do
+    for _, up in ipairs { hanging, telling, limited, good } do
       up:close()
       assert.same({}, up.faults)
     end
@@ -128,6 +141,22 @@ describe("the life of a request", function()
     local line = house.process.output:match(id .. " [^\n]*")
     assert.truthy(line:find(" 499 ", 1, true), line)
     assert.truthy(line:find(" nanousd=2000010000 ", 1, true), line)
+  end))
+
+  -- Events that are alike are passed on without a look at each: what they have told is asked for at the end.
+  it("[H3] so is what a translated one had told by then", loop.test(function()
+    local c = house:ask { model = "c/m", stream = true }
+    local head, n = assert(c:head()), 0
+    c:events(head, function(event)
+      local delta = event.json and event.json.choices[1] and event.json.choices[1].delta
+      n = n + (delta and delta.content == "x" and 1 or 0)
+      return n == TOLD
+    end)
+    c:close()
+    local id = head.headers["x-request-id"]
+    house:wait_for_log(id)
+    local line = house.process.output:match(id .. " [^\n]*")
+    assert.truthy(line:find((" nanousd=%d "):format(TOLD * 10000), 1, true), line)
   end))
 
   it("[H4] a client is told not to retry what was retried", loop.test(function()
