@@ -8,8 +8,9 @@ local mock = require "support.mock"
 -- What a target does wrong by turns, told apart in the mock's counts by its name. No resets: behind one on a connection that was used
 -- before, curl itself sends a request once more, and the counts could not agree.
 local TARGETS = {
-  slow = "slow=60;every=3", first = "first_ms=80;every=2", down = "status=429;retry_after=0.02;slow=60;every=3", limited = "status=429;retry_after=0.05;slow=40;every=2",
-  cut = "cut_event=1;every=3", hang = "hang;every=4", garbage = "garbage;every=3", well = "",
+  slow = "slow=60;every=3", first = "first_ms=80;every=2", limited = "status=429;retry_after=0.05;slow=40;every=2",
+  down = "status=429;retry_after=0.02;slow=60;every=3", cut = "cut_event=1;every=3", hang = "hang;every=4",
+  garbage = "garbage;every=3", well = "",
 }
 
 local NAMES = {}
