@@ -8,6 +8,7 @@
 #   make fuzz     looks for inputs that break a decoder or a dialect: TARGET=adapted SECONDS=60 (spec/fuzz/*_fuzz.c)
 #   make kill-soak   a hundred thousand policy calls and as many trusted ones stopped, on three threads (minutes)
 #   make breaker-model   a million random sequences through the breaker, beside its rules said a second time (a minute)
+#   make budget-model    the same of the caps on money (three minutes)
 
 JOBS ?= 2
 TARGET ?= adapted
@@ -17,7 +18,7 @@ CMAKE = cmake -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo --log-level=WARNING
 
 C_FILES = find core spec -name '*.[ch]' -o -name '*.cpp'
 
-.PHONY: run build test lint asan tsan bench profile fuzz kill-soak breaker-model install clean
+.PHONY: run build test lint asan tsan bench profile fuzz kill-soak breaker-model budget-model install clean
 
 run: build
 	build/perilune run $(ARGS)
@@ -81,6 +82,10 @@ kill-soak: build
 breaker-model: build
 	@tools/setup test
 	@cmake --build build -j $(JOBS) --target breaker_model
+
+budget-model: build
+	@tools/setup test
+	@cmake --build build -j $(JOBS) --target budget_model
 
 PREFIX ?= /usr/local
 install: build

@@ -23,6 +23,7 @@ struct budget_span {
     int64_t spent, held;
     unsigned holds; /* reservations in it: it is not forgotten */
     unsigned told;  /* percent: alerts up to there were raised */
+    bool known;     /* it was loaded, or something was reserved */
 };
 
 /* A scope, a name, a kind of period in a zone. The cap may change; what was spent under it stays.
@@ -312,6 +313,7 @@ static void keep(struct budget_hold *hold, int64_t nano) {
     for (size_t i = 0; i < hold->n; i++) {
         hold->spans[i]->held += nano;
         hold->spans[i]->holds++;
+        hold->spans[i]->known = true;
     }
 }
 
@@ -372,10 +374,11 @@ bool budget_load(struct budget *b, const struct budget_cap *cap, int64_t spent, 
     assert(spent >= 0 && cap->scope != BUDGET_REQUEST);
     pthread_mutex_lock(&b->lock);
     struct account *a = find_account(b, cap, true);
-    bool is_new = !find_span(a, now_s, false);
     struct budget_span *s = find_span(a, now_s, true);
+    bool is_new = !s->known;
     renew(a, cap);
     if (is_new) {
+        s->known = true;
         s->spent = spent;
         s->told = share(s);
     }
