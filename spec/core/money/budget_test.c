@@ -486,8 +486,8 @@ static void *race(void *arg) {
     return NULL;
 }
 
-/* No more is spent than the cap; what was refused did not fit beside what was spent and under way at
- * that moment; and once all are settled less is left than the last one would have needed. */
+/* No more is spent than the cap; what was refused did not fit beside what was spent and under way
+ * at that moment; and once all are settled less is left than the last one would have needed. */
 static void ten_thousand_at_once_keep_to_room_for_a_hundred(void **state) {
     struct world *w = *state;
     struct racer racers[THREADS];

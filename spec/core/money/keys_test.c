@@ -1,4 +1,5 @@
-/* keys_test.c - who is let in by which secret, changes that are seen at once, times that tell nothing. */
+/* keys_test.c - who is let in by which secret, changes that are seen at once, times that tell
+ * nothing. */
 #include "money/keys.h"
 
 #include "base/clock.h"
@@ -403,8 +404,8 @@ static void load_many(struct world *w, const struct keys_secret *secrets, size_t
     keys_replace(w->keys, KEYS_STORED, draft);
 }
 
-/* Asked for in an order that is not the table's. `kind`: 0 good, 8 expired, 9 revoked, -1 unknown, -2
- * none. Nanoseconds a check, the best of some rounds: what else the machine does only adds. */
+/* Asked for in an order that is not the table's. `kind`: 0 good, 8 expired, 9 revoked, -1 unknown,
+ * -2 none. Nanoseconds a check, the best of some rounds: what else the machine does only adds. */
 static double price_of(struct world *w, int kind) {
     double best = 1e9;
     for (int round = 0; round < 5; round++) {
@@ -470,7 +471,8 @@ struct asker {
     unsigned late, lost, asked;
 };
 
-/* A key that is good all the while is always let in, one that was revoked before the question never. */
+/* A key that is good all the while is always let in, one that was revoked before the question
+ * never. */
 static void *keep_asking(void *arg) {
     struct asker *a = arg;
     while (!atomic_load(a->stop)) {

@@ -292,8 +292,8 @@ struct running {
     uint64_t truth;
 };
 
-/* Over each stretch from one request let in to another: the minute's allowance for that time, and one
- * burst. A unit more a request, because a cost is rounded down to the microsecond. */
+/* Over each stretch from one request let in to another: the minute's allowance for that time, and
+ * one burst. A unit more a request, because a cost is rounded down to the microsecond. */
 static bool keeps_the_promise(const struct let_in *in, size_t n, uint64_t tpm) {
     for (size_t i = 0; i < n; i++) {
         uint64_t sum = 0;

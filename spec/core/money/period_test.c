@@ -1,4 +1,4 @@
-/* period_test.c - where days and months begin, in any zone, and that each moment lies in one of them. */
+/* period_test.c - where days and months begin in any zone; each moment lies in one of them. */
 #include "money/period.h"
 
 #include "base/random.h"
