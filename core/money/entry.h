@@ -121,4 +121,8 @@ struct entry_sums {
 };
 struct entry_sums entry_sum(const struct entry *e);
 
+/* Sums stop at the largest number: what a provider reports is not ours to trust. -1 is no amount.
+ * */
+int64_t entry_add(int64_t a, int64_t b);
+
 #endif

@@ -21,7 +21,17 @@
 #include "money/entry.h"
 #include "money/store.h"
 
-/* The ledger's tables: docs/ledger.md. */
+/* The ledger's tables: docs/ledger.md. Sums are kept of each of these; the numbers stand in them.
+ * */
+enum fold_kind {
+    FOLD_PROJECT = 1,
+    FOLD_KEY = 2,
+    FOLD_POLICY = 3,
+    FOLD_ARM = 4,
+    FOLD_TAG = 5,
+    FOLD_TARGET = 6
+};
+
 extern const struct store_schema fold_schema;
 
 struct fold;
@@ -40,6 +50,11 @@ int fold_begun(struct fold *f, struct span writer, const struct entry_begun *b);
 /* A request is over, with all its attempts. */
 int fold_ended(struct fold *f, const struct entry *e);
 
+/* Costs are indexed by their size in bits, so that "at least so much" is a few runs of the index,
+ * each in
+ * order of time; -1 for what is not known. */
+int fold_cost_class(nanousd cost);
+
 /* How far a journal has been read. */
 struct fold_position {
     uint64_t offset;   /* of the file */
@@ -51,11 +66,11 @@ int fold_position(struct fold *f, struct span name, struct fold_position p);
 /* Zeros when nothing of it was read. */
 int fold_position_of(struct fold *f, struct span name, struct fold_position *p);
 
-/* Forgets journals: the file is gone. */
-int fold_forget(struct fold *f, struct span name);
+/* Forgets the journals that are not there any more. */
+int fold_forget_journals(struct fold *f, bool (*there)(void *owner, struct span name), void *owner);
 
-/* Calls `each` for the name of every journal that is remembered. */
-int fold_journals(struct fold *f, void (*each)(void *owner, struct span name), void *owner);
+/* Whether any attempt has begun whose request has not ended. */
+bool fold_under_way(const struct fold *f);
 
 /* Requests whose attempts began under a writer that `alive` does not know are recorded as orphaned:
  * `*n` says how many. */

@@ -76,7 +76,7 @@ enum journal_found {
 
 enum { JOURNAL_HEAD = 8, JOURNAL_FRAME_HEAD = 24 };
 
-/* Whether a file of that name is a journal: "01K…-000001.journal"; `*writer` is its first part. */
+/* Whether a file of that name is a journal: "ID-000001.journal"; `*writer` is its first part. */
 bool journal_named(struct span name, struct span *writer);
 
 /* Whether these are the first JOURNAL_HEAD bytes of a journal that can be read. */

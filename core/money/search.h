@@ -31,7 +31,7 @@ struct search_query {
     uint64_t from_us, to_us; /* when it began: from, and before */
     uint64_t before;         /* a page's `next`; 0: the first page */
     unsigned limit;          /* 0: 50 */
-    struct span key, project, policy, arm, session, user;
+    struct span key, project, arm, session;
     struct span target; /* some attempt's */
     struct span tag;    /* a part of some tag's text */
     int status;         /* 429; or 4 for all from 400 to 499 */

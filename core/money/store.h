@@ -50,9 +50,7 @@ struct sqlite3 *store_open(const char *path, const struct store_schema *schema,
 struct sqlite3 *store_open_reader(const char *path, const struct store_schema *schema,
                                   struct store_error *error);
 
-/* A statement that lives long; aborts on what is no SQL: that is a mistake of ours. NULL when the
- * database
- * could not be read. */
+/* A statement that lives long. NULL when the database can not be read, or has no such tables. */
 struct sqlite3_stmt *store_prepare(struct sqlite3 *db, const char *sql);
 
 /* SPAN_NONE binds NULL, and so does a negative number. A text must live until the statement is

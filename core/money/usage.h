@@ -77,25 +77,30 @@ void usage_close(struct usage *u);
 int usage_read(struct usage *u, const struct usage_query *q, struct arena *arena,
                struct usage_lines *lines);
 
-/* What was spent from one moment to before another, exact at both: the whole, a project's or a
- * key's
- * (USAGE_BY_NOTHING, USAGE_BY_PROJECT, USAGE_BY_KEY), cost and what orphans can have cost. A day
- * begun or left
- * in its middle is summed by its requests. */
-int usage_spent(struct usage *u, enum usage_by by, struct span name, uint64_t from_us,
-                uint64_t to_us, nanousd *cost, nanousd *billed, nanousd *most);
+struct usage_spent {
+    nanousd cost, billed;
+    nanousd most; /* what attempts without a cost can have cost at most, over `cost` */
+};
+
+/* What was spent from one moment to before another, exact at both: by all, by a project or by a key
+ * (USAGE_BY_NOTHING, USAGE_BY_PROJECT, USAGE_BY_KEY). A day begun or left in its middle is summed
+ * by
+ * its requests. 0, or a negative SQLite result. */
+int usage_spent_between(struct usage *u, enum usage_by by, struct span name, uint64_t from_us,
+                        uint64_t to_us, struct usage_spent *spent);
 
 /* One project's month over all providers. */
 struct usage_statement {
     struct span project;
     unsigned year, month;
-    struct usage_figures total;
+    struct usage_line total;
     struct usage_lines lines; /* by target */
 };
 
-/* The total's cost and billed are the sums of the lines', to the nano-dollar. */
-int usage_statement(struct usage *u, struct span project, unsigned year, unsigned month,
-                    struct arena *arena, struct usage_statement *statement);
+/* The total's cost and billed are the sums of the lines', to the nano-dollar: both are of the same
+ * attempts. The month is of UTC, from 1. 0, or a negative SQLite result. */
+int usage_read_statement(struct usage *u, struct span project, unsigned year, unsigned month,
+                         struct arena *arena, struct usage_statement *statement);
 
 /* The day of a Unix time; of a date (month and day from 1). */
 uint32_t usage_day(uint64_t us);
