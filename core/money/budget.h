@@ -57,9 +57,8 @@ struct budget_ask {
     int64_t fixed;       /* nano-dollars */
     int64_t per_million; /* nano-dollars a million tokens of output, at the highest price */
     uint64_t tokens;     /* bound of the output */
-    uint64_t
-        least;    /* fewer tokens than that are of no use; `tokens` or more: refuse, never clamp */
-    bool is_free; /* of a free request: caps of keys and projects do not hold for it */
+    uint64_t least;      /* fewer are of no use; `tokens` or more: refuse, never clamp */
+    bool is_free;        /* of a free request: caps of keys and projects do not hold for it */
 };
 
 /* fixed + per_million * tokens / 1,000,000 rounded up; BUDGET_UNLIMITED where that is more. */
@@ -79,9 +78,9 @@ struct budget_hold {
 struct budget_answer {
     uint64_t tokens; /* allowed: at most that many; refused: 0 */
     bool clamped;    /* fewer than asked for */
-    const struct budget_cap
-        *cap;     /* of those given, the one that leaves least, but before it one that
-                                   * refuses for good; NULL: none holds */
+    /* Of those given the one that leaves least; of those that refuse rather one that does so for
+     * good. NULL: none holds. */
+    const struct budget_cap *cap;
     int64_t left; /* of it, before this one: its amount less what is spent and held */
     bool pending; /* refused, but every cap would do once those under way had cost nothing: asking
                    * again when they are settled is not in vain */
@@ -115,8 +114,8 @@ void budget_free(struct budget *budget);
 bool budget_load(struct budget *budget, const struct budget_cap *cap, int64_t spent, int64_t now_s);
 
 /* Reserves the bound of `ask` in all of the caps that hold at once (up to BUDGET_CAPS), or what the
- * tightest of them leaves of it, but not less than ask->least tokens. False: nothing was reserved.
- * */
+ * tightest of them leaves of it, but not less than ask->least tokens. False: nothing was
+ * reserved. */
 bool budget_reserve(struct budget *budget, const struct budget_cap *caps, size_t n,
                     const struct budget_ask *ask, int64_t now_s, struct budget_hold *hold,
                     struct budget_answer *answer);

@@ -186,7 +186,8 @@ enum keys_change keys_revoke(struct keys *keys, struct span id, struct buf *why)
 enum keys_change keys_rotate(struct keys *keys, struct span id, int64_t overlap_s, int64_t now_s,
                              struct buf *secret, struct buf *why);
 
-/* Puts `key` in the place of the one of its id, but for its secrets, creation and revocation. */
+/* Puts `key` in the place of the one of its id, but for its secrets, creation and revocation.
+ * KEYS_NOT_FOUND: there is no such key, or no such project. */
 enum keys_change keys_change(struct keys *keys, const struct key *key, struct buf *why);
 
 /* Adds the project, or puts it in the place of the one of its name. */

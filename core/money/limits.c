@@ -44,7 +44,7 @@ static void forget(struct limits *l, struct limits_entry *e) {
 }
 
 void limits_free(struct limits *l) {
-    struct limits_entry *e, *next;
+    struct limits_entry *e = NULL, *next = NULL;
     HASH_ITER(hh, l->entries, e, next) {
         forget(l, e);
     }
@@ -64,7 +64,7 @@ size_t limits_count(struct limits *l) {
 /* An entry that holds nothing is as good as a new one. Each look over all of them is paid for by as
  * many that came new. */
 static void sweep(struct limits *l, uint64_t now_us) {
-    struct limits_entry *e, *next;
+    struct limits_entry *e = NULL, *next = NULL;
     if (HASH_COUNT(l->entries) < l->sweep_at)
         return;
     HASH_ITER(hh, l->entries, e, next) {
@@ -305,8 +305,10 @@ bool limits_grow(struct limits *l, struct limits_pass *pass, uint64_t tokens, ui
 /* Gives back what was not used, as far as it has not flowed off.
  *
  * On the schedule a charge lies between where it ended before and where it ends since; what lies
- * before now has flowed off. What others were given back meanwhile has moved it nearer, as if all of
- * that had lain before it. So the schedule is afterwards the one there would be had less been charged
+ * before now has flowed off. What others were given back meanwhile has moved it nearer, as if all
+ * of
+ * that had lain before it. So the schedule is afterwards the one there would be had less been
+ * charged
  * in the beginning, and nobody's charge behind it is forgiven. */
 static void give_back(struct limits_charge *c, uint64_t unused_us, uint64_t now_us) {
     struct limits_entry *e = c->entry;
