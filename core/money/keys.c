@@ -602,6 +602,8 @@ enum keys_change keys_rotate(struct keys *keys, struct span id, int64_t overlap_
     struct key key;
     pthread_mutex_lock(&keys->writing);
     enum keys_change change = find_key(keys, id, &key);
+    if (change == KEYS_CHANGED && key.revoked)
+        change = KEYS_NOT_FOUND;
     if (change == KEYS_CHANGED) {
         key.previous = key.secret;
         key.previous.until_s =

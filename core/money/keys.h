@@ -182,7 +182,8 @@ enum keys_change keys_make(struct keys *keys, const struct key *like, int64_t no
 enum keys_change keys_revoke(struct keys *keys, struct span id, struct buf *why);
 
 /* Gives the key another secret, appended to `secret`; the present one is good for `overlap_s` more
- * (0: from now on it is not), and one of an earlier rotation no more. */
+ * (0: from now on it is not), and one of an earlier rotation no more. KEYS_NOT_FOUND: there is no
+ * such key, or it is revoked. */
 enum keys_change keys_rotate(struct keys *keys, struct span id, int64_t overlap_s, int64_t now_s,
                              struct buf *secret, struct buf *why);
 

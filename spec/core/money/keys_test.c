@@ -181,6 +181,9 @@ static void both_secrets_are_good_while_a_rotation_lasts(void **state) {
     assert_int_equal(ask(w, buf_span(&third), NOW), KEYS_GOOD);
     assert_int_equal(keys_revoke(w->keys, id, &w->why), KEYS_CHANGED);
     assert_int_equal(ask(w, buf_span(&third), NOW), KEYS_REVOKED);
+    buf_clear(&third);
+    assert_int_equal(keys_rotate(w->keys, id, 9, NOW, &third, &w->why), KEYS_NOT_FOUND);
+    assert_int_equal(third.len, 0);
     buf_deinit(&second);
     buf_deinit(&third);
 }
