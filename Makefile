@@ -7,6 +7,7 @@
 #   make profile  instructions a request, and where they go
 #   make fuzz     looks for inputs that break a decoder or a dialect: TARGET=adapted SECONDS=60 (spec/fuzz/*_fuzz.c)
 #   make kill-soak   a hundred thousand policy calls and as many trusted ones stopped, on three threads (minutes)
+#   make ledger-kills    three hundred processes killed while they write the ledger (minutes)
 #   make breaker-model   a million random sequences through the breaker, beside its rules said a second time (a minute)
 #   make budget-model    the same of the caps on money (three minutes)
 
@@ -78,6 +79,10 @@ fuzz:
 kill-soak: build
 	@tools/setup test
 	@cmake --build build -j $(JOBS) --target kill_soak
+
+ledger-kills: build
+	@tools/setup test
+	@cmake --build build -j $(JOBS) --target ledger_kills
 
 breaker-model: build
 	@tools/setup test
