@@ -13,10 +13,10 @@ return function(req, fleet)
   return fleet:only { "cheap/m", "good/m" }:prefer { "cheap/m" }
 end]]
 
--- One in five of those who do not pay goes to the dear one first.
+-- Most of those who do not pay go to the dear one first.
 local DEARER = [[
 return function(req, fleet)
-  if req.tier == "paid" or req.random() < 0.2 then
+  if req.tier == "paid" or req.random() < 0.8 then
     return fleet:only { "good/m", "cheap/m" }:prefer { "good/m" }
   end
   return fleet:only { "cheap/m", "good/m" }:prefer { "cheap/m" }
