@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "route/chain.h"
+#include "route/figures.h"
 #include "route/health.h"
 #include "route/retries.h"
 #include "route/trace.h"
@@ -325,12 +326,6 @@ static void act(struct pending *p, struct chain_move move) {
     }
 }
 
-static const char *const states[] = {
-    [BREAKER_IS_CLOSED] = "closed",
-    [BREAKER_IS_OPEN] = "open",
-    [BREAKER_IS_HALF_OPEN] = "half_open",
-};
-
 /* The policies hear of what has changed, a few times a second. */
 static void tell(struct day *d) {
     if (d->now_ms < d->told_ms + TELL_MS)
@@ -338,19 +333,10 @@ static void tell(struct day *d) {
     d->told_ms = d->now_ms;
     for (size_t i = 0; i < PROVIDERS; i++) {
         uint64_t changes = health_changes(d->figures[i], d->now_ms);
-        struct health_view v;
         if (changes == d->told[i])
             continue;
         d->told[i] = changes;
-        health_read(d->figures[i], &v, d->now_ms);
-        struct policy_figure figure = { .target = target_of(d, i)->index,
-                                        .state = states[v.state],
-                                        .error_rate = v.error_rate,
-                                        .in_flight = v.in_flight,
-                                        .headroom = v.headroom,
-                                        .tokens_per_s = v.tokens_per_s };
-        memcpy(figure.ttft_ms, v.first_ms, sizeof figure.ttft_ms);
-        memcpy(figure.total_ms, v.total_ms, sizeof figure.total_ms);
+        struct policy_figure figure = figures_of(d->figures[i], target_of(d, i)->index, d->now_ms);
         policy_update(d->state, &figure, 1);
     }
 }

@@ -6,6 +6,7 @@
 #include "route/access.h"
 #include "route/body.h"
 #include "route/endpoint.h"
+#include "route/figures.h"
 #include "route/reach.h"
 #include "script/policy.h"
 #include "script/recorded.h"
@@ -66,28 +67,6 @@ static bool read_question(const struct snapshot *snap, const struct explain_ques
            reach_names(snap, &r->facts, arena, error);
 }
 
-static const char *const states[] = {
-    [BREAKER_IS_CLOSED] = "closed",
-    [BREAKER_IS_OPEN] = "open",
-    [BREAKER_IS_HALF_OPEN] = "half_open",
-};
-
-static struct policy_figure figure_of(struct health_figure *f, size_t target) {
-    struct health_view v;
-    health_read(f, &v, clock_ms());
-    struct policy_figure figure = {
-        .target = (unsigned)target,
-        .state = states[v.state],
-        .error_rate = v.error_rate,
-        .in_flight = v.in_flight,
-        .headroom = v.headroom,
-        .tokens_per_s = v.tokens_per_s,
-    };
-    memcpy(figure.ttft_ms, v.first_ms, sizeof figure.ttft_ms);
-    memcpy(figure.total_ms, v.total_ms, sizeof figure.total_ms);
-    return figure;
-}
-
 /* What is known of each target, by its index. */
 struct known {
     struct policy_figure *figures;
@@ -104,7 +83,8 @@ static struct known known_now(const struct snapshot *snap, struct health *health
                               struct arena *arena) {
     struct known k = known_new(snap, arena);
     for (size_t i = 0; health && i < snap->n_targets; i++) {
-        k.figures[i] = figure_of(health_figure(health, snap->targets[i].id), i);
+        k.figures[i] =
+            figures_of(health_figure(health, snap->targets[i].id), (unsigned)i, clock_ms());
         k.there[i] = true;
     }
     return k;
@@ -153,13 +133,6 @@ bool explain_is_id(struct span text) {
     return ok;
 }
 
-static enum breaker_state state_of(struct span name) {
-    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
-        if (span_eq(name, span_of(states[i])))
-            return (enum breaker_state)i;
-    return BREAKER_IS_CLOSED;
-}
-
 static void read_times(struct json_value times, double out[3]) {
     static const char *const names[] = { "p50", "p95", "p99" };
     for (size_t i = 0; i < 3; i++)
@@ -174,7 +147,7 @@ static void read_figures(const struct snapshot *snap, struct json_value line, st
     k->there[t->index] = true;
     *f = (struct policy_figure){
         .target = t->index,
-        .state = states[state_of(json_text(json_get(line, "state")))],
+        .state = figures_state(json_text(json_get(line, "state"))),
         .error_rate = json_number(json_get(line, "error_rate"), -1),
         .in_flight = json_number(json_get(line, "in_flight"), -1),
         .headroom = json_number(json_get(line, "headroom"), -1),

@@ -5,6 +5,7 @@
 #include "route/access.h"
 #include "route/engine.h"
 #include "route/error.h"
+#include "route/figures.h"
 #include "route/models.h"
 #include "route/reach.h"
 #include "route/record.h"
@@ -99,25 +100,6 @@ void worker_release(struct worker *w, struct epoch *e) {
 
 /* --- what policies are told ----------------------------------------------------------------- */
 
-static struct policy_figure figure_of(struct epoch *e, unsigned target, uint64_t now_ms) {
-    static const char *const states[] = { [BREAKER_IS_CLOSED] = "closed",
-                                          [BREAKER_IS_OPEN] = "open",
-                                          [BREAKER_IS_HALF_OPEN] = "half_open" };
-    struct health_view view;
-    health_read(e->figures[target], &view, now_ms);
-    struct policy_figure figure = {
-        .target = target,
-        .state = states[view.state],
-        .error_rate = view.error_rate,
-        .in_flight = view.in_flight,
-        .headroom = view.headroom,
-        .tokens_per_s = view.tokens_per_s,
-    };
-    memcpy(figure.ttft_ms, view.first_ms, sizeof figure.ttft_ms);
-    memcpy(figure.total_ms, view.total_ms, sizeof figure.total_ms);
-    return figure;
-}
-
 /* Adds the target's figures unless they are known. */
 static void tell(struct epoch *e, unsigned target, struct policy_figure *figures, size_t *n,
                  uint64_t now_ms) {
@@ -125,7 +107,7 @@ static void tell(struct epoch *e, unsigned target, struct policy_figure *figures
     if (changes == e->told[target])
         return;
     e->told[target] = changes;
-    figures[(*n)++] = figure_of(e, target, now_ms);
+    figures[(*n)++] = figures_of(e->figures[target], target, now_ms);
 }
 
 /* News from here are told at once, what went well as ever a hundred times a second (to say it costs
@@ -166,7 +148,7 @@ struct policy_state *worker_spare(struct worker *w, struct epoch *e) {
         return e->spare;
     for (unsigned i = 0; i < e->snap->n_targets; i++) {
         if (e->told[i])
-            figures[n++] = figure_of(e, i, worker_now(w));
+            figures[n++] = figures_of(e->figures[i], i, worker_now(w));
         if (n == EPOCH_TOLD || (n && i + 1 == e->snap->n_targets)) {
             policy_update(e->spare, figures, n);
             n = 0;
