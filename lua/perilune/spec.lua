@@ -96,9 +96,32 @@ local function target_of(given, where)
   return t
 end
 
---- Targets that come with Perilune, with their prices, windows, abilities and qualities. What is stated beside an id is taken instead.
+-- More than figures is said of it: it can be one of the user's own.
+local function is_written_out(given)
+  for name in pairs(given) do
+    if name ~= "id" and not LIVE[name] then
+      return true
+    end
+  end
+  return false
+end
+
+-- What an entry of a list of targets means: those that come with Perilune, or the one that is written out.
+local function meant(given, over, where)
+  local known, why = shipped.targets(over.id or given)
+  if known then
+    return known
+  elseif is_written_out(over) then
+    return { target_of(given, where) }
+  end
+  error(where .. ": " .. why .. "; a target of your own is written out: { id = ..., price = ..., context = ... }", 0)
+end
+
+--- Targets that come with Perilune, with their prices, windows, abilities and qualities. What is stated beside an id is taken instead;
+--- a target of your own is written out.
 ---
 ---   spec.targets { "openai/gpt-4o", "anthropic/*", { id = "google/gemini-2.5-pro", state = "open" } }
+---   spec.targets { "openai/gpt-4o", { id = "azure/gpt-4o", price = { input = 2.5, output = 10 } } }
 ---@param list (string|table)[]
 ---@return table[] fleet for route()
 function M.targets(list)
@@ -106,7 +129,7 @@ function M.targets(list)
   for k, given in ipairs(list) do
     local where = ("targets[%d]"):format(k)
     local over = type(given) == "table" and checked(given, where) or {}
-    for _, known in ipairs(shipped.targets(over.id or given)) do
+    for _, known in ipairs(meant(given, over, where)) do
       local t = setmetatable({}, Whole)
       for name, value in pairs(known) do
         t[name] = value

@@ -99,12 +99,12 @@ end
 
 local known = {} -- by provider: { list =, by_id = }
 
--- What the configuration makes of a provider's file. No request is sent, so that no key and no address is needed.
+-- What the configuration makes of a provider's file; nil where there is none. No request is sent, so that no key and no address is needed.
 local function targets_of(name)
   if not known[name] then
     local files = files_of(name)
     if not files then
-      error(('no provider "%s": there is no providers/%s.lua'):format(name, name), 0)
+      return nil
     end
     local text = ('return { providers = { [%q] = { auth = "none", base_url = "http://localhost/v1" } } }'):format(name)
     local read_as, findings = config.read(text, "spec", { env = function() end, file = function() end, provider_files = files })
@@ -124,19 +124,21 @@ local function targets_of(name)
   return known[name]
 end
 
---- The targets a name means: "openai/gpt-4o" or "openai/*". Raises where there is none.
+--- The targets a name means: "openai/gpt-4o" or "openai/*". Where there is none: nil, and why.
 ---@param name string
----@return table[]
+---@return table[]|nil, string|nil
 function M.targets(name)
   local of, model = name:match "^([^/]+)/(.+)$"
   if not of then
     error(('expected a target\'s id, like "openai/gpt-4o", or "openai/*", got "%s"'):format(name), 0)
   end
   local all = targets_of(of)
-  if model == "*" then
+  if not all then
+    return nil, ('no provider "%s": there is no providers/%s.lua'):format(of, of)
+  elseif model == "*" then
     return all.list
   elseif not all.by_id[name] then
-    error(('no target "%s" in providers/%s.lua%s'):format(name, of, near.hint(name, all.by_id)), 0)
+    return nil, ('no target "%s" in providers/%s.lua%s'):format(name, of, near.hint(name, all.by_id))
   end
   return { all.by_id[name] }
 end

@@ -27,12 +27,11 @@ describe("shipped targets", function()
 
   it("are found by what vendors call them, and near names are told", function()
     assert.equal("openai/gpt-4o", shipped.targets "openai/gpt-4o-2024-08-06"[1].id)
-    assert.has_error(function()
-      shipped.targets "openai/gpt-4oo"
-    end, 'no target "openai/gpt-4oo" in providers/openai.lua; did you mean "openai/gpt-4o"?')
-    assert.has_error(function()
-      shipped.targets "opnai/gpt-4o"
-    end, 'no provider "opnai": there is no providers/opnai.lua')
+    local function why(name)
+      return select(2, shipped.targets(name))
+    end
+    assert.equal('no target "openai/gpt-4oo" in providers/openai.lua; did you mean "openai/gpt-4o"?', why "openai/gpt-4oo")
+    assert.equal('no provider "opnai": there is no providers/opnai.lua', why "opnai/gpt-4o")
     assert.has_error(function()
       shipped.targets "gpt-4o"
     end, 'expected a target\'s id, like "openai/gpt-4o", or "openai/*", got "gpt-4o"')
@@ -52,6 +51,22 @@ describe("spec.targets", function()
     assert.same({ "openai/gpt-4o", "openai/gpt-4o-mini" }, decision.targets)
     assert.same({ (1000 * 0.01 + 500 * 0.01) / 1e6, (1000 * 0.15 + 500 * 0.6) / 1e6 }, decision.costs)
     assert.equal(15, #spec.targets { "anthropic/*" })
+  end)
+
+  it("takes targets of one's own among them, written out", function()
+    local own = { id = "azure/gpt-4o", price = { input = 0.01, output = 0.01 }, tags = { "eu" } }
+    local fleet = spec.targets { "openai/gpt-4o", own, { id = "openai/mine", context = 8192 } }
+    local decision = spec.route("cheapest", nil, fleet)
+    assert.same({ "azure/gpt-4o", "openai/gpt-4o", "openai/mine" }, decision.targets)
+    assert.same({ (1000 * 0.01 + 500 * 0.01) / 1e6, (1000 * 2.5 + 500 * 10) / 1e6, false }, decision.costs)
+  end)
+
+  it("does not take a slip for one of them", function()
+    for _, slip in ipairs { "opnai/gpt-4o", { id = "opnai/gpt-4o", ttft_ms = 90 } } do
+      local ok, why = pcall(spec.targets, { "openai/gpt-4o", slip })
+      assert.is_false(ok)
+      assert.is_truthy(why:find('targets[2]: no provider "opnai": there is no providers/opnai.lua', 1, true), why)
+    end
   end)
 
   it("says what is wrong with one", function()
