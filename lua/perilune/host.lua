@@ -208,7 +208,7 @@ local function assigned_handouts(name, declared, set)
       if not ok then
         error(("assigned to the %s%s: %s"):format(a.scope, a.name and " " .. a.name or "", checked), 0)
       end
-      handouts[i] = params.handout(checked)
+      handouts[i] = params.handout(checked, declared)
     end
   end
   return handouts
@@ -260,7 +260,7 @@ function M.load(source)
       prepare = value.prepare,
       refuses = value.on_error == "refuse",
       declared = declared,
-      params = params.handout(params.values(declared, set)),
+      params = params.handout(params.values(declared, set), declared),
       assigned = assigned_handouts(source.name, declared, set),
       path = source.path,
       paths = paths,

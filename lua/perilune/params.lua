@@ -110,19 +110,32 @@ local function copy_of(v, depth)
   return out
 end
 
+-- What reading a name gives that has no value: nil where it is declared, else an error, because a misspelt one would be nil somewhere
+-- far from here.
+local function missing_of(declared)
+  return function(_, name)
+    if not declared[name] then
+      error(('this policy declares no parameter "%s"%s'):format(tostring(name), near.hint(name, declared)), 2)
+    end
+    return nil
+  end
+end
+
 --- What a request reads as req.params, so that none can change it for the next: a read-only view where all values are plain, and
 --- a function that makes a copy where there are tables among them (a view of a list would have no length).
 ---@param values table
+---@param declared table<string, perilune.Param>
 ---@return table|fun(): table
-function M.handout(values)
+function M.handout(values, declared)
+  local meta = { __index = missing_of(declared), __metatable = false }
   for _, v in pairs(values) do
     if type(v) == "table" then
       return function()
-        return copy_of(values, 0)
+        return setmetatable(copy_of(values, 0), meta)
       end
     end
   end
-  return sandbox.readonly(values, "req.params")
+  return sandbox.readonly(setmetatable(values, meta), "req.params")
 end
 
 return M

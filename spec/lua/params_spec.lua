@@ -30,13 +30,24 @@ describe("params", function()
   end
 
   it("are the same for each request, whatever the one before did", function()
-    local plain = params.handout { n = 1 }
+    local plain = params.handout({ n = 1 }, { n = { type = "number" } })
     assert.error_matches(function() plain.n = 2 end, "req.params can not be changed")
-    local make = params.handout { n = 1, list = { 1, { 2 } } }
+    local make = params.handout({ n = 1, list = { 1, { 2 } } }, {})
     local first = make()
     first.n, first.list[2][1] = 5, 5
     assert.same({ n = 1, list = { 1, { 2 } } }, make())
     assert.equal(2, #make().list)
+  end)
+
+  it("raise where a name is read that was not declared, and only there", function()
+    for _, values in ipairs { { ceiling = 1 }, { ceiling = 1, list = { 1 } } } do
+      local handout = params.handout(values, { ceiling = { type = "number" }, list = { type = "list" }, share = { type = "number" } })
+      local read = type(handout) == "function" and handout() or handout
+      assert.equal(1, read.ceiling)
+      assert.is_nil(read.share)
+      local _, why = pcall(function() return read.celing end)
+      assert.matches('params_spec.lua:%d+: this policy declares no parameter "celing"; did you mean "ceiling"%?', why)
+    end
   end)
 
   it("are checked where they are declared", function()
