@@ -238,6 +238,22 @@ function M.cut(word, why, i)
   M.cut_list(word, why, one, 1)
 end
 
+--- Takes back what was noted of these targets, one by one: a fleet has them after all.
+---@param list integer[]
+---@param n integer how many of the list
+function M.uncut(list, n)
+  for k = 1, n_cuts do
+    local c, seen = cuts[k], seen_of[k] or {}
+    for j = 1, n do
+      local i = list[j]
+      if seen[i] == M.number then
+        seen[i] = nil
+        c.count, M.cut_total = c.count - 1, M.cut_total - 1
+      end
+    end
+  end
+end
+
 --- Notes `n` targets at once, which nobody looked at one by one.
 ---@param word string
 ---@param why string

@@ -691,6 +691,9 @@ local function everybody(tests, nt)
 end
 
 local function eval_join(f, want)
+  if call.explain then
+    want = huge -- who stands behind those wanted is seen too
+  end
   local list, seen, n, how = { false, false, false, false }, {}, 0, false
   for side = 1, 2 do
     if n < want then
@@ -714,6 +717,9 @@ local function eval_join(f, want)
   end
   for at = n + 1, 4 do
     list[at] = nil
+  end
+  if call.explain then
+    call.uncut(list, n) -- what one side left out and the other has is not left out
   end
   return list, how, true
 end

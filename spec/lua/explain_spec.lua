@@ -39,6 +39,23 @@ describe("explain", function()
     assert.same({ "cheap", "it@1", "spec" }, { r.reason, r.policy, r.notes.why })
   end)
 
+  it("blames the word that cut a target from the whole, not from one side of it", function()
+    local function why(body)
+      local out = {}
+      for _, c in ipairs(report(body).candidates) do
+        out[#out + 1] = ("%s %s"):format(c.verdict, c.why or c.step)
+      end
+      return out
+    end
+    local behind = "not_chosen take: behind the first 3"
+    assert.same({ "chosen 1", "chosen 2", "chosen 3", behind, behind }, why [[local order = fleet:cheapest()
+      return (order:where(function(t) return t.provider == "openai" end, "not openai") .. order):take(3)]])
+    assert.same({ "chosen 1", "chosen 2", "chosen 3", behind, behind }, why [[return (fleet:take(1) .. fleet):take(3)]])
+    -- What neither side has was left out; what is cut behind the join as well.
+    assert.same({ "chosen 1", "chosen 2", "left_out where: dear", "left_out where: dear", "left_out where: dear" }, why [[
+      return (fleet:take(1) .. fleet):where(function(t) return t.provider == "openai" end, "dear")]])
+  end)
+
   it("prices the chain, with its retries and its ceiling", function()
     local r = report(CHAIN)
     -- 1,000 tokens in and 500 out: azure 0.0025 + 0.0045, openai 0.0025 + 0.005; each once more.
