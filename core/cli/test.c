@@ -76,7 +76,7 @@ const struct cli_command test_command = {
     .notes =
         "Runs *_spec.lua in the folder spec, or in what is named, with the library this binary\n"
         "serves with: `require \"perilune.spec\"`. It needs no gateway; it needs luajit and\n"
-        "lua-busted. Exits with 0 when all hold, 1 when one does not or too few lines have run,\n"
-        "3 when busted or a file is missing.\n",
+        "lua-busted. Exits with 0 when all hold, 1 when one does not, none ran or too few lines\n"
+        "have run, 3 when busted or a file is missing.\n",
     .main = test_main,
 };

@@ -39,7 +39,7 @@ describe("perilune test", function()
     end
     process.write(dir .. "/spec/p_spec.lua", (SPEC:gsub("%.to%(.-%)", '.to("openai/gpt-4o")')))
     assert.equal(1, (run {}))
-    assert.equal(0, (run { "--filter", "none of that name" }))
+    assert.equal(1, (run { "--filter", "none of that name" }))
   end))
 
   it("says how to install what is missing", loop.test(function()

@@ -98,8 +98,32 @@ function encode(value, name)
   return json.array(out)
 end
 
+-- Listens to what comes out, whichever of its outputs busted shows it with: returns what tells how many specs there were; nil when the
+-- output is one of the user's own that counts nothing.
+local function counter()
+  local name, kept = "busted.outputHandlers.base", nil
+  local base = require(name)
+  package.loaded[name] = function()
+    kept = base()
+    return kept
+  end
+  return function()
+    return kept and #kept.successes + #kept.failures + #kept.errors + #kept.pendings
+  end
+end
+
+-- Specs that nobody ran hold nothing.
+local function complain_of_none(options)
+  io.stderr:write("perilune test: ", options.filter and ('no spec matches "%s"'):format(options.filter)
+    or "there is no spec in " .. table.concat(options.roots, " "), "\n")
+end
+
 -- Says what came out; returns the exit code.
-local function finish(options, passed)
+local function finish(options, passed, count)
+  if count == 0 then
+    complain_of_none(options)
+    passed = false
+  end
   local list = options.coverage and coverage.report(policies(), read)
   local percent = list and coverage.percent(list)
   local enough = not options.least or percent >= options.least
@@ -136,6 +160,7 @@ local function main(words)
   if options.coverage then
     coverage.start()
   end
+  local count = counter()
   arg = words_of(options) -- luacheck: globals arg
   local ok, why = pcall(function()
     require "busted.runner" { standalone = false }
@@ -144,7 +169,7 @@ local function main(words)
   if not ok and passed then
     complain(tostring(why))
   end
-  os.exit(finish(options, passed), true)
+  os.exit(finish(options, passed, count()), true)
 end
 
 main(arg)

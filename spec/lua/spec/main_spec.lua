@@ -75,6 +75,20 @@ describe("perilune.spec.main", function()
     assert.same({ path = "policies/p.lua", lines = 4, run = 3, missed = { 3 } }, result.coverage[2])
   end)
 
+  it("ends with 1 when no spec ran, and says so", function()
+    local code, output = run "--filter nothing"
+    assert.equal(1, code)
+    assert.is_truthy(output:find('no spec matches "nothing"', 1, true), output)
+    code, output = run "--filter nothing --json"
+    assert.equal(1, code)
+    assert.is_false(json.decode(output:match "{.-}\n").ok)
+    process.write(dir .. "/spec/p_spec.lua", "local none = {}")
+    code, output = run ""
+    assert.equal(1, code)
+    assert.is_truthy(output:find("there is no spec in spec", 1, true), output)
+    assert.equal(1, (run "policies"))
+  end)
+
   it("ends with 3 when there is nothing of that name", function()
     local code, output = run "nowhere"
     assert.equal(3, code)
