@@ -335,9 +335,29 @@ static void complain(struct record *rec, const char *what) {
     rec->failed = true;
 }
 
-/* 0600: who asked, and in which session, is in it. */
+static void close_file(struct record *rec) {
+    if (rec->fd >= 0)
+        close(rec->fd);
+    rec->fd = -1;
+    rec->size = 0;
+    rec->torn = false;
+}
+
+/* Whether somebody renamed or removed the file that is open. */
+static bool is_elsewhere(const struct record *rec) {
+    struct stat named, ours;
+    if (stat(rec->path, &named) < 0)
+        return errno == ENOENT;
+    return fstat(rec->fd, &ours) == 0 &&
+           (named.st_dev != ours.st_dev || named.st_ino != ours.st_ino);
+}
+
+/* What the path names is written to, whoever moved what was there. 0600: who asked, and in which
+ * session, is in it. */
 static void open_file(struct record *rec) {
     struct stat there;
+    if (rec->fd >= 0 && is_elsewhere(rec))
+        close_file(rec);
     if (rec->fd >= 0 || !rec->path[0])
         return;
     rec->fd = open(rec->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
@@ -345,13 +365,6 @@ static void open_file(struct record *rec) {
         complain(rec, "opened");
     else
         rec->size = (size_t)there.st_size;
-}
-
-static void close_file(struct record *rec) {
-    if (rec->fd >= 0)
-        close(rec->fd);
-    rec->fd = -1;
-    rec->torn = false;
 }
 
 static void rotate(struct record *rec) {
@@ -390,9 +403,9 @@ void record_flush(struct record *rec) {
     rec->batch = batch;
     if (left_out)
         log_warn("%u lines were not recorded: the disk is too slow", left_out);
+    open_file(rec);
     if (batch.len && rec->size && rec->size + batch.len > rec->max)
         rotate(rec);
-    open_file(rec);
     if (rec->fd >= 0 && rec->torn)
         write_out(rec, SPAN("\n"));
     if (rec->fd >= 0 && batch.len)
@@ -444,7 +457,6 @@ void record_open(struct record *rec, struct span path, size_t max_bytes) {
     if (!span_eq(path, span_of(rec->path)) && path.len < PATH_SIZE) {
         close_file(rec);
         span_copy(path, rec->path, sizeof rec->path);
-        rec->size = 0;
         rec->failed = false;
         open_file(rec);
     }

@@ -28,7 +28,8 @@ struct record *record_new(void);
 void record_free(struct record *rec);
 
 /* Writes to `path` from now on (SPAN_NONE: nothing any more), after what waited has gone where it
- * belongs. A file that would grow over `max_bytes` is renamed to PATH.1 first. May block. What is
+ * belongs. A file that would grow over `max_bytes` is renamed to PATH.1 first; one that somebody
+ * else renamed or removed is begun anew, here and whenever lines are written. May block. What is
  * wrong is logged. */
 void record_open(struct record *rec, struct span path, size_t max_bytes);
 

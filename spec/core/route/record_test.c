@@ -300,6 +300,41 @@ static void another_place_gets_what_comes_after(void **state) {
     assert_int_equal(read_file(other), 1);
 }
 
+/* As tools that rotate logs do: renamed, and the gateway is told. */
+static void a_file_that_was_renamed_is_begun_anew(void **state) {
+    char old[100];
+    struct stat st;
+    struct record *rec = record_new();
+    snprintf(old, sizeof old, "%s.1", path);
+    record_open(rec, span_of(path), 1 << 20);
+    put(rec, 2);
+    record_flush(rec);
+    assert_int_equal(rename(path, old), 0);
+    record_open(rec, span_of(path), 1 << 20);
+    assert_int_equal(stat(path, &st), 0);
+    put(rec, 1);
+    record_free(rec);
+    assert_int_equal(read_file(old), 2);
+    assert_int_equal(read_file(path), 1);
+}
+
+/* Its size is that of the new one: it is not renamed for what the old one held. */
+static void a_file_that_is_gone_is_begun_anew(void **state) {
+    char old[100];
+    struct stat st;
+    struct record *rec = record_new();
+    snprintf(old, sizeof old, "%s.1", path);
+    record_open(rec, span_of(path), 2000);
+    put(rec, 2);
+    record_flush(rec);
+    assert_int_equal(unlink(path), 0);
+    put(rec, 2);
+    record_flush(rec);
+    record_free(rec);
+    assert_int_equal(read_file(path), 2);
+    assert_int_equal(stat(old, &st), -1);
+}
+
 static void a_place_that_is_none_stops_nobody(void **state) {
     struct record *rec = record_new();
     record_open(rec, SPAN("/nowhere/at/all.jsonl"), 1 << 20);
@@ -322,6 +357,8 @@ int main(void) {
         TEST(what_was_not_decided_is_not_written),
         TEST(a_file_that_is_full_makes_room),
         TEST(another_place_gets_what_comes_after),
+        TEST(a_file_that_was_renamed_is_begun_anew),
+        TEST(a_file_that_is_gone_is_begun_anew),
         TEST(a_place_that_is_none_stops_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
