@@ -2,8 +2,9 @@
 return {
   listen = "127.0.0.1:4100",
   providers = {
-    -- Providers whose key is in its usual variable (OPENAI_API_KEY, ANTHROPIC_API_KEY, ...) are on without being named here.
-    -- This one is made up: `perilune mock` answers for it. Take it out once there is a real one.
+    -- Only what is named here is used. A real one is a line like this; its key is read from OPENAI_API_KEY:
+    -- openai = {},
+    -- This one is made up: it answers while `perilune mock` runs. Take it out once there is a real one.
     mock = {},
   },
   policies = {

@@ -61,6 +61,18 @@ static bool is_policy_name(const char *name) {
     return len && len <= POLICY_NAME_MAX && !name[len];
 }
 
+/* What is typed up to a first answer. The provider that is written is made up: without the mock
+ * nobody would answer for it. */
+static void print_next(const char *folder) {
+    printf("\nNext:\n\n");
+    if (strcmp(folder, ".") != 0)
+        printf("  cd %s\n", folder);
+    printf("  perilune check\n"
+           "  perilune test\n"
+           "  perilune mock &   # answers for the provider in perilune.lua, which is made up\n"
+           "  perilune run      # prints a request to try\n");
+}
+
 static int init_main(const struct cli_call *call) {
     const char *folder = call->n_args ? call->args[0] : ".";
     const char *name = cli_option(call, "policy");
@@ -71,7 +83,7 @@ static int init_main(const struct cli_call *call) {
     for (size_t i = 0; i < sizeof templates / sizeof *templates; i++)
         if (!write_template(&templates[i], folder, name))
             return CLI_UNREACHABLE;
-    printf("\nNext: perilune check, perilune test, perilune run\n");
+    print_next(folder);
     return CLI_OK;
 }
 

@@ -1,5 +1,7 @@
 -- `perilune init`: what it writes passes `check`, `test` and luacheck at once, and what is there stays.
+local http = require "support.http"
 local loop = require "support.loop"
+local port = require "support.port"
 local process = require "support.process"
 
 local FILES = {
@@ -42,6 +44,33 @@ describe("perilune init", function()
     code, output = run("test", "--fail-under", "100")
     assert.equal(0, code, output)
   end))
+
+  it("says what to type, which leads to an answer", function()
+    if not (port.is_free(4100) and port.is_free(4101) and port.is_free(4199)) then
+      pending "port 4100, 4101 or 4199 is in use here"
+    end
+    loop.run(function()
+      local _, output = run "init"
+      local started = {}
+      for word, behind in output:match("\nNext:\n(.*)$"):gmatch "\n  perilune (%l+)([^\n]*)" do
+        if behind:find "^ &" or word == "run" then
+          local one = process.start({ process.binary(), word }, { dir = dir })
+          started[#started + 1] = one
+          loop.until_true(function()
+            return one.output:find("listening on", 1, true)
+          end, word .. " to listen")
+        else
+          local code, said = run(word)
+          assert.equal(0, code, said)
+        end
+      end
+      local answer = http.post(4100, "/v1/chat/completions", { model = "auto", messages = { { role = "user", content = "Hello" } } })
+      assert.equal(200, answer.status, answer.body)
+      for i = #started, 1, -1 do
+        started[i]:stop()
+      end
+    end)
+  end)
 
   it("leaves alone what is there", loop.test(function()
     process.write(dir .. "/perilune.lua", "return {}")
