@@ -261,7 +261,12 @@ static struct mock *start(const struct mock_options *options, struct buf *error)
     struct mock *m = mock_new(options);
     m->probe = listener_probe(&m->options.address);
     if (m->probe < 0) {
-        buf_add(error, span_of(uv_strerror(m->probe)));
+        char name[LISTENER_NAME_MAX];
+        listener_name(&options->address, name);
+        buf_printf(error, "it can not listen on %s: %s", name, uv_strerror(m->probe));
+        if (m->probe == UV_EADDRINUSE)
+            buf_printf(error, "\n  hint: a mock may be running already; --listen takes another "
+                              "address");
         mock_free(m);
         return NULL;
     }
@@ -285,7 +290,7 @@ struct mock *mock_start(const char *address, char *url, size_t size) {
     if (listener_parse(span_of(address), &options.address, &loopback))
         m = start(&options, &error);
     if (!m) {
-        fprintf(stderr, "perilune: the mock can not listen on %s: %.*s\n", address,
+        fprintf(stderr, "perilune: the mock can not start: %.*s\n",
                 SPAN_ARGS(error.len ? buf_span(&error) : SPAN("no such address")));
     } else {
         listener_name(&m->options.address, name);

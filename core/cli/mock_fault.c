@@ -26,6 +26,9 @@ static const struct word {
 /* No number means more than this: neither milliseconds nor bytes. */
 #define NUMBER_MAX 1000000000
 
+/* A word further off than this is not what was meant. */
+#define NEAR_ENOUGH 2
+
 static void harmless(struct mock_harm *harm) {
     *harm = (struct mock_harm){ .cut_event = -1, .cut_after = -1, .error_after = -1 };
 }
@@ -58,6 +61,21 @@ static bool complain(struct buf *error, const char *what, struct span word, stru
     return false;
 }
 
+/* Names the nearest word when one is near. */
+static bool complain_unknown(struct buf *error, struct span given) {
+    const char *best = NULL;
+    unsigned least = NEAR_ENOUGH + 1;
+    complain(error, "the mock knows no such word", given, SPAN_NONE);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        unsigned distance = span_distance(given, span_of(words[i].name));
+        if (distance < least)
+            least = distance, best = words[i].name;
+    }
+    if (best)
+        buf_printf(error, ", did you mean %s?", best);
+    return false;
+}
+
 bool mock_fault_set(struct mock_fault *f, struct span word, struct span value, struct buf *error) {
     const struct word *w = NULL;
     uint64_t number = 0;
@@ -65,7 +83,7 @@ bool mock_fault_set(struct mock_fault *f, struct span word, struct span value, s
         if (span_eq(word, span_of(words[i].name)))
             w = &words[i];
     if (!w)
-        return complain(error, "the mock knows no such word", word, SPAN_NONE);
+        return complain_unknown(error, word);
     void *field = (char *)f + w->offset;
     switch (w->kind) {
     case FLAG:

@@ -2,6 +2,7 @@
 local gateway = require "support.gateway"
 local http = require "support.http"
 local loop = require "support.loop"
+local mock = require "support.mock"
 local port = require "support.port"
 
 local GOOD = "return " .. gateway.lua { providers = { a = gateway.provider "http://127.0.0.1:1/v1" } }
@@ -102,6 +103,15 @@ describe("perilune", function()
       local code, output = run({ name }, { config = GOOD:gsub("^return {", 'return { admin = "127.0.0.1:1",') })
       assert.equal(3, code, output)
     end
+  end))
+
+  it("says which address a mock can not have, and what to do", loop.test(function()
+    local up = mock.start()
+    local code, output = run { "mock", "--listen", "127.0.0.1:" .. up.port }
+    up:stop()
+    assert.equal(3, code, output)
+    assert.is_truthy(output:find("127.0.0.1:" .. up.port .. ": address already in use", 1, true), output)
+    assert.is_truthy(output:find("--listen", 1, true), output)
   end))
 
   it("says what a server serves", loop.test(function()

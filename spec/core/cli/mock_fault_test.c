@@ -66,7 +66,8 @@ static void test_healing_keeps_the_shape(void **state) {
 static void test_mistakes_are_told(void **state) {
     static const char *const cases[][2] = {
         { "nonsense", "the mock knows no such word: nonsense" },
-        { "html;Status=500", "the mock knows no such word: Status" },
+        { "html;Status=500", "the mock knows no such word: Status, did you mean status?" },
+        { "stats=500", "the mock knows no such word: stats, did you mean status?" },
         { "status", "the word needs a whole number: status" },
         { "status=", "the word needs a whole number: status=" },
         { "status=5x", "the word needs a whole number: status=5x" },
