@@ -39,7 +39,7 @@ int files_read(const char *path, size_t max, struct buf *out) {
     if (fstat(fd, &about) != 0)
         error = -errno;
     else if (!S_ISREG(about.st_mode))
-        error = -EINVAL;
+        error = S_ISDIR(about.st_mode) ? -EISDIR : -EINVAL;
     else
         error = read_all(fd, max, out);
     close(fd);

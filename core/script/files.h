@@ -15,7 +15,7 @@
 bool files_join(char *out, size_t size, const char *dir, const char *name);
 
 /* Appends the file's bytes to `out`. 0, or a negative errno: -EFBIG when it is larger than `max`
- * bytes, -EINVAL when it is no regular file. */
+ * bytes, -EISDIR for a folder, -EINVAL for what is no file either. */
 int files_read(const char *path, size_t max, struct buf *out);
 
 /* The names in a folder that end in `suffix` and begin with a letter or digit (so no hidden files),
