@@ -36,7 +36,7 @@ static void put_bits(struct buf *out, uint64_t n) {
 }
 
 static void put(struct buf *out, int64_t n) {
-    put_bits(out, (uint64_t)n << 1 ^ (uint64_t)(n >> 63));
+    put_bits(out, n < 0 ? ~((uint64_t)n << 1) : (uint64_t)n << 1);
 }
 
 static void put_text_of(struct buf *out, struct span s, size_t max) {

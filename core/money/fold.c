@@ -174,6 +174,7 @@ struct fold {
     struct name *names;
     struct sum *sums;
     struct pending *pending;
+    unsigned moved; /* rows that found their moment taken */
     struct buf scratch;
 };
 
@@ -232,7 +233,7 @@ static int add_name(struct fold *f, int tag, struct span text, int64_t *id) {
 }
 
 static void forget_names(struct fold *f) {
-    struct name *n, *next;
+    struct name *n = NULL, *next = NULL;
     HASH_ITER(hh, f->names, n, next) {
         HASH_DEL(f->names, n);
         free(n);
@@ -420,7 +421,7 @@ static int add_sums(struct fold *f, const struct entry *e, uint64_t at,
 }
 
 static void forget_sums(struct fold *f) {
-    struct sum *s, *next;
+    struct sum *s = NULL, *next = NULL;
     HASH_ITER(hh, f->sums, s, next) {
         HASH_DEL(f->sums, s);
         free(s);
@@ -482,8 +483,10 @@ static void drop_pending(struct fold *f, struct pending *p) {
 }
 
 static void forget_pending(struct fold *f) {
-    struct pending *p, *next;
-    HASH_ITER(hh, f->pending, p, next) drop_pending(f, p);
+    struct pending *p = NULL, *next = NULL;
+    HASH_ITER(hh, f->pending, p, next) {
+        drop_pending(f, p);
+    }
 }
 
 static void add_pending(struct fold *f, struct span request, unsigned number, struct span writer,
@@ -642,12 +645,13 @@ static int bind_request(struct fold *f, const struct entry *e, const struct entr
     return SQLITE_OK;
 }
 
-/* Inserts the row that is bound, at the first free microsecond from `at` on; steps grow, so that
- * many requests
- * of one moment stay cheap. */
+/* Inserts the row that is bound, at `at` or some microseconds later: each row that finds its place
+ * taken
+ * goes further than the one before it did, so that many of one moment do not queue behind each
+ * other. */
 static int insert_request(struct fold *f, int64_t *at) {
     struct sqlite3_stmt *s = f->statements[ADD_REQUEST];
-    for (int64_t step = 1;; *at += step, step += step < 1000 ? step : 0) {
+    for (;; *at += 1 + f->moved++ % 1024) {
         sqlite3_bind_int64(s, 1, *at);
         int result = run(s);
         if (result == SQLITE_OK || sqlite3_extended_errcode(f->db) != SQLITE_CONSTRAINT_PRIMARYKEY)
@@ -768,7 +772,7 @@ static int fold_orphan(struct fold *f, const struct pending *p) {
 
 int fold_orphans(struct fold *f, bool (*alive)(void *owner, struct span writer), void *owner,
                  unsigned *n) {
-    struct pending *p, *next;
+    struct pending *p = NULL, *next = NULL;
     int result = SQLITE_OK;
     *n = 0;
     HASH_ITER(hh, f->pending, p, next) {
