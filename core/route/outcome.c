@@ -39,6 +39,28 @@ static enum failure shared_class(const struct trace *t) {
     return class;
 }
 
+/* The status all tried attempts lead to, or that of a mixture; where nothing was tried, all steps
+ * that were passed over. Classes may differ and mean the same to a client: a provider that was
+ * silent and one that was slow are both 504. */
+static int shared_status(const struct trace *t) {
+    int status = 0;
+    for (const struct trace_attempt *a = t->attempts; a; a = a->next) {
+        if (t->tried && !a->tried)
+            continue;
+        if (status && status_of_class(a->failure) != status)
+            return status_of_class(FAILURE_NONE);
+        status = status_of_class(a->failure);
+    }
+    return status;
+}
+
+/* Why nobody waits any more, where there was something to wait for. */
+static struct span waited(uint32_t too_short_ms, struct arena *arena) {
+    if (!too_short_ms)
+        return SPAN("");
+    return arena_printf(arena, " The wait of %u ms ends before a target comes back.", too_short_ms);
+}
+
 /* Nothing was tried although there were steps: every one was over a threshold. */
 static struct api_error too_dear(const struct trace *t) {
     struct api_error error = api_error(
@@ -58,12 +80,18 @@ static bool any_open(const struct trace *t) {
 }
 
 /* Nothing was tried because targets that failed of late are left alone, and those that are asked in
- * spite of it have somebody asking. */
-static struct api_error all_open(const struct trace *t, int64_t reopens_in_ms) {
-    struct api_error error =
-        api_error(ERROR_NO_ELIGIBLE_TARGET,
-                  SPAN("Every target of the chain has failed of late and is not asked for now."));
-    error.retry_after_ms = reopens_in_ms >= 0 ? reopens_in_ms : PROBED_MS;
+ * spite of it have somebody asking. It means to a client what those failures mean. */
+static struct api_error all_open(const struct trace *t, struct outcome_wait wait,
+                                 struct arena *arena) {
+    struct span end = waited(wait.too_short_ms, arena);
+    struct api_error error = api_error(
+        ERROR_NO_ELIGIBLE_TARGET,
+        arena_printf(arena,
+                     "No target was tried: every one of the chain has failed of late and is not "
+                     "asked for now.%.*s",
+                     SPAN_ARGS(end)));
+    error.status = shared_status(t);
+    error.retry_after_ms = wait.reopens_in_ms >= 0 ? wait.reopens_in_ms : PROBED_MS;
     error.trace = t;
     return error;
 }
@@ -82,20 +110,6 @@ static struct api_error provider_said(const struct trace *t, const struct attemp
     }
     error.trace = t;
     return error;
-}
-
-/* The status all tried attempts lead to, or that of a mixture. Classes may differ and mean the same
- * to a client: a provider that was silent and one that was slow are both 504. */
-static int shared_status(const struct trace *t) {
-    int status = 0;
-    for (const struct trace_attempt *a = t->attempts; a; a = a->next) {
-        if (!a->tried)
-            continue;
-        if (status && status_of_class(a->failure) != status)
-            return status_of_class(FAILURE_NONE);
-        status = status_of_class(a->failure);
-    }
-    return status;
 }
 
 /* The number a word is, between brackets or before a full stop as well: "(8,192)." is 8192; 0 for
@@ -163,21 +177,22 @@ static struct api_error too_long(const struct trace *t, const struct attempt_fai
 }
 
 struct api_error outcome_exhausted(const struct trace *t, const struct attempt_failure *last,
-                                   int64_t reopens_in_ms, struct arena *arena) {
+                                   struct outcome_wait wait, struct arena *arena) {
     if (t->tried == 0)
-        return any_open(t) ? all_open(t, reopens_in_ms) : too_dear(t);
+        return any_open(t) ? all_open(t, wait, arena) : too_dear(t);
     if (last->class == FAILURE_BAD_REQUEST || last->class == FAILURE_CONTENT_FILTER)
         return provider_said(t, last);
     if (shared_class(t) == FAILURE_CONTEXT_LENGTH)
         return too_long(t, last);
+    struct span end = waited(wait.too_short_ms, arena);
     struct api_error error = api_error(
         ERROR_FALLBACKS_EXHAUSTED,
         arena_printf(arena,
-                     "No target could answer: %u attempt%s, the last one ended with %s.%s%.*s",
-                     t->tried, t->tried == 1 ? "" : "s", failure_name(last->class),
+                     "No target could answer: %u attempt%s, the last one ended with %s.%.*s%s%.*s",
+                     t->tried, t->tried == 1 ? "" : "s", failure_name(last->class), SPAN_ARGS(end),
                      last->message.len ? " " : "", SPAN_ARGS(last->message)));
     error.status = shared_status(t);
-    error.retry_after_ms = reopens_in_ms;
+    error.retry_after_ms = wait.reopens_in_ms;
     error.trace = t;
     return error;
 }

@@ -5,7 +5,7 @@
  * Feeds         error, which writes it in the client's dialect.
  * Must not know connections, timers, how the chain was walked.
  *
- *   error = outcome_exhausted(&trace, &last, reopens_in_ms, &arena);
+ *   error = outcome_exhausted(&trace, &last, wait, &arena);
  */
 #ifndef PERILUNE_ROUTE_OUTCOME_H
 #define PERILUNE_ROUTE_OUTCOME_H
@@ -13,11 +13,17 @@
 #include "route/attempt.h"
 #include "route/error.h"
 
-/* The chain is at its end. `reopens_in_ms`: when the first of the targets that may not be asked now
- * may be asked again; -1: there is none. A refusal that is about the client's request is passed on in the
+/* What waiting for the targets of a chain would have come to. */
+struct outcome_wait {
+    int64_t reopens_in_ms; /* when the first of those that may not be asked now may be asked again;
+                            * -1: there is none */
+    uint32_t too_short_ms; /* how long the queue could be waited in, when that is less; else 0 */
+};
+
+/* The chain is at its end. A refusal that is about the client's request is passed on in the
  * provider's own words. */
 struct api_error outcome_exhausted(const struct trace *trace, const struct attempt_failure *last,
-                                   int64_t reopens_in_ms, struct arena *arena);
+                                   struct outcome_wait wait, struct arena *arena);
 
 /* There is no room to wait in. `in_ms`: when something might change. */
 struct api_error outcome_queue_full(const struct trace *trace, uint32_t in_ms);

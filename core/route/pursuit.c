@@ -18,14 +18,22 @@ static void act(struct request *r, struct chain_move move);
 
 /* --- walking the chain ---------------------------------------------------------------------- */
 
+static struct outcome_wait wait_of(const struct request *r) {
+    struct outcome_wait wait = { .reopens_in_ms = live_earliest(r) };
+    uint64_t until = chain_patience(&r->walk);
+    if (r->walk.chain->on_exhausted == EXHAUSTED_QUEUE && wait.reopens_in_ms >= 0 &&
+        worker_now(r->worker) + (uint64_t)wait.reopens_in_ms > until)
+        wait.too_short_ms = (uint32_t)(until - r->walk.began_ms);
+    return wait;
+}
+
 static void exhausted(struct request *r) {
     uint64_t now = worker_now(r->worker);
     if (r->deadline_ms && now >= r->deadline_ms) {
         request_too_late(r);
         return;
     }
-    struct api_error error =
-        outcome_exhausted(&r->trace, &r->failed, live_earliest(r), request_arena(r));
+    struct api_error error = outcome_exhausted(&r->trace, &r->failed, wait_of(r), request_arena(r));
     request_fail(r, &error);
 }
 

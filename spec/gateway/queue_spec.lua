@@ -152,6 +152,12 @@ describe("the queue", function()
     assert.equal(429, answer.status)
     assert.equal("fallbacks_exhausted", answer.json.error.code)
     assert.equal("1", answer.headers["x-route-attempts"])
+    assert.matches("The wait of 300 ms ends before a target comes back", answer.json.error.message, 1, true)
+    -- Whoever comes while it may not be asked is told the same, though without a try.
+    local other = house:chat { policy = "brief" }
+    assert.equal(429, other.status)
+    assert.equal("no_eligible_target", other.json.error.code)
+    assert.matches("No target was tried.*The wait of 300 ms ends before", other.json.error.message)
   end))
 
   it("ends with the request's deadline", loop.test(function()

@@ -5,6 +5,7 @@
 
 static struct arena arena;
 static struct trace trace;
+static uint32_t too_short_ms;
 static struct target target = { .id = { "p/m", 3 } };
 
 static int set_up(void **state) {
@@ -32,7 +33,8 @@ static struct api_error ended(enum failure class, const char *message, int64_t r
                                           .code = SPAN("their_code"),
                                           .type = SPAN("their_type"),
                                           .status = 422 };
-    return outcome_exhausted(&trace, &last, reopens_in_ms, &arena);
+    const struct outcome_wait wait = { reopens_in_ms, too_short_ms };
+    return outcome_exhausted(&trace, &last, wait, &arena);
 }
 
 /* The status after attempts that failed so. */
@@ -180,14 +182,14 @@ static void of_one_word_the_commonest_reason_is_named(void **state) {
     assert_true(memmem(error.message.at, error.message.len, "cost too high", 13));
 }
 
-static void passed_over_as_open(void) {
+static void passed_over_as_open(enum failure class) {
     struct trace_attempt *a = trace_add(&trace, &arena, &target);
-    a->failure = FAILURE_SERVER_ERROR;
+    a->failure = class;
     a->open = true;
 }
 
 static void with_every_breaker_open_it_is_known_when_to_come_again(void **state) {
-    passed_over_as_open();
+    passed_over_as_open(FAILURE_SERVER_ERROR);
     struct api_error error = ended(FAILURE_NONE, "", 7000);
     assert_int_equal(error.code, ERROR_NO_ELIGIBLE_TARGET);
     assert_int_equal(error_status(&error), 503);
@@ -198,6 +200,32 @@ static void with_every_breaker_open_it_is_known_when_to_come_again(void **state)
     error = ended(FAILURE_TIMEOUT, "", 7000);
     assert_int_equal(error.code, ERROR_FALLBACKS_EXHAUSTED);
     assert_int_equal(error_status(&error), 504);
+}
+
+static void whoever_never_tried_is_told_the_status_of_those_who_did(void **state) {
+    passed_over_as_open(FAILURE_RATE_LIMITED);
+    passed_over_as_open(FAILURE_RATE_LIMITED);
+    struct api_error error = ended(FAILURE_NONE, "", 7000);
+    assert_int_equal(error.code, ERROR_NO_ELIGIBLE_TARGET);
+    assert_int_equal(error_status(&error), 429);
+    passed_over_as_open(FAILURE_TIMEOUT);
+    error = ended(FAILURE_NONE, "", 7000);
+    assert_int_equal(error_status(&error), 503);
+}
+
+static void a_wait_that_was_too_short_is_named(void **state) {
+    too_short_ms = 5000;
+    passed_over_as_open(FAILURE_RATE_LIMITED);
+    struct api_error error = ended(FAILURE_NONE, "", 7000);
+    assert_span(error.message, "No target was tried: every one of the chain has failed of late and "
+                               "is not asked for now. The wait of 5000 ms ends before a target "
+                               "comes back.");
+    tried(FAILURE_RATE_LIMITED);
+    error = ended(FAILURE_RATE_LIMITED, "slowly", 7000);
+    assert_span(error.message, "No target could answer: 1 attempt, the last one ended with "
+                               "rate_limited. The wait of 5000 ms ends before a target comes "
+                               "back. slowly");
+    too_short_ms = 0;
 }
 
 static void a_full_queue_says_when_to_come_again(void **state) {
@@ -236,6 +264,9 @@ int main(void) {
                                         tear_down),
         cmocka_unit_test_setup_teardown(with_every_breaker_open_it_is_known_when_to_come_again,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(whoever_never_tried_is_told_the_status_of_those_who_did,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_wait_that_was_too_short_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_full_queue_says_when_to_come_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_stream_that_broke_off_and_a_deadline, set_up, tear_down),
     };
