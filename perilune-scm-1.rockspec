@@ -89,6 +89,7 @@ build = {
     ["perilune.spec.shipped"] = "lua/perilune/spec/shipped.lua",
     ["perilune.spec.time"] = "lua/perilune/spec/time.lua",
     ["perilune.spec.walk"] = "lua/perilune/spec/walk.lua",
+    ["perilune.spec.watch"] = "lua/perilune/spec/watch.lua",
     ["perilune.steps"] = "lua/perilune/steps.lua",
     ["perilune.tool_names"] = "lua/perilune/tool_names.lua",
     ["perilune.turns"] = "lua/perilune/turns.lua",

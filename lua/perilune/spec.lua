@@ -26,6 +26,7 @@ local request_fields = require("perilune.request").fields
 local S = require "perilune.schema"
 local shipped = require "perilune.spec.shipped"
 local walk = require "perilune.spec.walk"
+local watch = require "perilune.spec.watch"
 
 local M = {}
 
@@ -278,14 +279,23 @@ end
 -- What each decision was made of, for walking it.
 local made = setmetatable({}, { __mode = "k" })
 
+-- What runs code of the policy does so for a while at most.
+local function watched(q, f, ...)
+  local paths = { q.source.path }
+  for k, lib in ipairs(q.source.libs or {}) do
+    paths[k + 1] = lib.path
+  end
+  return watch.call(paths, f, ...)
+end
+
 -- Sets the state up for a question.
 local function prepare(q)
   q.targets = set_up(q.fleet, q.source.name, q.request and q.request.params, q.assume)
-  local loaded, why = host.load(q.source)
+  local loaded, why = watched(q, host.load, q.source)
   if not loaded then
     raise(why)
   end
-  host.prepare(q.source.name)
+  watched(q, host.prepare, q.source.name)
 end
 
 ---@class perilune.RouteOptions
@@ -305,7 +315,7 @@ function M.route(policy, request, fleet, options)
   local q = { source = source, request = request, fleet = fleet, assume = options and options.assume }
   local req = request_of(request)
   prepare(q)
-  local decision = decision_of(host.decide(source.name, req), q.targets)
+  local decision = decision_of(watched(q, host.decide, source.name, req), q.targets)
   for k, step in ipairs(decision.steps) do
     local list = catalogue.named[step.target]
     decision.costs[k] = list and call.cost(catalogue.records[list[1]]) or false
@@ -344,7 +354,7 @@ local function on_failure_of(q)
     for k, step in ipairs(rest) do
       raw[k] = raw_step(step)
     end
-    local answer = host.on_failure(q.source.name, request_of(q.request), what, raw)
+    local answer = watched(q, host.on_failure, q.source.name, request_of(q.request), what, raw)
     return answer and (answer.retry_in_ms and answer or decision_of(answer, q.targets))
   end
 end
@@ -363,7 +373,7 @@ function M.walk(decision, failures)
   end
   prepare(q)
   local req = request_of(q.request)
-  local again = host.decide(q.source.name, req) -- so that prices and predictions are this request's
+  local again = watched(q, host.decide, q.source.name, req) -- so that prices and predictions are this request's
   assert(#again == #decision.steps, "the policy decides differently when it is asked again")
   return walk.walk(decision, failures, {
     view = view_of, on_failure = on_failure_of(q), deadline_ms = req.limits.deadline_ms,
