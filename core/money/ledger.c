@@ -597,9 +597,10 @@ void ledger_close(struct ledger *l) {
         pthread_mutex_unlock(&l->mutex);
         pthread_join(l->thread, NULL);
     }
-    /* What there is, then what is known only once the last file of a writer is gone. */
+    /* What there is, then what is known only once the last file of a writer is gone. At no time of day
+     * nothing is old: deleting can wait for the next start. */
     for (int i = 0; i < 2; i++)
-        while (ledger_turn(l, clock_wall_ms() * 1000)) {
+        while (ledger_turn(l, 0)) {
         }
     free_parts(l);
 }
