@@ -103,7 +103,8 @@ describe("a client across dialects", function()
   end
 
   it("may send what a provider of its own dialect could get, in any dialect, and no open stream suffers", loop.test(function()
-    local stream, large = nil, ("A"):rep(24 * MB)
+    -- A sanitized build would need longer for 24 MB than an adapter's call may take, and the stream waits meanwhile.
+    local stream, large = nil, ("A"):rep((gateway.is_sanitized() and 4 or 24) * MB)
     loop.all {
       function()
         stream = house:stream { model = "gemini/m", headers = STRICT, messages = { { role = "user", content = ("x"):rep(MB) } } }
