@@ -29,6 +29,8 @@ struct put {
     struct span version;  /* it will have */
     struct span note;
     bool specs, replays;
+    bool is_rollback; /* what is wrong is live now: it waits for no other change */
+    bool overtaken;   /* by a rollback */
     struct thresholds thresholds;
     struct stage stage; /* of the specs */
     struct child *child;
@@ -98,27 +100,47 @@ static void write_file(struct put *p) {
 
 /* ---- what runs beside ---- */
 
+/* What is said of one. */
+struct trial {
+    const char *name;
+    enum api_code code;
+    const char *failed;
+    int limit_ms;
+};
+
+static const struct trial specs_trial = { "The specs", API_SPECS_FAILED,
+                                          "A spec of the policy fails.", SPECS_MS };
+static const struct trial replay_trial = { "The replay", API_REPLAY_FAILED,
+                                           "The replay of recorded requests stops it.", REPLAY_MS };
+
 /* What a child of ours said, as an answer. */
-static void refuse_child(struct put *p, enum api_code code, const char *message,
-                         const struct child_end *e) {
+static void refuse_child(struct put *p, const struct trial *trial, const struct child_end *e) {
+    enum api_code code = trial->code;
+    const char *message = trial->failed;
     struct buf members = { 0 };
     struct span unknown = SPAN("perilune: unknown command");
     if (p->call->admin->stopping)
         code = API_OVERLOADED, message = "This perilune ends; nothing has changed.";
+    else if (p->overtaken)
+        code = API_CONFLICT, message = "A rollback of this policy went first; this was given up.";
     else if (e->code == UNREACHABLE || (e->code == USAGE && span_starts(e->output, unknown)))
         code = API_NOT_AVAILABLE, message = "This installation can not do that.";
     else if (e->too_late)
-        message = "It did not end in its time and was stopped.";
+        message =
+            arena_printf(p->call->arena,
+                         "%s of %.*s did not end within %d s: stopped, and nothing has changed.",
+                         trial->name, SPAN_ARGS(p->name), trial->limit_ms / 1000)
+                .at;
     edit_member(&members, "output", e->output);
     api_fail_with(p->call, code, message, buf_span(&members));
     buf_deinit(&members);
     end(p);
 }
 
-/* Nothing new begins when the admin side ends. */
+/* Nothing new begins when the admin side ends, nor behind a rollback. */
 static bool went_well(struct put *p, const struct child_end *e) {
     p->child = NULL;
-    return e->code == 0 && !p->call->admin->stopping;
+    return e->code == 0 && !p->call->admin->stopping && !p->overtaken;
 }
 
 static void on_replayed(void *owner, const struct child_end *e) {
@@ -126,7 +148,7 @@ static void on_replayed(void *owner, const struct child_end *e) {
     if (went_well(p, e))
         write_file(p);
     else
-        refuse_child(p, API_REPLAY_FAILED, "The replay of recorded requests stops it.", e);
+        refuse_child(p, &replay_trial, e);
 }
 
 /* "--max-cost-increase=5%", one argument, so that no value is taken for an option. */
@@ -180,7 +202,7 @@ static void on_tested(void *owner, const struct child_end *e) {
     if (went_well(p, e))
         after_specs(p);
     else
-        refuse_child(p, API_SPECS_FAILED, "A spec of the policy fails.", e);
+        refuse_child(p, &specs_trial, e);
 }
 
 /* The specs run in a folder that looks like the user's, but for the policy that is put. */
@@ -251,6 +273,16 @@ static bool is_busy(const struct admin *a, struct span name) {
     return false;
 }
 
+/* Changes of the policy that are tried are given up. */
+static void overtake(struct admin *a, struct span name) {
+    for (struct put *p = a->puts; p; p = p->next)
+        if (span_eq(p->name, name)) {
+            p->overtaken = true;
+            if (p->child)
+                child_kill(p->child);
+        }
+}
+
 static bool is_full(const struct admin *a) {
     size_t n = 0;
     for (const struct put *p = a->puts; p; p = p->next)
@@ -261,14 +293,16 @@ static bool is_full(const struct admin *a) {
 /* Takes what was read over. */
 static void begin(const struct put *given) {
     struct admin *a = given->call->admin;
-    if (is_busy(a, given->name)) {
+    if (!given->is_rollback && is_busy(a, given->name)) {
         api_fail(given->call, API_CONFLICT, NULL, "Another change of this policy is under way.");
         return;
     }
-    if (is_full(a)) {
+    if ((given->specs || given->replays) && is_full(a)) {
         api_fail(given->call, API_OVERLOADED, NULL, "%d other changes are under way.", PUTS_MAX);
         return;
     }
+    if (given->is_rollback)
+        overtake(a, given->name);
     struct put *p = malloc(sizeof *p);
     if (!p)
         abort();
@@ -320,22 +354,39 @@ void api_policies_put(struct api_call *call) {
     begin(&p);
 }
 
+/* The version that was live before the one that is; SPAN_NONE when there is none. */
+static struct span version_before(struct api_call *call, struct span name) {
+    const struct snapshot *snap = call->admin->engine.snap;
+    const struct policy_source *live = snapshot_policy(snap, name);
+    struct span now = live ? versions_hash(live->version) : SPAN_NONE;
+    struct version versions[VERSIONS_MAX];
+    size_t n = versions_list(snap->config.data_dir, name, call->arena, versions);
+    for (size_t i = 0; i < n; i++)
+        if (!span_eq(versions[i].hash, now))
+            return versions[i].hash;
+    return SPAN_NONE;
+}
+
 void api_policies_rollback(struct api_call *call) {
     struct span version = SPAN_NONE;
-    struct put p = { .call = call, .name = policies_name(call) };
+    struct put p = { .call = call, .name = policies_name(call), .is_rollback = true };
     const struct api_field fields[] = {
-        { "version", JSON_STRING, true, &version },
+        { "version", JSON_STRING, false, &version },
         { "specs", JSON_BOOL, false, &p.specs },
         { "note", JSON_STRING, false, &p.note },
     };
     if (!p.name.at || !api_fields(call, fields, sizeof fields / sizeof *fields) ||
         !note_ok(call, p.note))
         return;
+    bool named = version.at != NULL;
+    if (!named)
+        version = version_before(call, p.name);
     p.source =
         versions_text(call->admin->engine.snap->config.data_dir, p.name, version, call->arena);
     if (p.source.at)
         begin(&p);
     else
         api_fail(call, API_NOT_FOUND, "version",
-                 "There is no such version of this policy any more.");
+                 named ? "There is no such version of this policy any more."
+                       : "There is no version of this policy before the one that is live.");
 }

@@ -1,6 +1,7 @@
 /* put.h - a policy is changed: checked, tested, tried, written, live.
  *
- * Owns          one struct put a change under way, at most one a policy.
+ * Owns          one struct put a change under way, at most one a policy; a rollback goes first, and
+ *               what is tried of that policy is given up.
  * Fed by        PUT /api/policies/{name} and /rollback.
  * Feeds         child, with its specs and a replay; the user's file; admin, which reads it.
  * Must not know Lua.

@@ -25,7 +25,8 @@ struct errand {
 /* One word behind `policy`. */
 struct verb {
     const char *name;
-    size_t args; /* behind it */
+    const char *usage;
+    size_t least, most; /* arguments behind it */
     int (*main)(struct errand *e);
 };
 
@@ -248,21 +249,26 @@ static int put(struct errand *e) {
 static int rollback(struct errand *e) {
     set_path(e, "/rollback");
     buf_add_char(&e->body, '{');
-    add_text(&e->body, "version", span_of(e->call->args[2]));
+    if (e->call->n_args > 2)
+        add_text(&e->body, "version", span_of(e->call->args[2]));
     return change(e, "POST");
 }
 
 /* ---- the command ---- */
 
 static const struct verb verbs[] = {
-    { "list", 0, list }, { "show", 1, show },         { "check", 2, check },
-    { "put", 2, put },   { "versions", 1, versions }, { "rollback", 2, rollback },
+    { "list", "expected list", 0, 0, list },
+    { "show", "expected show NAME", 1, 1, show },
+    { "check", "expected check NAME FILE", 2, 2, check },
+    { "put", "expected put NAME FILE", 2, 2, put },
+    { "versions", "expected versions NAME", 1, 1, versions },
+    { "rollback", "expected rollback NAME [VERSION]", 1, 2, rollback },
 };
 
 static const struct verb *find(const struct cli_call *call) {
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
         if (call->n_args && strcmp(verbs[i].name, call->args[0]) == 0)
-            return verbs[i].args + 1 == call->n_args ? &verbs[i] : NULL;
+            return &verbs[i];
     return NULL;
 }
 
@@ -283,7 +289,9 @@ static int policy_main(const struct cli_call *call) {
     if (!verb)
         return cli_complain(call->command,
                             "expected list, show NAME, check NAME FILE, put NAME FILE, versions "
-                            "NAME or rollback NAME VERSION");
+                            "NAME or rollback NAME [VERSION]");
+    if (call->n_args - 1 < verb->least || call->n_args - 1 > verb->most)
+        return cli_complain(call->command, verb->usage);
     struct snapshot *snap = setup_read(call, "http://127.0.0.1:1/v1");
     if (!snap)
         return CLI_BAD_CONFIG;
@@ -307,9 +315,11 @@ const struct cli_command policy_command = {
                  { "max-cost-increase", 0, "SHARE", "do not put what costs more, like 5%" },
                  { "max-latency-increase", 0, "SHARE", "or is predicted to take longer" },
                  { "max-changed", 0, "SHARE", "or decides more requests otherwise" } },
-    .notes = "put checks FILE, runs its specs, tries it on recorded requests where that is asked\n"
-             "for, writes it to the folder of policies and returns when all workers serve it.\n"
-             "rollback does the same with a version that was live. FILE may be - for standard\n"
-             "input. Exits with 1 when it is refused, and nothing has changed then.\n",
+    .notes =
+        "put checks FILE, runs its specs, tries it on recorded requests where that is asked\n"
+        "for, writes it to the folder of policies and returns when all workers serve it.\n"
+        "rollback makes a version live again, the one before when none is named, and goes first\n"
+        "when another change is under way. FILE may be - for standard input. Exits with 1 when\n"
+        "it is refused, and nothing has changed then.\n",
     .main = policy_main,
 };

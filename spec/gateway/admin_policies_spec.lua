@@ -229,6 +229,12 @@ describe("policies", function()
       local newest = taken(call("GET", "/p/versions")).versions[1]
       return { newest.version, newest.note }
     end)())
+    for _, target in ipairs { "b", "a" } do -- without a version: the one before
+      taken(call("POST", "/p/rollback", {}))
+      assert.equal(target, goes_to "p")
+    end
+    taken(call("PUT", "/q", { source = TO_A }))
+    assert.matches("no version of this policy before", refused(call("POST", "/q/rollback", {}), 404, "not_found").message)
     refused(call("POST", "/p/rollback", { version = "p@00000000" }), 404, "not_found")
     refused(call("POST", "/p/rollback", { version = "../p" }), 404, "not_found")
     refused(call("GET", "/p/versions/00000000"), 404, "not_found")
@@ -276,9 +282,14 @@ describe("policies", function()
     says(0, "b is faster", "versions", "p")
     says(0, first, "rollback", "p", first)
     assert.equal("a", goes_to "p")
+    says(0, "is served by all workers", "rollback", "p")
+    assert.equal("b", goes_to "p")
+    says(0, first, "rollback", "p")
     says(1, "There is no such version", "rollback", "p", "00000000")
     says(1, "There is no policy", "show", "../nothing")
-    says(2, "expected list", "show")
+    says(2, "expected show NAME", "show")
+    says(2, "expected put NAME FILE", "put", "p")
+    says(2, "expected rollback NAME [VERSION]", "rollback")
     says(2, "expected list", "lst")
     assert.is_table(http.json(says(0, first, "list", "--json")).policies)
     assert.equal("not_found", http.json(says(1, "error", "show", "nothing", "--json")).error.code)
@@ -366,6 +377,28 @@ describe("policies", function()
       refused(put(TO_B, { log = "requests.jsonl", max_changed = "many" }), 422, "replay_failed")
       refused(put(TO_B, { log = "nothing.jsonl" }), 501, "not_available")
       assert.equal(TO_A, text "p")
+    end))
+
+    it("give way to a rollback, which waits for nobody", loop.test(function()
+      local first = taken(call("GET", "/p")).version
+      taken(call("PUT", "/p", { source = TO_B }))
+      local pipe = house.dir .. "/state/pipe"
+      assert.equal(0, (process.run({ "mkfifo", pipe }, { dir = house.dir })))
+      local c = assert(http.connect(house.admin_port))
+      c:send_request {
+        method = "PUT", path = "/api/policies/p", headers = house:admin_headers(),
+        body = { source = TO_B .. "-- worse", replay = { log = pipe } },
+      }
+      loop.until_true(function()
+        return call("PUT", "/p", { source = TO_B }).status == 409
+      end, "the change to be under way")
+      assert.equal(first, taken(call("POST", "/p/rollback", { version = first })).version)
+      local given_up = c:response()
+      c:close()
+      assert.equal(409, given_up.status)
+      assert.matches("A rollback of this policy went first", given_up.body)
+      assert.equal(TO_A, text "p")
+      assert.equal("a", goes_to "p")
     end))
 
     it("keep others from changing them meanwhile, and the gateway from nothing", loop.test(function()
