@@ -2,6 +2,7 @@
  * line. */
 #include "admin/admin.h"
 #include "cli/setup.h"
+#include "script/trial.h"
 
 #include <stdio.h>
 
@@ -25,6 +26,8 @@ static int check_main(const struct cli_call *call) {
     struct config_findings findings;
     config_findings_init(&findings);
     struct snapshot *snap = config_load(&options, NULL, &findings);
+    if (snap)
+        trial_run(snap, &findings);
     int code = !snap ? CLI_BAD_CONFIG : findings.n ? CLI_FINDINGS : CLI_OK;
     print(call, &findings, code == CLI_OK);
     if (snap)
@@ -37,7 +40,8 @@ const struct cli_command check_command = {
     .name = "check",
     .summary = "check the configuration and the policies",
     .options = { CLI_OPTION_CONFIG, CLI_OPTION_JSON },
-    .notes = "Prints findings as file:line with a hint. Exits with 0 when there are none, 1 when\n"
+    .notes = "Each policy that loads is asked a few plain requests; nobody is called.\n"
+             "Prints findings as file:line with a hint. Exits with 0 when there are none, 1 when\n"
              "there are, 4 when the configuration can not be used at all.\n",
     .main = check_main,
 };

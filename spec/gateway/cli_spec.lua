@@ -76,6 +76,15 @@ describe("perilune", function()
     assert.equal("the fallback chain answers in its place", http.json(json).findings[1].effect)
   end))
 
+  it("checks what a policy says to a few plain requests", loop.test(function()
+    local policy = "return function(req)\n  return req.teir\nend"
+    local code, output = run({ "check" }, { config = GOOD, files = { ["policies/p.lua"] = policy } })
+    assert.equal(1, code, output)
+    assert.is_truthy(output:find('policies/p.lua:2: warning: req has no field "teir"; did you mean "tier"?\n', 1, true), output)
+    assert.is_truthy(output:find("\n>    2 |   return req.teir\n", 1, true), output)
+    assert.is_truthy(output:find("\n  effect: a request for auto: the fallback chain answers it\n", 1, true), output)
+  end))
+
   it("checks a configuration: wrong", loop.test(function()
     for config, word in pairs {
       ["return { listen = 7 }"] = "listen",
