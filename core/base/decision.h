@@ -76,7 +76,8 @@ struct decision {
      * "chain[2].timeout_ms: expected milliseconds". The rest of it is used. */
     const struct span *findings;
     size_t n_findings;
-    bool read_text; /* the policy looked at req.text or req.system */
+    bool read_text;    /* the policy looked at req.text or req.system */
+    bool read_headers; /* or at a header that is not recorded: see snapshot_records() */
 };
 
 #endif

@@ -363,6 +363,17 @@ size_t snapshot_near(const struct snapshot *snap, struct span name, struct span 
     return near.n;
 }
 
+bool snapshot_records(const struct snapshot *snap, struct span header) {
+    const struct config *config = &snap->config;
+    bool named = span_starts(header, SPAN("x-route-")) ||
+                 span_starts(header, SPAN("x-claude-code-")) ||
+                 span_eq(header, SPAN("session_id")) || span_eq(header, SPAN("session-id")) ||
+                 span_eq(header, SPAN("x-session-id"));
+    for (size_t i = 0; !named && i < config->n_record_headers; i++)
+        named = span_eq(header, config->record_headers[i]);
+    return named;
+}
+
 struct span snapshot_near_policy(const struct snapshot *snap, struct span name) {
     char text[NAME_MAX_LEN];
     struct span found = SPAN_NONE;

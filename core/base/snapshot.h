@@ -176,7 +176,9 @@ struct config {
     unsigned workers;
     struct span data_dir;
     struct span record; /* where requests are written down, absolute; SPAN_NONE: they are not */
-    size_t record_max_bytes;                          /* of that file, then it is renamed */
+    size_t record_max_bytes;           /* of that file, then it is renamed */
+    const struct span *record_headers; /* which of a request stand in it as well */
+    size_t n_record_headers;
     struct span policies_dir, providers_dir, lua_dir; /* absolute; may not exist */
     struct span auto_policy;                          /* what auto means: "cheapest" */
     const struct span *fallback;                      /* names; the chain when a policy fails */
@@ -257,6 +259,10 @@ const struct named_chain *snapshot_chain(const struct snapshot *snap, struct spa
 
 /* The catalogue's target of that id, or NULL. */
 const struct target *snapshot_target(const struct snapshot *snap, struct span id);
+
+/* Whether a request header is written down with the request: ours, what coding agents say of their
+ * requests, and what the configuration names. */
+bool snapshot_records(const struct snapshot *snap, struct span header);
 
 /* The assignment of exactly that one, or NULL. `name` SPAN_NONE: the account's. */
 const struct assignment *snapshot_assignment(const struct snapshot *snap,

@@ -132,7 +132,7 @@ bool access_check(const struct snapshot *snap, const struct http_message *m,
     return false;
 }
 
-/* Never shown to policies, never forwarded. */
+/* Never shown to policies, never forwarded, never recorded: lua/perilune/config.lua names them too. */
 static bool is_secret(struct span name) {
     return IN(name, SPAN("authorization"), SPAN("proxy-authorization"), SPAN("cookie"),
               SPAN("x-api-key"), SPAN("x-goog-api-key"), SPAN("api-key"), SPAN("set-cookie"));
@@ -235,11 +235,6 @@ bool access_read(struct http_message *m, struct facts *facts, struct access_wish
         return false;
     }
     return true;
-}
-
-bool access_is_recorded(struct span name) {
-    return span_starts(name, SPAN("x-route-")) || span_starts(name, SPAN("x-claude-code-")) ||
-           IN(name, SPAN("session_id"), SPAN("session-id"), SPAN("x-session-id"));
 }
 
 struct span access_agent_session(const struct facts *facts) {

@@ -37,10 +37,6 @@ bool access_read(struct http_message *m, struct facts *facts, struct access_wish
  */
 struct span access_agent_session(const struct facts *facts);
 
-/* Whether a request header is written down with the request: ours, and what coding agents say of
- * their requests. */
-bool access_is_recorded(struct span name);
-
 /* Whether a request header may be forwarded to a provider of that dialect. What it means belongs to
  * the dialect too: a client that speaks another did not mean this provider by it. */
 bool access_forwards(enum dialect dialect, struct span name);

@@ -3,7 +3,6 @@
 #include "base/ability.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "route/access.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -113,11 +112,11 @@ static void write_uses(struct buf *out, uint32_t uses) {
 }
 
 /* Of the headers those that are there for routing; the others are nobody's business. */
-static void write_headers(struct buf *out, const struct facts *facts) {
+static void write_headers(struct buf *out, const struct snapshot *snap, const struct facts *facts) {
     bool any = false;
     for (size_t i = 0; i < facts->n_headers; i++) {
         struct pair h = facts->headers[i];
-        if (!access_is_recorded(h.name))
+        if (!snapshot_records(snap, h.name))
             continue;
         if (!any)
             write_name(out, "headers");
@@ -169,7 +168,7 @@ static void write_session(struct buf *out, const struct facts *facts) {
 }
 
 /* `req`, as policies read it, but for what somebody wrote. */
-static void write_req(struct buf *out, const struct facts *facts) {
+static void write_req(struct buf *out, const struct snapshot *snap, const struct facts *facts) {
     write_name(out, "req");
     buf_add_char(out, '{');
     write_text(out, "model", facts->model);
@@ -178,7 +177,7 @@ static void write_req(struct buf *out, const struct facts *facts) {
     write_text(out, "dialect", span_of(dialect_name(facts->dialect)));
     write_flag(out, "stream", facts->stream);
     write_flag(out, "strict", facts->strict);
-    write_headers(out, facts);
+    write_headers(out, snap, facts);
     write_text(out, "tier", facts->tier);
     write_text(out, "user", facts->user);
     write_text(out, "session", facts->session);
@@ -282,8 +281,9 @@ void record_write_request(struct buf *out, uint64_t at_us, unsigned worker,
     write_text(out, "id", facts->id);
     write_text(out, "policy", trace->policy);
     write_assignment(out, snap, facts);
-    write_req(out, facts);
+    write_req(out, snap, facts);
     write_flag(out, "read_text", trace->read_text);
+    write_flag(out, "read_headers", trace->read_headers);
     write_chain(out, trace);
     write_attempts(out, trace);
     write_text(out, "outcome", span_of(outcomes[outcome]));

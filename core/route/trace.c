@@ -21,6 +21,7 @@ void trace_decided(struct trace *t, struct arena *arena, const struct decision *
     t->n_steps = chain->n_steps;
     t->refused = d->kind != DECISION_REFUSED ? 0 : d->status ? d->status : 403;
     t->read_text = d->read_text;
+    t->read_headers = d->read_headers;
     t->reason = chain->reason;
     t->cuts = d->cuts;
     t->n_cuts = d->n_cuts;

@@ -59,6 +59,7 @@ struct trace {
     size_t n_chain, n_steps;           /* how many of its steps are kept, how many there were */
     int refused;                       /* the status of a policy that said no; 0: it did not */
     bool read_text;                    /* it decided by what was written */
+    bool read_headers;                 /* it asked for one that is not recorded */
     uint64_t decided_us;               /* clock_us() when the policy was asked; 0: none was */
     struct trace_attempt *attempts, **end;
     unsigned tried;

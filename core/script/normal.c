@@ -161,6 +161,8 @@ static void read_config(struct reader *r, struct config *c) {
     c->data_dir = absolute(r, "data_dir");
     c->record = absolute(r, "record");
     c->record_max_bytes = size(r, "record_max_bytes");
+    c->record_headers =
+        list(r, "record_headers", sizeof(struct span), read_text, &c->n_record_headers);
     c->policies_dir = absolute(r, "policies_dir");
     c->providers_dir = absolute(r, "providers_dir");
     c->lua_dir = absolute(r, "lua_dir");

@@ -34,7 +34,7 @@ struct policy_state {
     struct entry *entries; /* one a policy of the snapshot */
     /* The call under way. */
     const struct facts *facts;
-    bool read_text;
+    bool read_text, read_headers;
     char error[ERROR_MAX]; /* when it is ours and not the vm's */
 };
 
@@ -57,6 +57,14 @@ static int request_field(lua_State *L) {
     return 1;
 }
 
+/* header_read(name): the policy asks for a header of the request under way; nil: for all of them. */
+static int header_read(lua_State *L) {
+    struct policy_state *p = lua_touserdata(L, lua_upvalueindex(1));
+    if (!snapshot_records(p->snap, luaspan_at(L, 1)))
+        p->read_headers = true;
+    return 0;
+}
+
 static enum vm_result run_setup(lua_State *L, void *arg) {
     struct policy_state *p = arg;
     lua_getglobal(L, "require");
@@ -77,6 +85,9 @@ static enum vm_result run_setup(lua_State *L, void *arg) {
     lua_pushlightuserdata(L, p);
     lua_pushcclosure(L, request_field, 1);
     lua_setfield(L, -2, "field");
+    lua_pushlightuserdata(L, p);
+    lua_pushcclosure(L, header_read, 1);
+    lua_setfield(L, -2, "header_read");
     lua_call(L, 1, 0);
     return VM_OK;
 }
@@ -413,12 +424,13 @@ static enum vm_result ask(struct asking *a, struct vm_guard *guard, const struct
     struct policy_state *p = a->p;
     *a->out = (struct decision){ 0 };
     p->facts = facts;
-    p->read_text = false;
+    p->read_text = p->read_headers = false;
     p->error[0] = '\0';
     enum vm_result result =
         vm_call(p->vm, guard, p->snap->config.policy_deadline_ms * 1000, body, a);
     p->facts = NULL;
     a->out->read_text = p->read_text;
+    a->out->read_headers = p->read_headers;
     return result;
 }
 

@@ -106,7 +106,7 @@ static void tell(lua_State *L, int index, const struct side *side) {
 static void push_decided(lua_State *L, const struct decision *d, unsigned chain_max) {
     const struct chain *chain = &d->chain;
     size_t kept = chain->n_steps < chain_max ? chain->n_steps : chain_max;
-    lua_createtable(L, 0, 4);
+    lua_createtable(L, 0, 5);
     lua_createtable(L, (int)kept, 0);
     for (size_t i = 0; i < kept; i++) {
         luaspan_push(L, chain->steps[i].target->id);
@@ -123,6 +123,8 @@ static void push_decided(lua_State *L, const struct decision *d, unsigned chain_
     }
     lua_pushboolean(L, d->read_text);
     lua_setfield(L, -2, "read_text");
+    lua_pushboolean(L, d->read_headers);
+    lua_setfield(L, -2, "read_headers");
 }
 
 static int push_failure_of(lua_State *L, const char *class, const char *message, bool fresh) {

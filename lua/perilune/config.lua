@@ -20,6 +20,23 @@ local function origin(v, path, add)
   return v
 end
 
+-- What policies are not shown is not recorded either (is_secret() of core/route/access.c).
+local SECRET_HEADERS = {
+  ["authorization"] = true, ["proxy-authorization"] = true, ["cookie"] = true, ["x-api-key"] = true, ["x-goog-api-key"] = true,
+  ["api-key"] = true, ["set-cookie"] = true,
+}
+
+local function recorded_header(v, path, add)
+  if type(v) ~= "string" or not v:find "^[%l%d_-]+$" then
+    add(path, 'expected the name of a header in lower case, like "x-team"')
+    return nil
+  elseif SECRET_HEADERS[v] then
+    add(path, ('"%s" holds a secret: it is never recorded'):format(v))
+    return nil
+  end
+  return v
+end
+
 local UNSUPPORTED = { drop = true, refuse = true }
 local RETIRED = { refuse = true, reroute = true }
 
@@ -53,6 +70,7 @@ local SETTINGS = {
   retired = S.one_of(RETIRED),
   record = S.text,
   record_max_bytes = S.integer(MB, 1024 * 1024 * MB),
+  record_headers = S.list(recorded_header),
   policies = S.record {
     dir = S.text,
     default = routes.assignment,
@@ -562,6 +580,7 @@ local function normalise(config, path, host, assigned)
     data_dir = data_dir(config, host.env),
     record = config.record and beside(data_dir(config, host.env) .. "/", config.record),
     record_max_bytes = config.record_max_bytes or 1024 * MB,
+    record_headers = config.record_headers or {},
     policies_dir = policies_dir(config, path),
     providers_dir = beside(path, config.providers_dir or "providers"),
     lua_dir = beside(path, config.lua_dir or "lua"),

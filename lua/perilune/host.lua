@@ -34,6 +34,7 @@ local assignments = {} -- in the core's order, those with params: { policy =, sc
 ---@field assignments? (perilune.Assigned|false)[] with params, over those of the policy; false: without
 ---@field abilities? string[] the core's names of them, in the order of their bits
 ---@field field? fun(name: string): any what a field of the request under way holds; nil for none
+---@field header_read? fun(name: string|nil) is told which of its headers a policy asks for; nil: all of them
 
 ---@alias perilune.Assigned { policy: string, scope: string, name: string?, params: table|string }
 
@@ -46,7 +47,7 @@ end
 function M.setup(setup)
   sandbox.seal_strings()
   catalogue.setup(setup)
-  request.setup(setup.field)
+  request.setup(setup.field, setup.header_read)
   policies, set_params, assignments = {}, {}, setup.assignments or {}
   for name, values in pairs(setup.params or {}) do
     set_params[name] = decoded(values)

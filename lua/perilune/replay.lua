@@ -33,6 +33,7 @@ local SPEAKS = {
 ---@field steps? integer how many there are, where that is more
 ---@field refused? integer the status of a refusal
 ---@field read_text? boolean it looked at what somebody wrote
+---@field read_headers? boolean it looked at headers that are not recorded
 
 ---@class perilune.ReplayOptions
 --- Asks a policy ("policy", or "against") for the request of the line under way, once its state knows `changes`. nil, class
@@ -53,7 +54,7 @@ function M.new(options)
     o = options, history = history.new(), told = { policy = {}, against = {} }, now = 0,
     waiting = {}, first = 1, last = 0,
     lines = { total = 0, requests = 0, figures = 0, broken = 0 }, broken = {}, unknown = {}, kinds = 0,
-    left_out = { outside = 0, other_policy = 0, read_text = 0, failed = 0 },
+    left_out = { outside = 0, other_policy = 0, read_text = 0, read_headers = 0, failed = 0 },
     requests = 0, changed = 0, changed_first = 0,
     errors = { count = 0, classes = {}, messages = {} },
     targets = {}, shown = {},
@@ -197,6 +198,8 @@ function M:decide(line, worker, at)
     return nil, "failed"
   elseif after.read_text or before.read_text then
     return nil, "read_text"
+  elseif after.read_headers or before.read_headers then
+    return nil, "read_headers"
   end
   return before, after
 end
@@ -589,7 +592,9 @@ local function add_left_out(out, r)
   local l = r.left_out
   local why = {
     { l.outside, "outside of the time asked for" }, { l.other_policy, "decided by another policy" },
-    { l.read_text, "not replayable: the policy read the text, which is not recorded" }, { l.failed, "not decided: see errors" },
+    { l.read_text, "not replayable: the policy read the text, which is not recorded" },
+    { l.read_headers, "not replayable: the policy read a header that is not recorded (see record_headers)" },
+    { l.failed, "not decided: see errors" },
   }
   for _, w in ipairs(why) do
     if w[1] > 0 then

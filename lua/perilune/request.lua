@@ -2,6 +2,7 @@
 --- random(), clock() and messages for misspelt fields.
 local call = require "perilune.call"
 local near = require "perilune.near"
+local sandbox = require "perilune.sandbox"
 
 local M = {}
 
@@ -138,12 +139,16 @@ local lazy -- the core's own __index, for fields it pushes only when they are re
 local params -- of the policy that is asked
 
 local field -- the core's, which knows the request under way
+local header_read -- the core's, which is told what of the headers is asked for
 local present -- the `req` of it
 
 -- A request that a policy kept from an earlier call has nothing to read any more.
 local function core_index(req, key)
   if field and req == present then
     local value = field(key)
+    if key == "headers" and header_read then
+      value = sandbox.watched(value, header_read)
+    end
     if value ~= nil then
       rawset(req, key, value)
     end
@@ -183,10 +188,11 @@ local Request = {
   end,
 }
 
---- Sets who knows the fields of requests that make() makes.
+--- Sets who knows the fields of requests that make() makes, and who is told which headers are read.
 ---@param f? fun(name: string): any
-function M.setup(f)
-  field = f
+---@param told? fun(name: string|nil)
+function M.setup(f, told)
+  field, header_read = f, told
 end
 
 --- A request of the core's.

@@ -43,6 +43,31 @@ function M.readonly(data, what, to_string)
   return proxy
 end
 
+local walked = setmetatable({}, { __mode = "k" }) -- watched proxy -> who is told when it is walked
+
+--- `data` behind a table that tells which of its names are read; nil stands for all of them. It can be written.
+---@param data table
+---@param told fun(name: any)
+---@return table
+function M.watched(data, told)
+  local function read(_, name)
+    told(name)
+    return data[name]
+  end
+  local proxy = setmetatable({}, { __index = read, __newindex = data, __metatable = false })
+  hidden[proxy], walked[proxy] = data, told
+  return proxy
+end
+
+-- What a proxy hides, for a walk over all of it.
+local function whole(proxy)
+  local told = walked[proxy]
+  if told then
+    told(nil)
+  end
+  return hidden[proxy]
+end
+
 -- Walking. A fleet (perilune.fleet) is walked as the list of its targets.
 
 local function walk_list(list)
@@ -70,7 +95,7 @@ local function policy_pairs(t)
       return walk_list(t:list())
     elseif hidden[t] then
       -- A closure, not next and the table: that would hand out what the proxy hides.
-      return walk_hidden(hidden[t])
+      return walk_hidden(whole(t))
     end
   end
   return real_pairs(t)
@@ -89,7 +114,7 @@ end
 
 local function policy_next(t, k)
   if type(t) == "table" and hidden[t] then
-    return next(hidden[t], k)
+    return next(whole(t), k)
   end
   return next(t, k)
 end

@@ -44,14 +44,17 @@ describe("a record", function()
       policies = {
         tier = TIER,
         reader = "return function(req) return { req.text == 'hello' and 'good/m' or 'cheap/m' } end",
+        own = "return function(req) return { req.headers['x-own'] and 'good/m' or 'cheap/m' } end",
+        team = "return function(req) return { req.headers['x-team'] == 'a' and 'good/m' or 'cheap/m' } end",
+        walker = "return function(req) for _ in pairs(req.headers) do return { 'good/m' } end return { 'cheap/m' } end",
       },
-      config = { record = "requests.jsonl", policies = { default = "tier" } },
+      config = { record = "requests.jsonl", record_headers = { "x-team" }, policies = { default = "tier" } },
     }
     record = house.dir .. "/state/requests.jsonl"
     for i = 1, 60 do
       house:chat { headers = { ["x-route-tier"] = i % 2 == 0 and "paid" or "free", ["x-own"] = "private" } }
     end
-    house:chat { policy = "reader" }
+    house:chat { policy = "reader", headers = { ["x-team"] = "a" } }
     assert.equal(200, house:admin("POST", "/api/reload").status) -- what waits is written before
   end))
   teardown(loop.test(function()
@@ -83,6 +86,7 @@ describe("a record", function()
     assert.equal("answered", first.outcome)
     assert.equal(first.target, first.attempts[#first.attempts].target)
     assert.is_true(requests[61].read_text)
+    assert.equal("a", requests[61].req.headers["x-team"])
     local file = assert(io.open(record))
     local all = file:read "*a"
     file:close()
@@ -129,6 +133,15 @@ describe("a record", function()
   it("does not speak for a policy that reads what was said", loop.test(function()
     local r = report("reader")
     assert.same({ 61, 0 }, { r.left_out.read_text, r.requests })
+  end))
+
+  it("does not speak for a policy that reads what is not recorded of the headers", loop.test(function()
+    for _, policy in ipairs { "own", "walker" } do
+      local r = report(policy)
+      assert.same({ 61, 0 }, { r.left_out.read_headers, r.requests })
+    end
+    local r = report("team", "--against", "tier")
+    assert.same({ 0, 61 }, { r.left_out.read_headers, r.requests })
   end))
 
   it("survives a policy that never ends", loop.test(function()

@@ -33,7 +33,8 @@ describe("without a file", function()
     assert.same({
       listen = "127.0.0.1:4100", admin = "127.0.0.1:4101", workers = 0, data_dir = "/state/perilune", policies_dir = "policies",
       providers_dir = "providers", lua_dir = "lua", assignments = {}, auto_policy = "auto", fallback = {},
-      record_max_bytes = 1073741824, shadows = {}, policy_params = {}, client_keys = { "mine" }, cors_origins = {}, unsupported = "drop",
+      record_max_bytes = 1073741824, record_headers = {}, shadows = {}, policy_params = {},
+      client_keys = { "mine" }, cors_origins = {}, unsupported = "drop",
       reroute_retired = false, policy_deadline_ms = 5, policy_memory = 16777216,
       quarantine_kills = 3, quarantine_kills_one = 10, max_body = 33554432, max_bodies = 268435456, max_header_bytes = 32768,
       max_headers = 100, max_connections = 10000, max_in_flight = 4096, queue_max = 1000, queue_max_a_key = 100,
@@ -254,6 +255,15 @@ describe("a wrong configuration", function()
     for _, part in ipairs { "listn", "workers", "variable A", "variable B", "models%[1%]" } do
       assert.matches(part, all)
     end
+  end)
+
+  it("lets no header be recorded that holds a secret, or is none", function()
+    local all = kit.findings 'record_headers = { "x-team", "authorization", "Cookie", "x-api-key" }'
+    for _, part in ipairs { 'record_headers%[2%]: "authorization" holds a secret', "record_headers%[3%]: expected the name of a header",
+      'record_headers%[4%]: "x%-api%-key" holds' } do
+      assert.matches(part, all)
+    end
+    assert.not_matches("%[1%]", all)
   end)
 
   it("goes from the top down", function()

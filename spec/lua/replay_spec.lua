@@ -236,7 +236,7 @@ describe("what is left out", function()
   it("is counted with its reason", function()
     local lines = { request(100), request(200), request(300, { policy = "other@9" }), request(400, { read_text = true }) }
     local r = run(lines, { since = 150, upto = 450, only = "p" })
-    assert.same({ outside = 1, other_policy = 1, read_text = 0, failed = 0 }, r.left_out)
+    assert.same({ outside = 1, other_policy = 1, read_text = 0, read_headers = 0, failed = 0 }, r.left_out)
     assert.equal(2, r.requests)
     load_policy("p", "return function() error 'no' end")
     r = run { request(100), request(101) }
@@ -252,6 +252,16 @@ describe("what is left out", function()
       end,
     })
     assert.same({ 1, 0 }, { r.left_out.read_text, r.requests })
+  end)
+
+  it("are decisions by a header that was not written down", function()
+    local r = run({ request(100) }, {
+      decide = function()
+        return { chain = {}, read_headers = true }
+      end,
+    })
+    assert.same({ 1, 0 }, { r.left_out.read_headers, r.requests })
+    assert.matches("left out    1 not replayable: the policy read a header that is not recorded", replay.text(r))
   end)
 end)
 

@@ -68,6 +68,25 @@ describe("the sandbox", function()
     end
   end)
 
+  it("tells what of a watched table is read, and walks it for all", function()
+    local sandbox, seen = require "perilune.sandbox", {}
+    local t = sandbox.watched({ a = "1", b = "2" }, function(name)
+      seen[#seen + 1] = name or "all"
+    end)
+    assert.same({ "1", nil }, { t.a, t.c })
+    t.c = "3"
+    assert.equal("3", t.c)
+    assert.same({ "a", "c", "c" }, seen)
+    kit.load [[return function(req)
+      local n = 0
+      for _ in pairs(req.headers) do n = n + 1 end
+      assert(n == 3 and next(req.headers))
+      return {}
+    end]]
+    kit.ask("spec", { headers = t })
+    assert.same({ "a", "c", "c", "all", "all" }, seen)
+  end)
+
   it("walks libraries without handing them out", function()
     local why = fails [[
       for _, walk in ipairs { pairs, ipairs } do

@@ -197,6 +197,19 @@ static void names_scopes(void **state) {
     assert_int_equal(snapshot_scope_of(SPAN_NONE), ASSIGNED_SCOPES);
 }
 
+static void knows_which_headers_are_recorded(void **state) {
+    static const struct span named[] = { SPAN("x-team") };
+    struct snapshot snap = { .config = { .record_headers = named, .n_record_headers = 1 } };
+    assert_true(snapshot_records(&snap, SPAN("x-route-tier")));
+    assert_true(snapshot_records(&snap, SPAN("session_id")));
+    assert_true(snapshot_records(&snap, SPAN("x-team")));
+    assert_false(snapshot_records(&snap, SPAN("x-teams")));
+    assert_false(snapshot_records(&snap, SPAN("user-agent")));
+    assert_false(snapshot_records(&snap, SPAN_NONE));
+    snap.config.n_record_headers = 0;
+    assert_false(snapshot_records(&snap, SPAN("x-team")));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_by_name),
@@ -209,6 +222,7 @@ int main(void) {
         cmocka_unit_test(finds_among_thousands),
         cmocka_unit_test(finds_assignments_by_scope_and_name),
         cmocka_unit_test(names_scopes),
+        cmocka_unit_test(knows_which_headers_are_recorded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,8 @@
     "scope = 'account', policy = 'q', max_cost_usd = 0.5 } }, "                                    \
     "policy_params = {}, unsupported = 'refuse', reroute_retired = true, client_keys = {}, "       \
     "cors_origins = {}, lua_dir = 'lua', data_dir = "                                              \
-    "'/data', max_body = 5e9, record = '/data/r', record_max_bytes = 7e9, "                        \
+    "'/data', max_body = 5e9, record = '/data/r', record_max_bytes = 7e9, record_headers = { "     \
+    "'x-team' }, "                                                                                 \
     "shadows = { { live = 'a', candidate = 'b', share = 0.5 } } }"
 #define PROVIDER                                                                                   \
     "{ name = 'p', base_url = 'http://x/v1', dialect = 'openai_chat', auth = 'aws-sigv4', "        \
@@ -65,6 +66,8 @@ static void all_of_it_is_copied(void **state) {
     assert_true(config->max_body == 5000000000u);
     assert_span(config->record, "/data/r");
     assert_true(config->record_max_bytes == 7000000000u);
+    assert_int_equal(config->n_record_headers, 1);
+    assert_span(config->record_headers[0], "x-team");
     assert_int_equal(config->n_shadows, 1);
     assert_span(config->shadows[0].live, "a");
     assert_span(config->shadows[0].candidate, "b");
