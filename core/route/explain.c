@@ -234,6 +234,55 @@ void explain_found_free(struct explain_found *f) {
     free(f);
 }
 
+/* --- beside what was decided then --- */
+
+static double steps_of(struct json_value line) {
+    return json_number(json_get(line, "steps"), (double)json_count(json_get(line, "chain")));
+}
+
+/* Whether the report comes to the recorded chain, as far as that was kept, or to its refusal. */
+static bool is_same(struct json_value report, struct json_value line) {
+    struct json_value steps = json_get(json_get(report, "chain"), "steps");
+    struct json_iter now = json_iter(steps), then = json_iter(json_get(line, "chain"));
+    double refused = json_number(json_get(json_get(report, "refused"), "status"), 0);
+    bool same = (double)json_count(steps) == steps_of(line) &&
+                refused == json_number(json_get(line, "refused"), 0);
+    while (same && json_next(&then) && json_next(&now))
+        same = span_eq(json_text(json_get(now.value, "target")), json_text(then.value));
+    return same;
+}
+
+static void say_other(struct buf *text, struct json_value line) {
+    size_t n = 0;
+    buf_add(text, SPAN("recorded was another decision: "));
+    for (struct json_iter it = json_iter(json_get(line, "chain")); json_next(&it); n++)
+        buf_printf(text, "%s%.*s", n ? ", " : "", SPAN_ARGS(json_text(it.value)));
+    if (json_number(json_get(line, "refused"), 0) > 0)
+        buf_printf(text, "a refusal, %.0f", json_number(json_get(line, "refused"), 0));
+    else if (n == 0)
+        buf_add(text, SPAN("nothing to try"));
+    if (json_true(json_get(line, "read_text")))
+        buf_add(text, SPAN("; the policy read the text, which is not recorded"));
+    if (json_true(json_get(line, "read_headers")))
+        buf_add(text, SPAN("; the policy read a header that is not recorded"));
+    buf_add_char(text, '\n');
+}
+
+/* What was decided then, in both forms; a line may be without it. */
+static void compare(struct explain_answer *answer, struct json_value line) {
+    struct json_parser *parser = json_parser_new();
+    struct json_value report;
+    bool known = json_type(json_get(line, "chain")) == JSON_ARRAY;
+    if (known && json_parse(parser, buf_span(&answer->json), &report) == JSON_OK) {
+        bool same = is_same(report, line);
+        answer->json.len--; /* its brace */
+        buf_printf(&answer->json, ",\"as_recorded\":%s}", same ? "true" : "false");
+        if (!same)
+            say_other(&answer->text, line);
+    }
+    json_parser_free(parser);
+}
+
 bool explain_found(const struct explain_found *f, const struct snapshot *snap,
                    struct vm_guard *guard, const struct explain_question *q, struct arena *arena,
                    struct explain_answer *answer, struct api_error *error) {
@@ -241,8 +290,11 @@ bool explain_found(const struct explain_found *f, const struct snapshot *snap,
     struct span policy;
     *answer = (struct explain_answer){ 0 };
     recorded_facts(f->line, snap, arena, &facts);
-    return find_policy(snap, q, f->line, arena, &policy, error) &&
-           explain_with(snap, &f->known, guard, q, &facts, policy, arena, answer, error);
+    if (!find_policy(snap, q, f->line, arena, &policy, error) ||
+        !explain_with(snap, &f->known, guard, q, &facts, policy, arena, answer, error))
+        return false;
+    compare(answer, f->line);
+    return true;
 }
 
 void explain_answer_deinit(struct explain_answer *answer) {

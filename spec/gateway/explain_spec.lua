@@ -115,6 +115,7 @@ describe("explain beside a gateway that runs", function()
         good = upstream:provider("", { models = { { name = "m", price = { input = 1, output = 2 } } } }),
         bad = upstream:provider("status=500", { models = { { name = "n", price = { input = 0.1, output = 0.2 } } } }),
       },
+      policies = { other = "return function() return { 'bad/n' } end" },
       config = { record = "requests.jsonl" },
     }
   end))
@@ -163,6 +164,11 @@ describe("explain beside a gateway that runs", function()
     assert.equal(0, code, output)
     assert.matches("auto@%x+: cheapest", output)
     assert.matches("open", output) -- or half_open
+    assert.is_true(report_then.as_recorded)
+    assert.is_nil(output:find("recorded was", 1, true))
+    code, output = house:command("explain", id, "--policy", "other")
+    assert.equal(0, code, output)
+    assert.matches("recorded was another decision: good/m, [%g, ]+\n$", output)
     code, output = house:command("explain", id, "--policy", "quality", "--assume", "bad=up", "--json")
     assert.equal(0, code, output)
     assert.matches("^quality@", http.json(output).policy)
