@@ -422,7 +422,7 @@ local function bounds(fleet, word, figures, over)
   end
   local name, bound = next(figures)
   if next(figures, name) == nil then
-    return bounded(fleet, word, name, bound, over)
+    return (bounded(fleet, word, name, bound, over)) -- no tail call: a wrong figure is told with the policy's line
   end
   local names = {}
   for k in pairs(figures) do

@@ -395,6 +395,23 @@ M.routes = expect.routes
 --- What is expected of a walk; in busted it is `assert.walks` as well.
 M.walks = expect.walks
 
+-- What is raised without a place in a policy is told with the line that asked; busted would name a line of this library.
+local function raised_there(ok, ...)
+  if ok then
+    return ...
+  end
+  local why = ...
+  local has_place = type(why) ~= "string" or why:find "^[^\n]-:%d+: "
+  error(why, has_place and 0 or 2)
+end
+
+for _, name in ipairs { "targets", "route", "walk" } do
+  local f = M[name]
+  M[name] = function(...)
+    return raised_there(pcall(f, ...))
+  end
+end
+
 expect.install()
 
 return M

@@ -105,6 +105,26 @@ describe("perilune.spec", function()
     assert.is_truthy(fails("return function() return os.time() end"):find('there is no "os" here', 1, true))
   end)
 
+  it("tells a wrong figure with the policy's line", function()
+    local why = fails("return function(req, fleet)\nlocal f = fleet:at_most { cots = 1 }\nreturn f\nend")
+    assert.is_truthy(why:find('p.lua:2: at_most: a target has no figure "cots"', 1, true), why)
+  end)
+
+  it("tells what has no line in a policy with the line that asked", function()
+    process.write(dir .. "/p.lua", "return { params = { n = 1 }, decide = function() return nil end }")
+    local line = debug.getinfo(1, "l").currentline
+    for k, ask in ipairs {
+      function() local d = spec.route(dir .. "/p.lua", {}, FLEET) return d end,
+      function() local d = spec.route(dir .. "/p.lua", { params = { n = "x" } }, FLEET) return d end,
+      function() local d = spec.targets { "opnai/gpt-4o" } return d end,
+      function() local d = spec.walk {} return d end,
+    } do
+      local ok, why = pcall(ask)
+      assert.is_false(ok)
+      assert.is_truthy(why:find(("spec_spec.lua:%d: "):format(line + 1 + k), 1, true), why)
+    end
+  end)
+
   it("follows require beside the policy", function()
     process.write(dir .. "/lib/floor.lua", "return 10")
     local policy = 'local floor = require "floor"; return function(_, fleet) return fleet:at_least { quality = floor } end'
