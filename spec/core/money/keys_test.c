@@ -373,6 +373,13 @@ static void a_bill_is_rounded_up_once(void **state) {
 /* --- ten thousand --- */
 
 enum { MANY = 10000, ASKED = 2000, ROUNDS = 20 };
+/* So much dearer one check may be than another. A sanitizer makes a round longer than a busy
+ * machine leaves a thread alone for. */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+enum { ALIKE = 2 };
+#else
+enum { ALIKE = 20 };
+#endif
 
 /* Keys as a store has them: their MACs, not their secrets. */
 static struct keys_secret *secrets_of(struct world *w, size_t n) {
@@ -461,7 +468,7 @@ static void refusals_take_the_same_time(void **state) {
                   ns[GOOD], ns[EXPIRED], ns[REVOKED], ns[UNKNOWN], ns[NONE]);
     for (int a = 0; a < KINDS; a++)
         for (int b = 0; b < KINDS; b++)
-            assert_true(ns[a] < 2 * ns[b]);
+            assert_true(ns[a] < ALIKE * ns[b]);
     free(secrets);
 }
 
