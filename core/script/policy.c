@@ -11,6 +11,7 @@
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 /* What a policy file may use while it loads and prepares. Nobody waits for it, but a file that
  * never ends must not stop a reload. */
@@ -508,8 +509,16 @@ struct explaining {
     struct buf *json, *text;
 };
 
-/* explain.answer(policy, req, assumptions, version, assignment): the report twice, or nil and what is
- * wrong. */
+/* Milliseconds of this thread's processor time, by which calls are limited. */
+static int processor_ms(lua_State *L) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    lua_pushnumber(L, (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6);
+    return 1;
+}
+
+/* explain.answer(policy, req, assumptions, version, assignment, limit_ms, now): the report twice, or
+ * nil and what is wrong. */
 static enum vm_result run_explain(lua_State *L, void *arg) {
     struct explaining *e = arg;
     lua_getglobal(L, "require");
@@ -526,7 +535,9 @@ static enum vm_result run_explain(lua_State *L, void *arg) {
     }
     luaspan_push(L, e->asking.source->version);
     lua_pushinteger(L, (lua_Integer)e->asking.p->facts->assignment);
-    lua_call(L, 5, 2); /* stack: json or nil, text or why */
+    lua_pushnumber(L, e->asking.p->snap->config.policy_deadline_ms);
+    lua_pushcfunction(L, processor_ms);
+    lua_call(L, 7, 2); /* stack: json or nil, text or why */
     if (lua_isnil(L, -2))
         return VM_BAD_RESULT;
     buf_add(e->json, luaspan_at(L, -2));

@@ -31,6 +31,11 @@ local M = {}
 ---@field refused? { status: integer, code: string, message: string }
 ---@field notes table<string, string>
 ---@field assumed string[]
+---@field stopped_at_ms? number the decision took longer, and so much it may take in the gateway
+
+---@class perilune.Stopwatch
+---@field limit_ms number what a decision may take in the gateway
+---@field now fun(): number milliseconds of processor time
 
 local PRICES = { "input", "output", "cached", "cache_write" }
 local FIGURES = { "state", "error_rate", "in_flight", "headroom", "tokens_per_s", "cached_tokens" }
@@ -184,14 +189,17 @@ end
 ---@param req table
 ---@param assumptions? string[]
 ---@param assignment? integer see perilune.host's decide()
+---@param watch? perilune.Stopwatch
 ---@return perilune.Report|nil, string|nil what is wrong with an assumption
-function M.report(version, name, req, assumptions, assignment)
+function M.report(version, name, req, assumptions, assignment, watch)
   local assumed, why = assume.all(assumptions or {})
   if not assumed then
     return nil, why
   end
   host.explain(true)
+  local began = watch and watch.now()
   local ok, decision = pcall(host.decide, name, req, assignment)
+  local stopped_at_ms = watch and watch.now() - began > watch.limit_ms and watch.limit_ms or nil
   host.explain(false)
   if not ok then
     error(decision, 0)
@@ -208,7 +216,7 @@ function M.report(version, name, req, assumptions, assignment)
   return {
     policy = version, reason = decision.reason, request = request_of(req), candidates = candidates_of(decision, places), chain = chain,
     cost_usd = costs_of(chain), latency_ms = chain.steps[1] and chain.steps[1].latency_ms, refused = refusal_of(decision.refused),
-    notes = notes, assumed = texts, findings = decision.findings,
+    notes = notes, assumed = texts, findings = decision.findings, stopped_at_ms = stopped_at_ms,
   }
 end
 
@@ -352,6 +360,9 @@ function M.text(report)
   for _, finding in ipairs(report.findings or {}) do
     lines[#lines + 1] = "finding: " .. finding
   end
+  if report.stopped_at_ms then
+    lines[#lines + 1] = ("it took longer than it may: the gateway would stop it at %g ms"):format(report.stopped_at_ms)
+  end
   for k, line in ipairs(lines) do
     lines[k] = line:gsub("%c", "?") -- a policy's texts steer no terminal
   end
@@ -364,10 +375,12 @@ end
 ---@param assumptions string[]
 ---@param version string
 ---@param assignment integer
+---@param limit_ms number
+---@param now fun(): number
 ---@return string|nil json
 ---@return string text_or_why
-function M.answer(name, req, assumptions, version, assignment)
-  local report, why = M.report(version, name, req, assumptions, assignment)
+function M.answer(name, req, assumptions, version, assignment, limit_ms, now)
+  local report, why = M.report(version, name, req, assumptions, assignment, { limit_ms = limit_ms, now = now })
   if not report then
     return nil, why
   end

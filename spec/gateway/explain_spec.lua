@@ -45,6 +45,16 @@ describe("explain on the command line", function()
     assert.equal("gold", report.request.tier)
   end))
 
+  it("says that the gateway would not wait so long", loop.test(function()
+    local files = { ["request.json"] = BODY, ["slow.lua"] = "return function(req, fleet) for _ = 1, 1e7 do end return fleet end" }
+    local code, output = explain({ "request.json", "--policy", "slow.lua" }, files)
+    assert.equal(0, code, output)
+    assert.matches("the gateway would stop it at 5 ms\n", output, 1, true)
+    local _, json = explain({ "request.json", "--policy", "slow.lua", "--json" }, files)
+    assert.equal(5, http.json(json).stopped_at_ms)
+    assert.is_nil(http.json(select(2, explain { "request.json", "--json" })).stopped_at_ms)
+  end))
+
   it("knows where a body belongs", loop.test(function()
     local code, output = explain({ "r.json", "--json" }, { ["r.json"] = '{"model":"auto","input":"hello"}' })
     assert.equal(0, code, output)

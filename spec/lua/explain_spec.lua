@@ -25,6 +25,20 @@ describe("explain", function()
     return fleet:able():at_least { quality = 10 }:cheapest():take(2)
       :with { retries = 1, when = { "connect", "timeout" }, params = { temperature = 0.5 } }:chain { deadline_ms = 9000 }, "cheap"]]
 
+  it("says when the gateway would have stopped the decision", function()
+    assert(host.load { name = "it", path = "policies/it.lua", text = "return function(req, fleet) return fleet:able() end" })
+    local function took(ms)
+      local now = 0
+      local _, text = explain.answer("it", kit.request {}, {}, "it@1", 0, 5, function()
+        now = now + ms
+        return now
+      end)
+      return text
+    end
+    assert.matches("the gateway would stop it at 5 ms\n", took(6), 1, true)
+    assert.not_matches("the gateway would stop", took(5), 1, true)
+  end)
+
   it("has every target, with the word that left it out", function()
     local r = report(CHAIN, { uses = { images = true } })
     local c = by_target(r)
