@@ -721,11 +721,12 @@ function M.read(text, path, host)
   local files, order = read_provider_files(provider_files or {}, findings)
   local dir = policies_dir(config, path)
   local assigned = assignments(config, listed(host.routes, dir), findings, add)
+  local sound = not failed(findings) -- else providers would be looked for in half a configuration
   check_policies(config, assigned, listed(host.policies, dir), add)
   check_askers(assigned)
   check_params(config, assigned, add)
   check_origins(config, host.env, add)
-  if failed(findings) then
+  if not sound then
     return nil, in_order(findings)
   end
   local list, mock_only = wanted(config, files, order, host, add)

@@ -355,6 +355,12 @@ describe("names that nothing answers to", function()
     assert.matches("policies.params.x: no policy", kit.findings(kit.LOCAL .. "policies = { params = { x = {} } }", {}, over))
     assert.is_table((kit.read(kit.LOCAL .. 'policies = { default = "tier", auto = "cheapest" }', {}, over)))
   end)
+
+  it("hide no provider that is wrong as well", function()
+    local said = kit.findings('policies = { default = "teir" }, providers = { opnai = {} },', {}, { policies = { "tier" } })
+    assert.matches('policies.default: no policy "teir"', said, 1, true)
+    assert.matches('providers.opnai: no provider file "opnai"', said, 1, true)
+  end)
 end)
 
 describe("policies/routes.lua", function()
