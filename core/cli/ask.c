@@ -108,13 +108,18 @@ int ask_with(const struct config *config, const char *method, const char *path, 
             status = exchange(fd, method, path, buf_span(&address), buf_span(&token), json, body);
             close(fd);
         }
-        if (!status)
+        if (status == 401)
+            fprintf(stderr,
+                    "perilune: who listens on %.*s refuses the token in %.*s/admin.token: it may "
+                    "run with another state folder\n",
+                    SPAN_ARGS(buf_span(&address)), SPAN_ARGS(config->data_dir));
+        else if (!status)
             fprintf(stderr, "perilune: no answer from %.*s: is it running?\n",
                     SPAN_ARGS(buf_span(&address)));
     }
     buf_deinit(&address);
     buf_deinit(&token);
-    return status;
+    return status == 401 ? 0 : status;
 }
 
 static void print_span(struct json_value finding, const char *name, const char *before,

@@ -19,7 +19,6 @@ struct wanted {
     struct pair headers[HEADERS_MAX];
     struct explain_question question;
     const char *record; /* where the request is looked up; NULL: it is there */
-    bool drafted;       /* a policy nobody serves */
 };
 
 /* "Name: value" as a header of the request. */
@@ -145,11 +144,11 @@ static int print_reply(const struct cli_call *call, int status, struct span repl
     return code;
 }
 
-static int ask_live(const struct cli_call *call, const struct snapshot *snap,
+static int ask_live(const struct cli_call *call, const struct config *place,
                     const struct explain_question *q) {
     struct buf question = { 0 }, reply = { 0 };
     write_question(q, &question);
-    int status = ask_with(&snap->config, "POST", "/api/explain", buf_span(&question), &reply);
+    int status = ask_with(place, "POST", "/api/explain", buf_span(&question), &reply);
     int code = status ? print_reply(call, status, buf_span(&reply)) : CLI_UNREACHABLE;
     buf_deinit(&question);
     buf_deinit(&reply);
@@ -207,21 +206,28 @@ static struct snapshot *read_snapshot(const struct cli_call *call, struct wanted
         struct config_draft draft = { span_sub(name, 0, name.len - 4), buf_span(&text) };
         snap = setup_read_with(call, "http://127.0.0.1:1/v1", &draft);
         w->question.policy = draft.name;
-        w->drafted = true;
     }
     buf_deinit(&text);
     return snap;
 }
 
-/* An id stands for what the record has of it. False when the complaint has been printed. */
+/* An id stands for what the record has of it. */
+static bool is_recorded(const struct cli_call *call) {
+    const char *given = call->args[0];
+    return explain_is_id(span_of(given)) && access(given, R_OK) != 0;
+}
+
+/* False when the complaint has been printed, as below. */
+static bool read_request(const struct cli_call *call, struct wanted *w) {
+    bool ok = read_file(call->args[0], &w->body);
+    w->question.body = buf_span(&w->body);
+    return ok;
+}
+
 static bool find_request(const struct cli_call *call, const struct snapshot *snap,
                          struct wanted *w) {
-    const char *given = call->args[0];
-    if (!explain_is_id(span_of(given)) || access(given, R_OK) == 0) {
-        bool ok = read_file(given, &w->body);
-        w->question.body = buf_span(&w->body);
-        return ok;
-    }
+    if (!is_recorded(call))
+        return read_request(call, w);
     w->record = cli_option(call, "log");
     if (!w->record && snap->config.record.at)
         w->record = snap->config.record.at;
@@ -231,17 +237,27 @@ static bool find_request(const struct cli_call *call, const struct snapshot *sna
     return w->record != NULL;
 }
 
-static int explain(const struct cli_call *call, struct wanted *w) {
+static int explain_offline(const struct cli_call *call, struct wanted *w) {
     struct snapshot *snap = read_snapshot(call, w);
     if (!snap)
         return CLI_BAD_CONFIG;
-    int code = CLI_UNREACHABLE;
-    if (find_request(call, snap, w)) {
-        bool here = w->record || w->drafted || cli_option(call, "offline");
-        code = here || !ask_known(&snap->config) ? work_out(call, snap, w)
-                                                 : ask_live(call, snap, &w->question);
-    }
+    int code = find_request(call, snap, w) ? work_out(call, snap, w) : CLI_UNREACHABLE;
     snapshot_unref(snap);
+    return code;
+}
+
+/* Who runs has the live figures, and knows neither a policy nobody serves nor the record. */
+static int explain(const struct cli_call *call, struct wanted *w) {
+    if (cli_option(call, "offline") || is_recorded(call) ||
+        span_ends(w->question.policy, SPAN(".lua")))
+        return explain_offline(call, w);
+    struct snapshot *place = setup_place(call);
+    int code = CLI_UNREACHABLE;
+    if (!ask_known(&place->config))
+        code = explain_offline(call, w);
+    else if (read_request(call, w))
+        code = ask_live(call, &place->config, &w->question);
+    snapshot_unref(place);
     return code;
 }
 

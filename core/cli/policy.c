@@ -272,8 +272,8 @@ static const struct verb *find(const struct cli_call *call) {
     return NULL;
 }
 
-static int run(const struct cli_call *call, const struct verb *verb, const struct snapshot *snap) {
-    struct errand e = { .call = call, .config = &snap->config, .parser = json_parser_new() };
+static int run(const struct cli_call *call, const struct verb *verb, const struct snapshot *place) {
+    struct errand e = { .call = call, .config = &place->config, .parser = json_parser_new() };
     arena_init(&e.arena, 4096);
     int code = verb->main(&e);
     json_parser_free(e.parser);
@@ -292,11 +292,9 @@ static int policy_main(const struct cli_call *call) {
                             "NAME or rollback NAME [VERSION]");
     if (call->n_args - 1 < verb->least || call->n_args - 1 > verb->most)
         return cli_complain(call->command, verb->usage);
-    struct snapshot *snap = setup_read(call, "http://127.0.0.1:1/v1");
-    if (!snap)
-        return CLI_BAD_CONFIG;
-    int code = run(call, verb, snap);
-    snapshot_unref(snap);
+    struct snapshot *place = setup_place(call);
+    int code = run(call, verb, place);
+    snapshot_unref(place);
     return code;
 }
 

@@ -21,11 +21,9 @@ static int report(struct span body, int status) {
 }
 
 static int reload_main(const struct cli_call *call) {
-    struct snapshot *snap = setup_read(call, "http://127.0.0.1:1/v1");
+    struct snapshot *place = setup_place(call);
     struct buf body = { 0 };
-    if (!snap)
-        return CLI_BAD_CONFIG;
-    int status = ask(&snap->config, "POST", "/api/reload", &body);
+    int status = ask(&place->config, "POST", "/api/reload", &body);
     int code = CLI_UNREACHABLE;
     if (status && cli_option(call, "json")) {
         printf("%.*s\n", (int)body.len, body.at);
@@ -34,7 +32,7 @@ static int reload_main(const struct cli_call *call) {
         code = report(buf_span(&body), status);
     }
     buf_deinit(&body);
-    snapshot_unref(snap);
+    snapshot_unref(place);
     return code;
 }
 

@@ -41,3 +41,15 @@ struct snapshot *setup_read_with(const struct cli_call *call, const char *mock_u
                                  const struct config_draft *draft) {
     return read_config(call, mock_url, false, draft);
 }
+
+struct snapshot *setup_place(const struct cli_call *call) {
+    struct config_options options = setup_options(call, NULL);
+    bool known;
+    struct snapshot *place = config_place(&options, &known);
+    if (!known)
+        fprintf(stderr,
+                "perilune: %s does not say where the state folder is (`perilune check` tells what "
+                "is wrong): this is about %.*s\n",
+                options.path ? options.path : "perilune.lua", SPAN_ARGS(place->config.data_dir));
+    return place;
+}

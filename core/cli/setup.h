@@ -1,7 +1,7 @@
 /* setup.h - reading the configuration for a command.
  *
  * Owns          nothing.
- * Fed by        run, check, models, reload, status.
+ * Fed by        run, check, models, reload, status, policy, explain.
  * Feeds         them, with a snapshot, or prints why there is none.
  * Must not know what the command does with it.
  */
@@ -21,6 +21,11 @@ struct snapshot *setup_read_again(const struct cli_call *call, const char *mock_
 /* The same with `draft` in the place of a policy's file. NULL also when that policy is no good. */
 struct snapshot *setup_read_with(const struct cli_call *call, const char *mock_url,
                                  const struct config_draft *draft);
+
+/* Of what --config names only where the state folder is, for commands that talk to who runs with
+ * it: config.data_dir is set, nothing else. It is never NULL; when the file does not say, that is
+ * told, and the folder is the usual one. */
+struct snapshot *setup_place(const struct cli_call *call);
 
 /* The options it reads with. */
 struct config_options setup_options(const struct cli_call *call, const char *mock_url);

@@ -73,11 +73,9 @@ static void print_status(struct json_value root) {
 }
 
 static int status_main(const struct cli_call *call) {
-    struct snapshot *snap = setup_read(call, "http://127.0.0.1:1/v1");
+    struct snapshot *place = setup_place(call);
     struct buf body = { 0 };
-    if (!snap)
-        return CLI_BAD_CONFIG;
-    int status = ask(&snap->config, "GET", "/api/status", &body);
+    int status = ask(&place->config, "GET", "/api/status", &body);
     struct json_parser *parser = json_parser_new();
     struct json_value root;
     if (status == 200 && cli_option(call, "json"))
@@ -88,7 +86,7 @@ static int status_main(const struct cli_call *call) {
         fprintf(stderr, "perilune: the admin side answered %d\n", status);
     json_parser_free(parser);
     buf_deinit(&body);
-    snapshot_unref(snap);
+    snapshot_unref(place);
     return status == 200 ? CLI_OK : CLI_UNREACHABLE;
 }
 

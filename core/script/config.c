@@ -536,6 +536,37 @@ struct snapshot *config_check(const struct config_options *options, struct span 
         .options = options, .history = &no_history, .findings = findings, .only = policy });
 }
 
+/* ---- the state folder alone ---- */
+
+static enum vm_result run_place(lua_State *L, void *arg) {
+    struct reading *r = arg;
+    push_module(L, "perilune.config", "place");
+    luaspan_push(L, r->text);
+    luaspan_push(L, r->path);
+    push_host(L, r);
+    lua_call(L, 3, 2); /* stack: place, known */
+    r->ok = lua_toboolean(L, -1) && r->ok;
+    lua_pop(L, 1);
+    normal_read_place(L, r->snap);
+    return VM_OK;
+}
+
+struct snapshot *config_place(const struct config_options *options, bool *known) {
+    struct config_findings unasked;
+    struct reading r = { .options = options, .findings = &unasked };
+    config_findings_init(&unasked);
+    arena_init(&r.arena, 65536);
+    r.snap = snapshot_new();
+    r.ok = read_file(&r);
+    struct vm *vm = vm_new(VM_TRUSTED, LUA_MEMORY, NULL);
+    run(&r, vm, run_place);
+    vm_free(vm);
+    *known = r.ok;
+    arena_deinit(&r.arena);
+    config_findings_deinit(&unasked);
+    return r.snap;
+}
+
 /* ---- assignments ---- */
 
 struct editing {

@@ -69,6 +69,12 @@ struct snapshot *config_load(const struct config_options *options,
 struct snapshot *config_check(const struct config_options *options, struct span policy,
                               struct config_findings *findings);
 
+/* Where the state folder is, for those who only talk to who runs with it: a snapshot in which
+ * nothing but config.data_dir is set. What is wrong with other settings, or not set in the
+ * environment, does not matter. `*known` is false when the file does not say: the folder is then
+ * the one that is taken without a file. */
+struct snapshot *config_place(const struct config_options *options, bool *known);
+
 /* An assignment to be written: of whom, and JSON {policy, params, limits}; SPAN_NONE: it is to be
  * taken out. */
 struct config_assigning {

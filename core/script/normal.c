@@ -347,3 +347,8 @@ void normal_read(lua_State *L, struct snapshot *snap) {
     snap->retired = list(&r, "retired", sizeof(struct retired), read_retired, &snap->n_retired);
     snap->config.mock_only = flag(&r, "mock_only");
 }
+
+void normal_read_place(lua_State *L, struct snapshot *snap) {
+    struct reader r = { L, &snap->arena };
+    snap->config.data_dir = absolute(&r, "data_dir");
+}

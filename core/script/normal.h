@@ -17,4 +17,7 @@
  * aliases, mock_only }. */
 void normal_read(lua_State *L, struct snapshot *snap);
 
+/* The same of a table that says where the state folder is, and nothing else: { data_dir }. */
+void normal_read_place(lua_State *L, struct snapshot *snap);
+
 #endif

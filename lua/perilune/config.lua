@@ -233,11 +233,14 @@ local function run(path, text, gifts, findings)
   return value
 end
 
+-- What stands for a variable or a file that is not there, while the rest is read.
+local MISSING = "(missing)"
+
 -- env() and file() of the configuration. What is missing is noted, all of it, and the start fails after the file was read.
 local function gifts_of(path, host, findings)
   local function missing(message, hint)
     findings[#findings + 1] = { path = path, line = calling_line(), message = message, hint = hint }
-    return "missing"
+    return MISSING
   end
   return {
     env = function(name, default)
@@ -758,6 +761,20 @@ function M.read(text, path, host)
     retired = built.retired,
     mock_only = mock_only or false,
   }, in_order(findings)
+end
+
+--- Where the state folder is, for those who only talk to who runs with it: what is wrong with other settings, and variables that are not
+--- set, do not matter to them.
+---@param text string|nil nil: there is no file, or it can not be read
+---@param path string|nil
+---@param host perilune.ConfigHost
+---@return { data_dir: string } place
+---@return boolean known false: the file does not say, and it is the folder that is taken without one
+function M.place(text, path, host)
+  local value = text and run(path, text, gifts_of(path, host, {}), {}) or nil
+  local given = value and value.data_dir
+  local said = type(given) == "string" and not given:find(MISSING, 1, true)
+  return { data_dir = data_dir({ data_dir = said and given or nil }, host.env) }, not text or value ~= nil and (said or given == nil)
 end
 
 --- The text of policies/routes.lua with one assignment changed, in a form of its own; comments are lost.

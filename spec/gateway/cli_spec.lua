@@ -4,6 +4,7 @@ local http = require "support.http"
 local loop = require "support.loop"
 local mock = require "support.mock"
 local port = require "support.port"
+local process = require "support.process"
 
 local GOOD = "return " .. gateway.lua { providers = { a = gateway.provider "http://127.0.0.1:1/v1" } }
 
@@ -130,6 +131,38 @@ describe("perilune", function()
     assert.is_truthy(http.json(output))
     assert.is_truthy(house.process.output:find("curl", 1, true))
     assert.is_truthy(house.process.output:find(tostring(house.port), 1, true))
+    house:stop()
+  end))
+
+  it("talks to a server without its secrets, and when its configuration is broken", loop.test(function()
+    local house = gateway.start { providers = { a = gateway.provider "http://127.0.0.1:1/v1" } }
+    process.write(house.dir .. "/request.json", '{"model":"m","messages":[{"role":"user","content":"x"}]}')
+    local said = ("return { data_dir = %q, providers = { openai = { api_keys = { env 'NOT_SET_ANYWHERE' } } } }"):format(
+      house.dir .. "/state")
+    process.write(house.dir .. "/other.lua", said)
+    for _, args in ipairs { { "status" }, { "policy", "list" }, { "reload" }, { "explain", "request.json" } } do
+      args[#args + 1] = "--config"
+      args[#args + 1] = "other.lua"
+      local code, output = house:command(unpack(args))
+      assert.equal(0, code, output)
+      assert.is_nil(output:find("NOT_SET_ANYWHERE", 1, true), output)
+    end
+    process.write(house.dir .. "/other.lua", "return {")
+    local code, output = house:command("status", "-c", "other.lua")
+    assert.equal(3, code, output)
+    assert.is_truthy(output:find("other.lua does not say where the state folder is", 1, true), output)
+    assert.is_truthy(output:find(house.dir .. "/state/perilune", 1, true), output)
+    house:stop()
+  end))
+
+  it("says whose token another process refuses", loop.test(function()
+    local house = gateway.start { providers = { a = gateway.provider "http://127.0.0.1:1/v1" } }
+    process.write(house.dir .. "/state/admin.token", "another")
+    for _, args in ipairs { { "status" }, { "policy", "list" }, { "reload" } } do
+      local code, output = house:command(unpack(args))
+      assert.equal(3, code, output)
+      assert.is_truthy(output:find(house.dir .. "/state/admin.token", 1, true), output)
+    end
     house:stop()
   end))
 

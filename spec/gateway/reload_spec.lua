@@ -121,7 +121,7 @@ describe("reload", function()
   end))
 
   it("keeps the configuration in force when the new one is wrong", loop.test(function()
-    process.write(house.dir .. "/perilune.lua", "return { listn = 1 }")
+    process.write(house.dir .. "/perilune.lua", "return { listn = 1, data_dir = 'state' }")
     local code, output = house:command "reload"
     assert.not_equal(0, code)
     assert.is_truthy(output:find("listn", 1, true))

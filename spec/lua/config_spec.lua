@@ -1,3 +1,4 @@
+local config = require "perilune.config"
 local kit = require "support.config_kit"
 
 describe("without a file", function()
@@ -470,5 +471,25 @@ describe("files of models", function()
     assert.matches("unknown setting", findings[1].message)
     _, findings = read("opnai.models", "return { models = {} }")
     assert.same({ 'no provider file "opnai" to add models to', 'did you mean "openai"?' }, { findings[1].message, findings[1].hint })
+  end)
+end)
+
+describe("place", function()
+  local function place(text, vars)
+    local where, known = config.place(text, "perilune.lua", kit.host(vars or { HOME = "/home/ada" }))
+    return where.data_dir, known
+  end
+
+  it("is what the file says, whatever else is wrong in it", function()
+    assert.same({ "/srv/state", true }, { place 'return { data_dir = "/srv/state", workrs = 1, listen = env "UNSET" }' })
+    assert.same({ "/home/ada/.local/state/perilune", true }, { place "return { workrs = 1 }" })
+    assert.same({ "/home/ada/.local/state/perilune", true }, { place(nil) })
+    assert.same({ "/x/perilune", true }, { place("return {}", { XDG_STATE_HOME = "/x" }) })
+  end)
+
+  it("is the usual one when the file does not say", function()
+    for _, text in ipairs { "return {", "return 1", "return { data_dir = 1 }", 'return { data_dir = env "UNSET" .. "/x" }' } do
+      assert.same({ "/home/ada/.local/state/perilune", false }, { place(text) })
+    end
   end)
 end)
