@@ -58,7 +58,9 @@ static void write_status(struct admin *a, struct buf *out) {
         data, own, began, snap->generation, snap->n_providers, snap->n_targets, loaded,
         a->loaded_ok ? "true" : "false");
     admin_write_findings(&a->findings, out);
-    buf_add(out, SPAN("},"));
+    buf_add(out, SPAN("},\"data_dir\":"));
+    buf_add_json(out, snap->config.data_dir);
+    buf_add_char(out, ',');
     write_policies(a, out);
     buf_add_char(out, ',');
     write_workers(a, out);

@@ -60,6 +60,7 @@ static void print_status(struct json_value root) {
     line(root, "version", "version");
     line(root, "listen", "listen");
     line(root, "admin", "admin");
+    line(root, "state", "data_dir");
     line(root, "started", "started");
     printf("%-11s %lld, read %.*s%s\n", "generation", (long long)number(root, "generation"),
            SPAN_ARGS(json_text(json_get(reload, "at"))),

@@ -128,7 +128,7 @@ describe("perilune", function()
     local house = gateway.start { providers = { a = gateway.provider "http://127.0.0.1:1/v1" } }
     local code, output = house:command("status", "--json")
     assert.equal(0, code, output)
-    assert.is_truthy(http.json(output))
+    assert.equal(house.dir .. "/state", http.json(output).data_dir)
     assert.is_truthy(house.process.output:find("curl", 1, true))
     assert.is_truthy(house.process.output:find(tostring(house.port), 1, true))
     house:stop()
