@@ -4,6 +4,14 @@
 
 #include <stdio.h>
 
+/* A warning is no reason to fail: what was read is served. */
+static bool has_error(struct json_value findings) {
+    for (struct json_iter it = json_iter(findings); json_next(&it);)
+        if (!json_true(json_get(it.value, "warning")))
+            return true;
+    return false;
+}
+
 static int report(struct span body, int status) {
     struct json_parser *parser = json_parser_new();
     struct json_value root;
@@ -15,7 +23,7 @@ static int report(struct span body, int status) {
         printf("generation %lld is served by all workers\n", (long long)generation);
     else
         printf("nothing has changed\n");
-    int code = status != 200 ? CLI_BAD_CONFIG : json_count(findings) ? CLI_FINDINGS : CLI_OK;
+    int code = status != 200 ? CLI_BAD_CONFIG : has_error(findings) ? CLI_FINDINGS : CLI_OK;
     json_parser_free(parser);
     return code;
 }

@@ -253,6 +253,8 @@ static void push_host(lua_State *L, struct reading *r) {
         lua_setfield(L, -2, functions[i].name);
     }
     set_text(L, "mock_url", span_of(r->options->mock_url));
+    lua_pushboolean(L, r->history->last && r->history->last->config.mock_only);
+    lua_setfield(L, -2, "mock_known");
 }
 
 /* ---- running it ---- */
@@ -553,7 +555,7 @@ static enum vm_result run_place(lua_State *L, void *arg) {
 
 struct snapshot *config_place(const struct config_options *options, bool *known) {
     struct config_findings unasked;
-    struct reading r = { .options = options, .findings = &unasked };
+    struct reading r = { .options = options, .history = &no_history, .findings = &unasked };
     config_findings_init(&unasked);
     arena_init(&r.arena, 65536);
     r.snap = snapshot_new();

@@ -117,6 +117,7 @@ M.settings = SETTINGS
 --- folder that is configured.
 ---@field provider_files perilune.ProviderFile[]|fun(dir: string): perilune.ProviderFile[]
 ---@field mock_url? string
+---@field mock_known? boolean it answers already, and that has been said
 ---@field now? number
 ---@field policies? string[]|fun(dir: string): string[]
 --- The file of assignments in the folder of policies, or a function of that folder; nil: there is none.
@@ -346,7 +347,9 @@ local function wanted(config, files, order, host, add)
   end
   if #list == 0 and not config.has_file and host.mock_url and files.mock then
     list[1] = { name = "mock", file = "mock", configured = { base_url = { host.mock_url } } }
-    add(nil, "no configuration and no provider key: a mock answers", "set one of " .. variables(files, order), true)
+    if not host.mock_known then
+      add(nil, "no configuration and no provider key: a mock answers", "set one of " .. variables(files, order), true)
+    end
     return list, true
   end
   return list

@@ -24,6 +24,10 @@ describe("without a file", function()
     assert.matches("OPENAI_API_KEY", findings[1].hint)
   end)
 
+  it("and while that mock answers, it is not said again", function()
+    assert.same({}, select(2, kit.read(nil, {}, { mock_known = true })))
+  end)
+
   it("and without a mock either, the variables are named", function()
     assert.matches("no provider is configured %[set one of .*, OPENAI_API_KEY", kit.findings(nil, {}, { mock_url = false }))
   end)
@@ -151,7 +155,6 @@ describe("a configuration", function()
   end)
 
   it("has its folders beside its file", function()
-    local config = require "perilune.config"
     local text = "return { " .. kit.LOCAL .. ' policies = { dir = "/abs" }, lua_dir = "l" }'
     local c = config.read(text, "/etc/perilune/perilune.lua", kit.host {}).config
     assert.same({ "/etc/perilune/providers", "/abs", "/etc/perilune/l" }, { c.providers_dir, c.policies_dir, c.lua_dir })
@@ -279,7 +282,6 @@ describe("a wrong configuration", function()
   end)
 
   it("returns a table", function()
-    local config = require "perilune.config"
     for _, text in ipairs { "", "return 3", "error {}", "\27LJ" } do
       local r, findings = config.read(text, "perilune.lua", kit.host {})
       assert.is_nil(r)
