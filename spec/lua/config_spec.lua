@@ -478,20 +478,20 @@ end)
 
 describe("place", function()
   local function place(text, vars)
-    local where, known = config.place(text, "perilune.lua", kit.host(vars or { HOME = "/home/ada" }))
+    local where, known = config.place(text, "perilune.lua", kit.host(vars or { HOME = "/srv/ada" }))
     return where.data_dir, known
   end
 
   it("is what the file says, whatever else is wrong in it", function()
     assert.same({ "/srv/state", true }, { place 'return { data_dir = "/srv/state", workrs = 1, listen = env "UNSET" }' })
-    assert.same({ "/home/ada/.local/state/perilune", true }, { place "return { workrs = 1 }" })
-    assert.same({ "/home/ada/.local/state/perilune", true }, { place(nil) })
+    assert.same({ "/srv/ada/.local/state/perilune", true }, { place "return { workrs = 1 }" })
+    assert.same({ "/srv/ada/.local/state/perilune", true }, { place(nil) })
     assert.same({ "/x/perilune", true }, { place("return {}", { XDG_STATE_HOME = "/x" }) })
   end)
 
   it("is the usual one when the file does not say", function()
     for _, text in ipairs { "return {", "return 1", "return { data_dir = 1 }", 'return { data_dir = env "UNSET" .. "/x" }' } do
-      assert.same({ "/home/ada/.local/state/perilune", false }, { place(text) })
+      assert.same({ "/srv/ada/.local/state/perilune", false }, { place(text) })
     end
   end)
 end)
