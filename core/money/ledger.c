@@ -26,7 +26,8 @@ enum {
     TURN_MS = 100,
     FAILING_MS = 1000, /* between tries while the database takes nothing */
     RETIRE_STEP = 200, /* requests deleted at once */
-    RETIRE_US = 20000  /* of a turn */
+    RETIRE_US = 20000, /* of a turn */
+    SOURCES_MAX = 256  /* open at once; more wait, the oldest writer's first */
 };
 #define UNFOLDED_MAX (UINT64_C(1) << 30)
 #define DAY_US (UINT64_C(86400) * 1000000)
@@ -42,6 +43,12 @@ struct source {
     bool broken; /* and that is because a frame is damaged */
 };
 
+/* A journal's name as a folder has it. */
+struct listed {
+    char name[NAME_SIZE];
+    const char *folder;
+};
+
 struct ledger {
     char folder[PATH_SIZE], journals[PATH_SIZE], spill[PATH_SIZE], path[PATH_SIZE];
     uint32_t retention_days;
@@ -49,8 +56,10 @@ struct ledger {
     int lock;
     struct sqlite3 *db;
     struct fold *fold;
-    struct source **sources; /* by name: a writer's files in their order */
-    size_t n_sources, room;
+    struct source *sources[SOURCES_MAX]; /* by name: a writer's files in their order */
+    size_t n_sources;
+    size_t waiting;    /* journals there are beside them */
+    struct buf listed; /* struct listed of all there are */
     char *chunk;
     struct arena arena;
     struct ledger_status now; /* the folding thread's own */
@@ -184,7 +193,7 @@ static void close_source(struct source *s) {
 static void free_parts(struct ledger *l) {
     for (size_t i = 0; i < l->n_sources; i++)
         close_source(l->sources[i]);
-    free(l->sources);
+    buf_deinit(&l->listed);
     fold_free(l->fold);
     sqlite3_close(l->db);
     if (l->lock >= 0)
@@ -232,50 +241,73 @@ const char *ledger_path(const struct ledger *l) {
 
 /* --- finding journals ------------------------------------------------------------------------- */
 
-static struct source *find_source(const struct ledger *l, const char *name) {
-    for (size_t i = 0; i < l->n_sources; i++)
-        if (strcmp(l->sources[i]->name, name) == 0)
-            return l->sources[i];
-    return NULL;
-}
-
 static int by_name(const void *a, const void *b) {
     const struct source *const *x = a, *const *y = b;
     return strcmp((*x)->name, (*y)->name);
 }
 
-static int add_source(struct ledger *l, const char *folder, const char *name) {
-    struct source *s = calloc(1, sizeof *s);
-    if (!s)
-        abort();
-    snprintf(s->name, sizeof s->name, "%s", name);
-    snprintf(s->path, sizeof s->path, "%s/%s", folder, name);
-    s->fd = open(s->path, O_RDONLY | O_CLOEXEC);
-    int result = s->fd < 0 ? SQLITE_OK : fold_position_of(l->fold, span_of(name), &s->folded);
-    if (s->fd < 0 || result != SQLITE_OK) {
-        close_source(s); /* the next turn finds it again */
-        return result;
-    }
-    if (l->n_sources == l->room) {
-        l->room = l->room ? 2 * l->room : 16;
-        l->sources = realloc(l->sources, l->room * sizeof(struct source *));
-        if (!l->sources)
-            abort();
-    }
-    l->sources[l->n_sources++] = s;
-    return SQLITE_OK;
+static int by_listed_name(const void *a, const void *b) {
+    const struct listed *x = a, *y = b;
+    return strcmp(x->name, y->name);
 }
 
-static int scan(struct ledger *l, const char *folder) {
+static int name_to_source(const void *name, const void *source) {
+    const struct source *const *s = source;
+    return strcmp(name, (*s)->name);
+}
+
+static void list(struct ledger *l, const char *folder) {
     DIR *dir = *folder ? opendir(folder) : NULL;
-    int result = SQLITE_OK;
-    for (struct dirent *e; dir && result == SQLITE_OK && (e = readdir(dir));) {
+    for (struct dirent *e; dir && (e = readdir(dir));) {
         struct span name = span_of(e->d_name), writer;
-        if (name.len < NAME_SIZE && journal_named(name, &writer) && !find_source(l, e->d_name))
-            result = add_source(l, folder, e->d_name);
+        if (name.len >= NAME_SIZE || !journal_named(name, &writer))
+            continue;
+        struct listed one = { .folder = folder };
+        memcpy(one.name, name.at, name.len);
+        buf_append(&l->listed, &one, sizeof one);
     }
     if (dir)
         closedir(dir);
+}
+
+static int add_source(struct ledger *l, const struct listed *listed) {
+    struct source *s = calloc(1, sizeof *s);
+    if (!s)
+        abort();
+    memcpy(s->name, listed->name, sizeof s->name);
+    snprintf(s->path, sizeof s->path, "%s/%s", listed->folder, listed->name);
+    s->fd = open(s->path, O_RDONLY | O_CLOEXEC);
+    int result = s->fd < 0 ? SQLITE_OK : fold_position_of(l->fold, span_of(s->name), &s->folded);
+    if (s->fd >= 0 && result == SQLITE_OK) {
+        l->sources[l->n_sources++] = s;
+        return result;
+    }
+    close_source(s);
+    l->waiting++; /* for files that can be opened, say */
+    return result;
+}
+
+/* Takes up the journals that are new, in the order of their names, as far as there is room. */
+static int scan(struct ledger *l) {
+    int result = SQLITE_OK;
+    size_t known = l->n_sources;
+    buf_clear(&l->listed);
+    list(l, l->journals);
+    list(l, l->spill);
+    l->waiting = 0;
+    size_t n = l->listed.len / sizeof(struct listed);
+    struct listed *all = (struct listed *)(void *)l->listed.at;
+    if (n)
+        qsort(all, n, sizeof *all, by_listed_name);
+    for (size_t i = 0; i < n && result == SQLITE_OK; i++) {
+        if (bsearch(all[i].name, l->sources, known, sizeof *l->sources, name_to_source))
+            continue;
+        if (l->n_sources < SOURCES_MAX)
+            result = add_source(l, &all[i]);
+        else
+            l->waiting++;
+    }
+    qsort(l->sources, l->n_sources, sizeof *l->sources, by_name);
     return result;
 }
 
@@ -293,11 +325,7 @@ static void look_at(struct source *s) {
 }
 
 static int find_journals(struct ledger *l) {
-    int result = scan(l, l->journals);
-    if (result == SQLITE_OK)
-        result = scan(l, l->spill);
-    if (l->n_sources)
-        qsort(l->sources, l->n_sources, sizeof *l->sources, by_name);
+    int result = scan(l);
     for (size_t i = 0; i < l->n_sources; i++)
         look_at(l->sources[i]);
     return result;
@@ -400,9 +428,13 @@ static int read_sources(struct ledger *l, unsigned *left) {
     return result;
 }
 
-/* Whether a writer still has a file: until its last one is read and gone, its attempts may end. */
+/* Whether a writer still has a file: until its last one is read and gone, its attempts may end.
+ * Files that
+ * wait may be anybody's. */
 static bool has_file(void *owner, struct span writer) {
     const struct ledger *l = owner;
+    if (l->waiting)
+        return true;
     for (size_t i = 0; i < l->n_sources; i++) {
         struct span its;
         if (journal_named(span_of(l->sources[i]->name), &its) && span_eq(its, writer))
@@ -536,7 +568,7 @@ bool ledger_turn(struct ledger *l, uint64_t now_us) {
     bool more = false;
     if (result == SQLITE_OK) {
         remove_read(l);
-        more = retire(l, now_us) || !left;
+        more = retire(l, now_us) || !left || (l->waiting && l->n_sources < SOURCES_MAX);
     } else {
         fold_abandon(l->fold);
         l->now = before;
@@ -597,7 +629,8 @@ void ledger_close(struct ledger *l) {
         pthread_mutex_unlock(&l->mutex);
         pthread_join(l->thread, NULL);
     }
-    /* What there is, then what is known only once the last file of a writer is gone. At no time of day
+    /* What there is, then what is known only once the last file of a writer is gone. At no time of
+     * day
      * nothing is old: deleting can wait for the next start. */
     for (int i = 0; i < 2; i++)
         while (ledger_turn(l, 0)) {

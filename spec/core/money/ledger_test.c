@@ -149,6 +149,25 @@ static void begun_under_a_writer_that_lives_is_no_orphan(void **state) {
     ledger_close(l);
 }
 
+/* More files than are open at once: what waits may hold the end of what began. */
+static void many_files_wait_and_nobody_is_dead_meanwhile(void **state) {
+    struct entry_begun begun = { .request = SPAN("r-0005000"), .number = 1, .bound = 5 };
+    struct ledger *l = start(NULL);
+    struct journal *older = writer(l, 1), *j = writer(l, 1);
+    journal_begun(j, &begun);
+    turns(l);
+    for (unsigned i = 0; i < 1500; i++)
+        append(older, i);
+    append(j, 5000); /* in its next file, behind all those of the other */
+    turns(l);
+    assert_int_equal(number("SELECT count(*) FROM requests"), 1501);
+    assert_int_equal(number("SELECT count(*) FROM requests WHERE outcome = 4"), 0);
+    assert_int_equal(count_files(".journal"), 2);
+    journal_close(older);
+    journal_close(j);
+    ledger_close(l);
+}
+
 static void old_requests_go(void **state) {
     struct ledger *l = start(&(struct ledger_settings){ .retention_days = 2 });
     struct journal *j = writer(l, 0);
@@ -537,6 +556,7 @@ int main(int argc, char **argv) {
         UNIT(journals_are_folded_and_removed),
         UNIT(the_thread_folds_by_itself),
         UNIT(begun_under_a_writer_that_lives_is_no_orphan),
+        UNIT(many_files_wait_and_nobody_is_dead_meanwhile),
         UNIT(old_requests_go),
         UNIT(a_newer_database_is_refused),
         UNIT(a_foreign_database_is_refused),
