@@ -180,9 +180,9 @@ static uint64_t clamp_pause(uint64_t ns) {
 /* A call is late by its thread's clock; returns how long the next look may wait. That clock also runs
  * while a hypervisor lets another machine have the processor, for milliseconds at a time. So the
  * thread is asked first whether it is there: its handler runs only when it does. Only what goes on
- * for half a deadline after that is ended. */
+ * for a tenth of a deadline after that is ended. */
 static uint64_t judge(struct vm_guard *g, uint64_t call, uint64_t now_ns, uint64_t deadline_ns) {
-    uint64_t grace_ns = deadline_ns / 2 < GRACE_MAX_NS ? deadline_ns / 2 : GRACE_MAX_NS;
+    uint64_t grace_ns = deadline_ns / 10 < GRACE_MAX_NS ? deadline_ns / 10 : GRACE_MAX_NS;
     if (atomic_load(&g->heard) != call) {
         atomic_store(&g->warned, call);
         notify(g);
