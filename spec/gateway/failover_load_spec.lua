@@ -31,7 +31,8 @@ describe("failover at load", function()
       bad_tls = upstream.start(function(peer) peer:close() end),
     }
     local providers = {
-      good = up:provider(), stopped = stopped:provider(), refused = gateway.provider(ups.refused.url), deaf = gateway.provider(ups.deaf.url),
+      good = up:provider(), stopped = stopped:provider(), refused = gateway.provider(ups.refused.url),
+      deaf = gateway.provider(ups.deaf.url),
       bad_tls = gateway.provider((ups.bad_tls.url:gsub("^http:", "https:"))),
     }
     for name, words in pairs(FAULTS) do

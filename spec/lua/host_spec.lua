@@ -203,7 +203,8 @@ describe("host.decide", function()
   end
 
   it("says the policy's line and no other", function()
-    assert.equal("policies/spec.lua:1: attempt to index local 'x' (a nil value); 'x' is nil here; test it first", kit.fails "local x; return x.y")
+    assert.equal("policies/spec.lua:1: attempt to index local 'x' (a nil value); 'x' is nil here; test it first",
+      kit.fails "local x; return x.y")
     assert.equal("policies/spec.lua: plain", kit.fails "error('plain', 0)")
     -- A tail call has no line of its own: the library's line would mislead.
     assert.not_matches("lua/perilune", kit.fails "return fleet:take(-1)")
