@@ -177,21 +177,26 @@ static uint64_t clamp_pause(uint64_t ns) {
     return ns < POLL_MIN_NS ? POLL_MIN_NS : ns > POLL_MAX_NS ? POLL_MAX_NS : ns;
 }
 
-/* A call is late by its thread's clock; returns how long the next look may wait. That clock also runs
- * while a hypervisor lets another machine have the processor, for milliseconds at a time. So the
- * thread is asked first whether it is there: its handler runs only when it does. Only what goes on
- * for a tenth of a deadline after that is ended. */
-static uint64_t judge(struct vm_guard *g, uint64_t call, uint64_t now_ns, uint64_t deadline_ns) {
-    uint64_t grace_ns = deadline_ns / 10 < GRACE_MAX_NS ? deadline_ns / 10 : GRACE_MAX_NS;
+/* Whether the call's thread has answered since it used up half its time. Its clock also runs while a
+ * hypervisor lets another machine have the processor, for milliseconds at a time; its handler runs
+ * only when it does itself. */
+static bool is_there(struct vm_guard *g, uint64_t call, uint64_t now_ns) {
     if (atomic_load(&g->heard) != call) {
         atomic_store(&g->warned, call);
         notify(g);
-        return INSIST_NS;
+        return false;
     }
     if (g->noted != call) {
         g->noted = call;
         g->heard_ns = now_ns;
     }
+    return true;
+}
+
+/* A call is late by that clock: it is ended when it has gone on for a tenth of a deadline since its
+ * thread was known to be there. Returns how long the next look may wait. */
+static uint64_t judge(struct vm_guard *g, uint64_t call, uint64_t now_ns, uint64_t deadline_ns) {
+    uint64_t grace_ns = deadline_ns / 10 < GRACE_MAX_NS ? deadline_ns / 10 : GRACE_MAX_NS;
     if (now_ns - g->heard_ns < grace_ns)
         return clamp_pause(grace_ns - (now_ns - g->heard_ns));
     atomic_store(&g->condemned, call);
@@ -219,8 +224,9 @@ static uint64_t look_at(struct vm_guard *g, bool *active) {
         return POLL_MAX_NS;
     *active = true;
     uint64_t now_ns = processor_ns(g), used_ns = now_ns - g->began_ns;
+    bool there = used_ns >= deadline_ns / 2 && is_there(g, call, now_ns);
     if (used_ns >= deadline_ns)
-        return judge(g, call, now_ns, deadline_ns);
+        return there ? judge(g, call, now_ns, deadline_ns) : INSIST_NS;
     uint64_t left_ns = clamp_pause(deadline_ns - used_ns);
     return left_ns < pause_ns ? left_ns : pause_ns;
 }

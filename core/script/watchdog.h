@@ -37,8 +37,8 @@ struct vm_guard {
     _Atomic uint32_t deadline_us; /* of the running call */
     /* Its state, to be stopped by guard_stop(); NULL: the call is jumped out of. */
     lua_State *_Atomic hooked;
-    /* The values of `call` that seem to have used up their time, and that have: see judge().
-     * Written by the watchdog alone. */
+    /* The values of `call` that seem to have used up half their time, and that have used up all of
+     * it: see judge(). Written by the watchdog alone. */
     _Atomic uint64_t warned, condemned;
     _Atomic uint64_t heard; /* the warned call that was really running; by the handler */
     /* Signals the thread has answered; the watchdog sends the next one only then, so that they do
