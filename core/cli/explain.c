@@ -201,10 +201,8 @@ static struct snapshot *read_snapshot(const struct cli_call *call, struct wanted
     struct buf text = { 0 };
     struct snapshot *snap = NULL;
     if (read_file(path.at, &text)) {
-        const char *slash = memrchr(path.at, '/', path.len);
-        struct span name = slash ? span_of(slash + 1) : path;
-        struct config_draft draft = { span_sub(name, 0, name.len - 4), buf_span(&text) };
-        snap = setup_read_with(call, "http://127.0.0.1:1/v1", &draft);
+        struct config_draft draft = { setup_policy_name(path.at), buf_span(&text) };
+        snap = setup_read_with(call, "http://127.0.0.1:1/v1", &draft, false);
         w->question.policy = draft.name;
     }
     buf_deinit(&text);

@@ -1,6 +1,5 @@
 /* replay.c - `perilune replay`: a policy over the requests of a record. */
 #include "script/replay.h"
-#include "admin/admin.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "cli/setup.h"
@@ -50,33 +49,6 @@ static int complain(const struct run *r, const char *format, const char *what) {
     return cli_complain(r->call->command, message);
 }
 
-/* The configuration with a draft in the place of a policy's file. */
-static struct snapshot *read_with(struct run *r, const struct config_draft *draft) {
-    struct config_options options = setup_options(r->call, "http://127.0.0.1:1/v1");
-    struct config_findings findings;
-    struct buf text = { 0 };
-    options.draft = draft;
-    config_findings_init(&findings);
-    struct snapshot *snap = config_load(&options, NULL, &findings);
-    if (!snap || !snapshot_policy(snap, draft->name)) {
-        admin_print_findings(&findings, &text);
-        fwrite(text.at, 1, text.len, stderr);
-        if (snap)
-            snapshot_unref(snap);
-        snap = NULL;
-    }
-    buf_deinit(&text);
-    config_findings_deinit(&findings);
-    return snap;
-}
-
-/* "dir/tier.lua": "tier". */
-static struct span base_name(const char *path) {
-    const char *slash = strrchr(path, '/');
-    struct span name = span_of(slash ? slash + 1 : path);
-    return span_ends(name, SPAN(".lua")) ? span_sub(name, 0, name.len - 4) : name;
-}
-
 static int take_file(struct run *r, const char *path, struct span name, struct replay_side *side) {
     struct buf text = { 0 };
     int error = files_read(path, POLICY_MAX, &text);
@@ -88,7 +60,7 @@ static int take_file(struct run *r, const char *path, struct span name, struct r
         return CLI_UNREACHABLE;
     }
     side->policy = draft.name;
-    struct snapshot *snap = read_with(r, &draft);
+    struct snapshot *snap = setup_read_with(r->call, "http://127.0.0.1:1/v1", &draft, true);
     if (!snap)
         return CLI_FINDINGS;
     r->drafts[r->n_drafts++] = snap;
@@ -129,7 +101,7 @@ static int take_policy(struct run *r, const char *given, struct replay_side *sid
     size_t at = span_find(text, '@');
     const char *as = cli_option(r->call, "as");
     if (span_find(text, '/') < text.len || span_ends(text, SPAN(".lua")))
-        return take_file(r, given, as ? span_of(as) : base_name(given), side);
+        return take_file(r, given, as ? span_of(as) : setup_policy_name(given), side);
     return at < text.len ? take_version(r, text, at, side) : take_name(r, text, side);
 }
 

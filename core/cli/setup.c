@@ -3,6 +3,7 @@
 #include "admin/admin.h"
 
 #include <stdio.h>
+#include <string.h>
 
 struct config_options setup_options(const struct cli_call *call, const char *mock_url) {
     return (struct config_options){ .path = cli_option(call, "config"), .mock_url = mock_url };
@@ -38,8 +39,14 @@ struct snapshot *setup_read_again(const struct cli_call *call, const char *mock_
 }
 
 struct snapshot *setup_read_with(const struct cli_call *call, const char *mock_url,
-                                 const struct config_draft *draft) {
-    return read_config(call, mock_url, false, draft);
+                                 const struct config_draft *draft, bool again) {
+    return read_config(call, mock_url, again, draft);
+}
+
+struct span setup_policy_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    struct span name = span_of(slash ? slash + 1 : path);
+    return span_ends(name, SPAN(".lua")) ? span_sub(name, 0, name.len - 4) : name;
 }
 
 struct snapshot *setup_place(const struct cli_call *call) {

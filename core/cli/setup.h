@@ -18,9 +18,13 @@ struct snapshot *setup_read(const struct cli_call *call, const char *mock_url);
 /* The same once more, after something has been added to it: what was printed is not repeated. */
 struct snapshot *setup_read_again(const struct cli_call *call, const char *mock_url);
 
-/* The same with `draft` in the place of a policy's file. NULL also when that policy is no good. */
+/* The same with `draft` in the place of a policy's file, for the first time or `again`. NULL also when
+ * that policy is no good. */
 struct snapshot *setup_read_with(const struct cli_call *call, const char *mock_url,
-                                 const struct config_draft *draft);
+                                 const struct config_draft *draft, bool again);
+
+/* The policy that a file is: "dir/tier.lua" is "tier". */
+struct span setup_policy_name(const char *path);
 
 /* Of what --config names only where the state folder is, for commands that talk to who runs with
  * it: config.data_dir is set, nothing else. It is never NULL; when the file does not say, that is
