@@ -11,6 +11,7 @@
 #include "script/policy.h"
 #include "script/recorded.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,29 +162,42 @@ static bool holds(struct span line, struct span text) {
     return memmem(line.at, line.len, text.at, text.len) != NULL;
 }
 
-/* Reads until the request; what policies were told before it is `known` then. */
-static bool find_recorded(FILE *file, struct span id, const struct snapshot *snap,
-                          struct json_parser *parser, struct known *k, struct json_value *root) {
-    char *text = malloc(LINE_MAX_BYTES);
-    bool found = false;
-    if (!text)
-        abort();
-    /* Of a longer line, which is none of ours, come pieces that are no JSON. */
-    while (!found && fgets(text, LINE_MAX_BYTES, file)) {
-        struct span line = span_of(text);
-        bool here = holds(line, id);
-        if (!here && !holds(line, SPAN("\"figures\"")))
-            continue;
-        if (json_parse(parser, line, root) != JSON_OK)
-            continue;
-        struct span kind = json_text(json_get(*root, "kind"));
-        if (span_eq(kind, SPAN("figures")))
-            read_figures(snap, *root, k);
-        else
-            found = span_eq(kind, SPAN("request")) && span_eq(json_text(json_get(*root, "id")), id);
-    }
-    free(text);
-    return found;
+/* The next line of a record. Of one that is too long, which is none of ours, come pieces that are no
+ * JSON. */
+static bool next_line(FILE *file, char text[LINE_MAX_BYTES], struct span *line) {
+    bool there = fgets(text, LINE_MAX_BYTES, file) != NULL;
+    *line = there ? span_of(text) : SPAN_NONE;
+    return there;
+}
+
+/* Reads until the line of that request. */
+static bool find_request(FILE *file, struct span id, char text[LINE_MAX_BYTES],
+                         struct json_parser *parser, struct json_value *root) {
+    for (struct span line; next_line(file, text, &line);)
+        if (holds(line, id) && json_parse(parser, line, root) == JSON_OK &&
+            span_eq(json_text(json_get(*root, "kind")), SPAN("request")) &&
+            span_eq(json_text(json_get(*root, "id")), id))
+            return true;
+    return false;
+}
+
+/* What the request's worker had told its policies when they decided: requests are written down when
+ * they are over, so that lines of what they themselves brought about may stand before theirs. */
+static void find_known(FILE *file, struct json_value request, const struct snapshot *snap,
+                       char text[LINE_MAX_BYTES], struct known *k) {
+    struct json_parser *parser = json_parser_new();
+    struct json_value root;
+    double worker = json_number(json_get(request, "worker"), 0);
+    double at = json_number(json_get(request, "at"), HUGE_VAL);
+    long end = ftell(file);
+    rewind(file);
+    for (struct span line; ftell(file) < end && next_line(file, text, &line);)
+        if (holds(line, SPAN("\"figures\"")) && json_parse(parser, line, &root) == JSON_OK &&
+            span_eq(json_text(json_get(root, "kind")), SPAN("figures")) &&
+            json_number(json_get(root, "worker"), 0) == worker &&
+            json_number(json_get(root, "at"), 0) <= at)
+            read_figures(snap, root, k);
+    json_parser_free(parser);
 }
 
 /* Who decided, by name, or whom the question names instead. False: nobody here is called so. */
@@ -216,10 +230,16 @@ struct explain_found *explain_find(const struct snapshot *snap, const char *path
     arena_init(&f->arena, 4096);
     f->parser = json_parser_new();
     f->known = known_new(snap, &f->arena);
+    char *text = malloc(LINE_MAX_BYTES);
+    if (!text)
+        abort();
     FILE *file = fopen(path, "rbe");
-    bool found = file && find_recorded(file, id, snap, f->parser, &f->known, &f->line);
+    bool found = file && find_request(file, id, text, f->parser, &f->line);
+    if (found)
+        find_known(file, f->line, snap, text, &f->known);
     if (file)
         fclose(file);
+    free(text);
     if (found)
         return f;
     explain_found_free(f);
