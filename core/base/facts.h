@@ -9,6 +9,7 @@
 #ifndef PERILUNE_BASE_FACTS_H
 #define PERILUNE_BASE_FACTS_H
 
+#include "base/account.h"
 #include "base/dialect.h"
 #include "base/span.h"
 
@@ -19,11 +20,12 @@ struct session_target {
 };
 
 struct facts {
-    struct span id; /* the request's id, 26 characters */
-    unsigned key;   /* which of the configured client keys asks, from 1; 0: none are configured */
-    struct span endpoint;      /* "/v1/chat/completions" */
-    enum dialect dialect;      /* the client's */
-    struct span model;         /* as the client wrote it, or "auto" */
+    struct span id;                /* the request's id, 26 characters */
+    const struct key *key;         /* who asks; NULL: no keys are wanted */
+    const struct project *project; /* whose that is, or `default`; never NULL in a request */
+    struct span endpoint;          /* "/v1/chat/completions" */
+    enum dialect dialect;          /* the client's */
+    struct span model;             /* as the client wrote it, or "auto" */
     const struct span *models; /* the client's own list: body `models` or header x-route-models */
     size_t n_models;
     struct pair replaced; /* a retired model the client named, and what is asked in its place; both
@@ -34,7 +36,7 @@ struct facts {
     const struct pair *headers; /* lower-case names; credentials and cookies left out */
     size_t n_headers;
 
-    struct span tier;    /* SPAN_NONE: none */
+    struct span tier;    /* asked for, or the key's, or the project's; SPAN_NONE: none */
     struct span user;    /* safety_identifier, user, metadata.user_id: the first there is */
     struct span session; /* x-route-session, prompt_cache_key, a coding agent's own: the first there
                           * is */
@@ -68,10 +70,22 @@ struct facts {
     uint32_t max_latency_ms; /* 0: none */
     uint32_t deadline_ms;    /* 0: none */
 
+    /* What the tightest cap leaves, in nano-dollars, INT64_MAX without one; how much of it is used,
+     * 0 to 1; how many of the project's free requests are left. As of when it was asked. */
+    int64_t budget_left;
+    double budget_used;
+    uint64_t free_left;
+
     uint64_t now_ms; /* wall clock */
     uint64_t seed;   /* of req.random() */
 };
 
 #define FACTS_TEXT_MAX 16384
+
+/* A number for who asks, to keep them apart by: the same for the same key on every worker, after
+ * every reload; 0 without one. Two keys may have the same. */
+static inline unsigned facts_lane(const struct facts *facts) {
+    return facts->key ? span_hash(facts->key->id) | 1 : 0;
+}
 
 #endif

@@ -15,6 +15,7 @@
 #ifndef PERILUNE_BASE_SNAPSHOT_H
 #define PERILUNE_BASE_SNAPSHOT_H
 
+#include "base/account.h"
 #include "base/arena.h"
 #include "base/dialect.h"
 #include "base/failure.h"
@@ -192,6 +193,23 @@ struct config {
     const struct span
         *client_keys; /* secrets clients must present; none: everyone may, on loopback only */
     size_t n_client_keys;
+    const struct configured_key *keys; /* those of client_keys, as money takes them over */
+    size_t n_keys;
+    const struct project *projects;
+    size_t n_projects;
+    const struct budget_cap *caps; /* of the account, of routes, of each request */
+    size_t n_caps;
+    const struct model_limits *model_limits;
+    size_t n_model_limits;
+    bool clamp;               /* what a cap leaves less room for is answered shorter, not refused */
+    uint32_t clamp_least;     /* but not with fewer tokens than that */
+    bool ledger;              /* it is kept; else nothing of requests outlives the process */
+    bool ledger_power;        /* records survive a power failure, too */
+    struct span ledger_spill; /* absolute; SPAN_NONE: none */
+    uint32_t ledger_retention_days; /* 0: for ever */
+    struct span access_log;         /* absolute, or "stdout"; SPAN_NONE: none is written */
+    struct span alert_webhook;      /* where alerts are sent, signed with */
+    struct span alert_secret;
     const struct span *cors_origins;
     size_t n_cors_origins;
 

@@ -122,3 +122,10 @@ void span_copy(struct span s, char *out, size_t size) {
         memcpy(out, s.at, len);
     out[len] = '\0';
 }
+
+uint32_t span_hash(struct span s) {
+    uint32_t h = 2166136261u;
+    for (size_t i = 0; i < s.len; i++)
+        h = (h ^ (unsigned char)s.at[i]) * 16777619u;
+    return h;
+}

@@ -81,4 +81,8 @@ unsigned span_distance(struct span a, struct span b);
 /* NUL-terminated into `out`, cut to fit; `size` is at least 1. */
 void span_copy(struct span s, char *out, size_t size);
 
+/* The same number for the same bytes, everywhere and always (FNV-1a); not for what others may choose
+ * to collide. */
+uint32_t span_hash(struct span s);
+
 #endif

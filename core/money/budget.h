@@ -23,33 +23,13 @@
 #ifndef PERILUNE_MONEY_BUDGET_H
 #define PERILUNE_MONEY_BUDGET_H
 
-#include "money/period.h"
-
-enum budget_scope {
-    BUDGET_REQUEST, /* of this request alone: nothing is remembered */
-    BUDGET_KEY,
-    BUDGET_PROJECT,
-    BUDGET_ROUTE,
-    BUDGET_ACCOUNT,
-    BUDGET_SCOPES
-};
+#include "base/account.h"
 
 /* "request", "key", "project", "route", "account". */
 const char *budget_scope_name(enum budget_scope scope);
 
-#define BUDGET_ALERTS 4
 #define BUDGET_CAPS 16 /* hold for one request at most */
 #define BUDGET_UNLIMITED INT64_MAX
-
-/* At most that much, in that period. */
-struct budget_cap {
-    enum budget_scope scope;
-    struct span name; /* of the key (its id), project, route; SPAN_NONE: the request, the account */
-    enum period_kind period;             /* of BUDGET_REQUEST: PERIOD_TOTAL */
-    int offset_min;                      /* of the zone its days begin in; PERIOD_TOTAL: 0 */
-    int64_t nano;                        /* the cap; not negative */
-    unsigned char alerts[BUDGET_ALERTS]; /* percent of it, 1 to 100; 0: no more */
-};
 
 /* The most an attempt may cost: `fixed` for what is known before, and so much a million for each of
  * up to `tokens` that come. */

@@ -24,68 +24,10 @@
 #ifndef PERILUNE_MONEY_KEYS_H
 #define PERILUNE_MONEY_KEYS_H
 
+#include "base/account.h"
 #include "base/buf.h"
-#include "base/crypto.h"
-#include "money/budget.h"
-#include "money/limits.h"
 
 #define KEYS_PEPPER_SIZE 32
-#define KEYS_LAST 4
-
-/* What a key may do beside tightening, tagging and naming a session. */
-enum keys_grant {
-    KEYS_GRANT_POLICY = 1, /* choose a policy: x-route-policy, model policy/NAME */
-    KEYS_GRANT_TIER = 2,   /* x-route-tier */
-    KEYS_GRANT_MODELS = 4, /* name a chain of its own: x-route-models, body `models` */
-    KEYS_GRANT_ALL = 7
-};
-
-/* Where a record comes from, and who may change it. The file wins where both name the same. */
-enum keys_source { KEYS_MANAGED /* by the configuration */, KEYS_STORED, KEYS_SOURCES };
-
-struct project {
-    struct span name;
-    struct span tier, policy; /* SPAN_NONE: none of its own */
-    const struct span *tags;
-    size_t n_tags;
-    struct limits_rule limits;
-    const struct budget_cap *caps; /* scope and name are filled in */
-    size_t n_caps;
-    uint64_t free_requests;
-    uint32_t markup_ppm; /* on the cost, in millionths: 200000 bills a fifth more */
-    enum keys_source source;
-};
-
-/* A secret as it is kept. */
-struct keys_secret {
-    unsigned char mac[CRYPTO_SHA256_SIZE];
-    char last[KEYS_LAST + 1]; /* "" : there is no such secret */
-    int64_t until_s;          /* good before that; PERIOD_FOR_EVER */
-};
-
-struct key {
-    struct span id;   /* "key_" and 26 characters, or what the configuration says; never secret */
-    struct span name; /* for people */
-    struct span project;
-    struct span tier;     /* SPAN_NONE: the project's */
-    struct span policy;   /* likewise */
-    struct span metadata; /* a JSON object; SPAN_NONE: none */
-    const struct span *tags;
-    size_t n_tags;
-    const struct span *models; /* that it may reach: targets, models, provider/ *; none: all */
-    size_t n_models;
-    const struct span *policies; /* that it may choose with KEYS_GRANT_POLICY; none: all */
-    size_t n_policies;
-    uint32_t grants; /* of enum keys_grant */
-    bool strict;     /* keeps to the model the client names */
-    bool revoked;
-    struct limits_rule limits;
-    const struct budget_cap *caps; /* scope and name are filled in */
-    size_t n_caps;
-    int64_t created_s, expires_s;        /* PERIOD_FOR_EVER: it does not expire */
-    struct keys_secret secret, previous; /* previous: of a rotation, as long as both are good */
-    enum keys_source source;
-};
 
 struct keys;
 struct keys_set;

@@ -26,16 +26,10 @@
 #ifndef PERILUNE_MONEY_LIMITS_H
 #define PERILUNE_MONEY_LIMITS_H
 
-#include "base/span.h"
+#include "base/account.h"
 
 enum limits_scope { LIMITS_KEY, LIMITS_PROJECT, LIMITS_MODEL, LIMITS_SCOPES };
 enum limits_kind { LIMITS_REQUESTS, LIMITS_TOKENS, LIMITS_CONCURRENT, LIMITS_KINDS };
-
-/* What is allowed; 0: no such limit. */
-struct limits_rule {
-    uint32_t rpm, tpm;   /* requests and tokens a minute */
-    uint32_t concurrent; /* requests under way */
-};
 
 /* One that is limited. The name is copied where it is kept. */
 struct limits_on {

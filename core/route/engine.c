@@ -224,7 +224,7 @@ void engine_policy_failed(struct engine *e, const struct snapshot *snap, const s
     pthread_mutex_lock(&e->lock);
     bool log = may_log(e, &unlogged);
     if (source && (result == VM_TIMEOUT || result == VM_NOMEM))
-        count_kill(e, &snap->config, facts->key, source->version);
+        count_kill(e, &snap->config, facts_lane(facts), source->version);
     pthread_mutex_unlock(&e->lock);
     if (!log)
         return;

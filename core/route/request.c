@@ -313,7 +313,7 @@ static struct request *request_new(struct worker *w, struct conn *c, struct http
     r->deadline.fire = on_deadline;
     r->deadline.owner = r->wait.owner = r->hold.owner = r->hedge.owner = r->news.owner = r;
     r->facts.id = arena_copy(&m->arena, span_of(id));
-    r->facts.key = key;
+    r->facts.key = key ? &w->epoch->snap->config.keys[key - 1].key : NULL;
     r->facts.endpoint = endpoint->path;
     r->facts.dialect = endpoint->dialect;
     r->facts.now_ms = wall;

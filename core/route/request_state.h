@@ -74,9 +74,9 @@ static inline struct arena *request_arena(struct request *r) {
     return &r->message->arena;
 }
 
-/* The client's own key; SPAN_NONE where none are configured. */
+/* Who asks, for what is kept apart by that; SPAN_NONE where no keys are wanted. */
 static inline struct span request_key(const struct request *r) {
-    return r->facts.key ? r->epoch->snap->config.client_keys[r->facts.key - 1] : SPAN_NONE;
+    return r->facts.key ? r->facts.key->id : SPAN_NONE;
 }
 
 /* The tail gate. Everything that ends a request comes through here, once, just before its last

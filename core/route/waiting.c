@@ -87,7 +87,7 @@ bool waiting_queue(struct request *r, uint32_t in_ms, bool doors, uint64_t patie
     r->on_turn = turn;
     r->on_too_long = too_long;
     r->for_doors = doors;
-    if (!queue_join(&w->queue, &r->turn, r->facts.key, now + in_ms, now))
+    if (!queue_join(&w->queue, &r->turn, facts_lane(&r->facts), now + in_ms, now))
         return false;
     r->wait.fire = on_too_long;
     worker_arm(w, &r->wait, patience_ms);

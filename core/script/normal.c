@@ -153,6 +153,18 @@ static void read_assignment(struct reader *r, void *out) {
     a->managed = flag(r, "managed");
 }
 
+static void read_client_key(struct reader *r, void *out) {
+    struct configured_key *k = out;
+    struct span secret;
+    read_text(r, &secret);
+    *k = (struct configured_key){ .key = { .id = secret,
+                                           .name = SPAN("client"),
+                                           .project = SPAN("default"),
+                                           .grants = KEYS_GRANT_ALL,
+                                           .expires_s = PERIOD_FOR_EVER },
+                                  .secret = secret };
+}
+
 static void read_config(struct reader *r, struct config *c) {
     c->path = text(r, "path");
     c->listen = text(r, "listen");
@@ -174,6 +186,7 @@ static void read_config(struct reader *r, struct config *c) {
     c->policy_params =
         list(r, "policy_params", sizeof(struct pair), read_pair, &c->n_policy_params);
     c->client_keys = list(r, "client_keys", sizeof(struct span), read_text, &c->n_client_keys);
+    c->keys = list(r, "client_keys", sizeof(struct configured_key), read_client_key, &c->n_keys);
     c->cors_origins = list(r, "cors_origins", sizeof(struct span), read_text, &c->n_cors_origins);
     c->unsupported =
         span_eq(text(r, "unsupported"), SPAN("refuse")) ? UNSUPPORTED_REFUSE : UNSUPPORTED_DROP;

@@ -55,6 +55,13 @@ static void measures_distance(void **state) {
     assert_int_equal(span_distance(SPAN(""), SPAN("abc")), 3);
 }
 
+/* The published values of 32-bit FNV-1a. */
+static void hashes(void **state) {
+    assert_int_equal(span_hash(SPAN("")), 0x811c9dc5);
+    assert_int_equal(span_hash(SPAN("a")), 0xe40c292c);
+    assert_int_equal(span_hash(SPAN("foobar")), 0xbf9cf968);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(compares),
@@ -62,6 +69,7 @@ int main(void) {
         cmocka_unit_test(splits_into_trimmed_parts),
         cmocka_unit_test(reads_numbers),
         cmocka_unit_test(measures_distance),
+        cmocka_unit_test(hashes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

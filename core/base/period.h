@@ -8,8 +8,8 @@
  *   struct period p = period_at(PERIOD_MONTH, 60, now_s);
  *   ... p.from_s <= now_s < p.to_s; the next one begins at p.to_s ...
  */
-#ifndef PERILUNE_MONEY_PERIOD_H
-#define PERILUNE_MONEY_PERIOD_H
+#ifndef PERILUNE_BASE_PERIOD_H
+#define PERILUNE_BASE_PERIOD_H
 
 #include "base/span.h"
 

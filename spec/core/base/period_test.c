@@ -1,5 +1,5 @@
 /* period_test.c - where days and months begin in any zone; each moment lies in one of them. */
-#include "money/period.h"
+#include "base/period.h"
 
 #include "base/random.h"
 #include "support/unit.h"

@@ -1,4 +1,4 @@
-#include "money/period.h"
+#include "base/period.h"
 
 #include <time.h>
 
