@@ -31,3 +31,76 @@ void clock_rfc3339(uint64_t wall_ms, char out[25]) {
     strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &tm);
     snprintf(out, 25, "%s.%03uZ", day, (unsigned)(wall_ms % 1000));
 }
+
+static bool take_char(struct span *text, char c) {
+    if (!text->len || *text->at != c)
+        return false;
+    *text = span_sub(*text, 1, text->len);
+    return true;
+}
+
+/* `digits` digits off the front. */
+static bool take_number(struct span *text, size_t digits, int *value) {
+    uint64_t n;
+    if (text->len < digits || !span_uint(span_sub(*text, 0, digits), &n))
+        return false;
+    *value = (int)n;
+    *text = span_sub(*text, digits, text->len);
+    return true;
+}
+
+/* ".123" off the front, if it stands there; more than milliseconds are cut off. */
+static bool take_fraction(struct span *text, int *ms) {
+    size_t n = 1;
+    *ms = 0;
+    if (!text->len || *text->at != '.')
+        return true;
+    for (int scale = 100; n < text->len && text->at[n] >= '0' && text->at[n] <= '9'; n++) {
+        *ms += scale * (text->at[n] - '0');
+        scale /= 10;
+    }
+    *text = span_sub(*text, n, text->len);
+    return n > 1;
+}
+
+/* "Z" or "+02:00", which is all that is left. */
+static bool take_zone(struct span *text, int *minutes) {
+    int hour, minute, sign = take_char(text, '-') ? -1 : 1;
+    *minutes = 0;
+    if (span_eq_nocase(*text, SPAN("z")))
+        return sign > 0;
+    if (sign > 0 && !take_char(text, '+'))
+        return false;
+    if (!take_number(text, 2, &hour) || !take_char(text, ':') || !take_number(text, 2, &minute))
+        return false;
+    *minutes = sign * (60 * hour + minute);
+    return !text->len && hour < 24 && minute < 60;
+}
+
+/* "T12:58:28.123Z", which is all that is left. */
+static bool take_time(struct span *text, struct tm *tm, int *ms, int *zone) {
+    return (take_char(text, 'T') || take_char(text, 't') || take_char(text, ' ')) &&
+           take_number(text, 2, &tm->tm_hour) && take_char(text, ':') &&
+           take_number(text, 2, &tm->tm_min) && take_char(text, ':') &&
+           take_number(text, 2, &tm->tm_sec) && take_fraction(text, ms) && take_zone(text, zone);
+}
+
+bool clock_parse(struct span text, uint64_t *wall_ms) {
+    int year, month, ms = 0, zone = 0;
+    struct tm tm = { 0 };
+    if (!take_number(&text, 4, &year) || !take_char(&text, '-') || !take_number(&text, 2, &month) ||
+        !take_char(&text, '-') || !take_number(&text, 2, &tm.tm_mday) ||
+        (text.len && !take_time(&text, &tm, &ms, &zone)))
+        return false;
+    tm.tm_year = year - 1900;
+    tm.tm_mon = month - 1;
+    tm.tm_sec -= tm.tm_sec == 60; /* a leap second, which Unix time has not */
+    struct tm there = tm;
+    int64_t seconds = (int64_t)timegm(&there) - 60 * (int64_t)zone;
+    /* What timegm() had to move is no such moment. */
+    if (seconds < 0 || there.tm_sec != tm.tm_sec || there.tm_min != tm.tm_min ||
+        there.tm_hour != tm.tm_hour || there.tm_mday != tm.tm_mday || there.tm_mon != tm.tm_mon)
+        return false;
+    *wall_ms = (uint64_t)seconds * 1000 + (uint64_t)ms;
+    return true;
+}

@@ -9,8 +9,7 @@
 #ifndef PERILUNE_BASE_CLOCK_H
 #define PERILUNE_BASE_CLOCK_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "base/span.h"
 
 /* Microseconds since some start that never moves back (CLOCK_MONOTONIC). */
 uint64_t clock_us(void);
@@ -24,5 +23,10 @@ uint64_t clock_wall_ms(void);
 /* "2026-11-22T12:58:28.123Z" (RFC 3339) of a wall time; `out` holds 25 bytes and is
  * NUL-terminated. */
 void clock_rfc3339(uint64_t wall_ms, char out[25]);
+
+/* Such a wall time back: RFC 3339 with any zone and fraction ("2027-01-01T09:00:00+02:00"), or a
+ * date alone, which is its midnight in UTC. False for anything else, for a day no month has, and
+ * for what lies before 1970. */
+bool clock_parse(struct span text, uint64_t *wall_ms);
 
 #endif
