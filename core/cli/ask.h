@@ -1,7 +1,7 @@
 /* ask.h - asking a running perilune something over its admin side.
  *
  * Owns          one blocking connection while it asks.
- * Fed by        reload, status, explain, policy.
+ * Fed by        reload, status, explain, errand.
  * Feeds         them, with a status and a body.
  * Must not know what it asks for.
  */

@@ -1,8 +1,7 @@
 /* policy.c - `perilune policy`: the policies of a running perilune, over its admin side. */
-#include "base/json.h"
 #include "base/utf8.h"
 #include "cli/ask.h"
-#include "cli/setup.h"
+#include "cli/errand.h"
 #include "script/files.h"
 
 #include <errno.h>
@@ -11,85 +10,8 @@
 
 enum { SOURCE_MAX = 1 << 20 };
 
-/* One call of the admin side and its answer. */
-struct errand {
-    const struct cli_call *call;
-    const struct config *config;
-    struct buf path, body, answer;
-    struct json_parser *parser;
-    struct arena arena; /* of what is shown */
-    struct json_value root;
-    int status;
-};
-
-/* One word behind `policy`. */
-struct verb {
-    const char *name;
-    const char *usage;
-    size_t least, most; /* arguments behind it */
-    int (*main)(struct errand *e);
-};
-
-/* ---- asking ---- */
-
-/* What somebody wrote, in one line: a note, a doc or a name neither steers the terminal nor ends the
- * comment it stands in. */
-static struct span one_line(struct errand *e, struct span text) {
-    char *line = arena_alloc(&e->arena, text.len + 1);
-    return text.at ? (struct span){ line, utf8_line(text, line, text.len) } : SPAN_NONE;
-}
-
-static struct span member(struct errand *e, struct json_value object, const char *name) {
-    return one_line(e, json_text(json_get(object, name)));
-}
-
-static void print_error(struct errand *e) {
-    struct json_value error = json_get(e->root, "error");
-    struct span param = member(e, error, "param");
-    fprintf(stderr, "perilune policy: %.*s%s%.*s\n", SPAN_ARGS(param), param.len ? ": " : "",
-            SPAN_ARGS(member(e, error, "message")));
-    ask_print_findings(json_get(e->root, "findings"));
-    cli_print(stdout, json_text(json_get(e->root, "output")));
-}
-
-/* CLI_OK when `root` is an answer to be shown: nothing was wrong, and it is not wanted as JSON. Any
- * other exit code: all has been said; *done tells it from an answer that was printed. */
-static int send(struct errand *e, const char *method, bool *done) {
-    buf_add_char(&e->path, '\0');
-    e->status = ask_with(e->config, method, e->path.at, buf_span(&e->body), &e->answer);
-    bool read = e->status && json_parse(e->parser, buf_span(&e->answer), &e->root) == JSON_OK;
-    *done = true;
-    if (!read)
-        return CLI_UNREACHABLE;
-    if (cli_option(e->call, "json"))
-        printf("%.*s\n", SPAN_ARGS(buf_span(&e->answer)));
-    else if (e->status != 200)
-        print_error(e);
-    else
-        *done = false;
-    return e->status == 200 ? CLI_OK : CLI_FINDINGS;
-}
-
-/* A segment of a path: what could mean something else in there is escaped. */
-static void add_segment(struct buf *path, const char *name) {
-    for (const char *c = name; *c; c++)
-        if ((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || strchr("_-", *c))
-            buf_add_char(path, *c);
-        else
-            buf_printf(path, "%%%02X", (unsigned char)*c);
-}
-
 static void set_path(struct errand *e, const char *behind) {
-    buf_add(&e->path, SPAN("/api/policies/"));
-    add_segment(&e->path, e->call->args[1]);
-    buf_printf(&e->path, "%s", behind);
-}
-
-static void add_text(struct buf *body, const char *name, struct span value) {
-    if (!value.at)
-        return;
-    buf_printf(body, "%s\"%s\":", body->len > 1 ? "," : "", name);
-    buf_add_json(body, value);
+    errand_path(e, "/api/policies/", e->call->args[1], behind);
 }
 
 static bool is_utf8(struct span text) {
@@ -121,7 +43,7 @@ static bool add_source(struct errand *e) {
     else if (!is_utf8(buf_span(&text)))
         fprintf(stderr, "perilune policy: %s is not UTF-8\n", path), error = -1;
     else
-        add_text(&e->body, "source", text.at ? buf_span(&text) : SPAN(""));
+        errand_add(&e->body, "source", text.at ? buf_span(&text) : SPAN(""));
     buf_deinit(&text);
     return error == 0;
 }
@@ -130,8 +52,8 @@ static bool add_source(struct errand *e) {
 
 static void print_assigned(struct errand *e, struct json_value assigned) {
     for (struct json_iter it = json_iter(assigned); json_next(&it);) {
-        struct span name = member(e, it.value, "name");
-        printf("  %.*s%s%.*s", SPAN_ARGS(member(e, it.value, "scope")), name.len ? "=" : "",
+        struct span name = errand_member(e, it.value, "name");
+        printf("  %.*s%s%.*s", SPAN_ARGS(errand_member(e, it.value, "scope")), name.len ? "=" : "",
                SPAN_ARGS(name));
     }
 }
@@ -139,13 +61,14 @@ static void print_assigned(struct errand *e, struct json_value assigned) {
 static int list(struct errand *e) {
     bool done;
     buf_add(&e->path, SPAN("/api/policies"));
-    int code = send(e, "GET", &done);
+    int code = errand_send(e, "GET", &done);
     if (done)
         return code;
     for (struct json_iter it = json_iter(json_get(e->root, "policies")); json_next(&it);) {
-        struct span version = member(e, it.value, "version");
-        printf("%-28.*s %.*s", SPAN_ARGS(version.len ? version : member(e, it.value, "name")),
-               SPAN_ARGS(member(e, it.value, "path")));
+        struct span version = errand_member(e, it.value, "version");
+        printf("%-28.*s %.*s",
+               SPAN_ARGS(version.len ? version : errand_member(e, it.value, "name")),
+               SPAN_ARGS(errand_member(e, it.value, "path")));
         print_assigned(e, json_get(it.value, "assigned"));
         printf("%s%s\n", version.len ? "" : "  (does not load)",
                json_true(json_get(it.value, "quarantined")) ? "  (in quarantine)" : "");
@@ -157,15 +80,16 @@ static int list(struct errand *e) {
 static int show(struct errand *e) {
     bool done;
     set_path(e, "");
-    int code = send(e, "GET", &done);
+    int code = errand_send(e, "GET", &done);
     if (done)
         return code;
-    printf("-- %.*s  %.*s%s\n", SPAN_ARGS(member(e, e->root, "version")),
-           SPAN_ARGS(member(e, e->root, "path")),
+    printf("-- %.*s  %.*s%s\n", SPAN_ARGS(errand_member(e, e->root, "version")),
+           SPAN_ARGS(errand_member(e, e->root, "path")),
            json_true(json_get(e->root, "is_live")) ? "" : "  (what follows is not live)");
     for (struct json_iter it = json_iter(json_get(e->root, "params")); json_next(&it);)
-        printf("-- params.%.*s: %.*s  %.*s\n", SPAN_ARGS(one_line(e, it.key)),
-               SPAN_ARGS(member(e, it.value, "type")), SPAN_ARGS(member(e, it.value, "doc")));
+        printf("-- params.%.*s: %.*s  %.*s\n", SPAN_ARGS(errand_line(e, it.key)),
+               SPAN_ARGS(errand_member(e, it.value, "type")),
+               SPAN_ARGS(errand_member(e, it.value, "doc")));
     struct span source = json_text(json_get(e->root, "source"));
     if (isatty(STDOUT_FILENO))
         cli_print(stdout, source);
@@ -177,14 +101,14 @@ static int show(struct errand *e) {
 static int versions(struct errand *e) {
     bool done;
     set_path(e, "/versions");
-    int code = send(e, "GET", &done);
+    int code = errand_send(e, "GET", &done);
     if (done)
         return code;
     for (struct json_iter it = json_iter(json_get(e->root, "versions")); json_next(&it);)
-        printf("%-28.*s %.*s  %s%.*s\n", SPAN_ARGS(member(e, it.value, "version")),
-               SPAN_ARGS(member(e, it.value, "activated")),
+        printf("%-28.*s %.*s  %s%.*s\n", SPAN_ARGS(errand_member(e, it.value, "version")),
+               SPAN_ARGS(errand_member(e, it.value, "activated")),
                json_true(json_get(it.value, "live")) ? "(live) " : "",
-               SPAN_ARGS(member(e, it.value, "note")));
+               SPAN_ARGS(errand_member(e, it.value, "note")));
     return code;
 }
 
@@ -197,7 +121,7 @@ static int check(struct errand *e) {
     if (!add_source(e))
         return CLI_UNREACHABLE;
     buf_add_char(&e->body, '}');
-    int code = send(e, "POST", &done);
+    int code = errand_send(e, "POST", &done);
     struct json_value findings = json_get(e->root, "findings");
     if (!done)
         ask_print_findings(findings);
@@ -214,10 +138,10 @@ static void add_replay(struct errand *e) {
     struct buf replay = { 0 };
     bool wanted = cli_option(e->call, "replay") != NULL;
     buf_add_char(&replay, '{');
-    add_text(&replay, "log", option(e, "log"));
-    add_text(&replay, "max_cost_increase", option(e, "max-cost-increase"));
-    add_text(&replay, "max_latency_increase", option(e, "max-latency-increase"));
-    add_text(&replay, "max_changed", option(e, "max-changed"));
+    errand_add(&replay, "log", option(e, "log"));
+    errand_add(&replay, "max_cost_increase", option(e, "max-cost-increase"));
+    errand_add(&replay, "max_latency_increase", option(e, "max-latency-increase"));
+    errand_add(&replay, "max_changed", option(e, "max-changed"));
     if (wanted || replay.len > 1)
         buf_printf(&e->body, ",\"replay\":%.*s}", SPAN_ARGS(buf_span(&replay)));
     buf_deinit(&replay);
@@ -226,11 +150,11 @@ static void add_replay(struct errand *e) {
 /* What is live when the call has come back. */
 static int change(struct errand *e, const char *method) {
     bool done;
-    add_text(&e->body, "note", option(e, "note"));
+    errand_add(&e->body, "note", option(e, "note"));
     buf_add_char(&e->body, '}');
-    int code = send(e, method, &done);
+    int code = errand_send(e, method, &done);
     if (!done)
-        printf("%.*s is served by all workers\n", SPAN_ARGS(member(e, e->root, "version")));
+        printf("%.*s is served by all workers\n", SPAN_ARGS(errand_member(e, e->root, "version")));
     return code;
 }
 
@@ -239,7 +163,7 @@ static int put(struct errand *e) {
     buf_add_char(&e->body, '{');
     if (!add_source(e))
         return CLI_UNREACHABLE;
-    add_text(&e->body, "if_version", option(e, "if-version"));
+    errand_add(&e->body, "if_version", option(e, "if-version"));
     if (cli_option(e->call, "no-specs"))
         buf_add(&e->body, SPAN(",\"specs\":false"));
     add_replay(e);
@@ -250,52 +174,24 @@ static int rollback(struct errand *e) {
     set_path(e, "/rollback");
     buf_add_char(&e->body, '{');
     if (e->call->n_args > 2)
-        add_text(&e->body, "version", span_of(e->call->args[2]));
+        errand_add(&e->body, "version", span_of(e->call->args[2]));
     return change(e, "POST");
 }
 
 /* ---- the command ---- */
 
 static const struct verb verbs[] = {
-    { "list", "expected list", 0, 0, list },
-    { "show", "expected show NAME", 1, 1, show },
-    { "check", "expected check NAME FILE", 2, 2, check },
-    { "put", "expected put NAME FILE", 2, 2, put },
-    { "versions", "expected versions NAME", 1, 1, versions },
-    { "rollback", "expected rollback NAME [VERSION]", 1, 2, rollback },
+    { "list", "list", 0, 0, list },
+    { "show", "show NAME", 1, 1, show },
+    { "check", "check NAME FILE", 2, 2, check },
+    { "put", "put NAME FILE", 2, 2, put },
+    { "versions", "versions NAME", 1, 1, versions },
+    { "rollback", "rollback NAME [VERSION]", 1, 2, rollback },
+    { 0 },
 };
 
-static const struct verb *find(const struct cli_call *call) {
-    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
-        if (call->n_args && strcmp(verbs[i].name, call->args[0]) == 0)
-            return &verbs[i];
-    return NULL;
-}
-
-static int run(const struct cli_call *call, const struct verb *verb, const struct snapshot *place) {
-    struct errand e = { .call = call, .config = &place->config, .parser = json_parser_new() };
-    arena_init(&e.arena, 4096);
-    int code = verb->main(&e);
-    json_parser_free(e.parser);
-    arena_deinit(&e.arena);
-    buf_deinit(&e.path);
-    buf_deinit(&e.body);
-    buf_deinit(&e.answer);
-    return code;
-}
-
 static int policy_main(const struct cli_call *call) {
-    const struct verb *verb = find(call);
-    if (!verb)
-        return cli_complain(call->command,
-                            "expected list, show NAME, check NAME FILE, put NAME FILE, versions "
-                            "NAME or rollback NAME [VERSION]");
-    if (call->n_args - 1 < verb->least || call->n_args - 1 > verb->most)
-        return cli_complain(call->command, verb->usage);
-    struct snapshot *place = setup_place(call);
-    int code = run(call, verb, place);
-    snapshot_unref(place);
-    return code;
+    return errand_main(call, verbs);
 }
 
 const struct cli_command policy_command = {

@@ -31,6 +31,7 @@ local TESTED_IN = {
   ["core/admin/watcher"] = "spec/gateway/reload_spec.lua",
   ["core/cli/ask"] = "spec/gateway/cli_spec.lua",
   ["core/cli/check"] = "spec/gateway/cli_spec.lua",
+  ["core/cli/errand"] = "spec/gateway/admin_policies_spec.lua",
   ["core/cli/init"] = "spec/gateway/init_spec.lua",
   ["core/cli/explain"] = "spec/gateway/explain_spec.lua",
   ["core/cli/help"] = "spec/gateway/cli_spec.lua",
