@@ -2,42 +2,14 @@
 
 #include "base/ability.h"
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/lines.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-enum {
-    BATCH = 64 * 1024,
-    WAIT_S = 1,
-    WAITING_MAX = 8 << 20, /* bytes; what comes while a disk hangs is left out */
-    PATH_SIZE = 4096
-};
 
 struct record {
-    atomic_bool on;
+    struct lines *lines;
     uint64_t epoch_us; /* Unix time when clock_us() was 0: times of all lines are of one clock */
-    pthread_t thread;
-    bool has_thread;
-
-    pthread_mutex_t lock; /* over what follows */
-    pthread_cond_t wake;
-    struct buf waiting;
-    unsigned left_out; /* lines there was no room for */
-    bool stopping;
-
-    pthread_mutex_t file; /* over what follows; taken before `lock` */
-    char path[PATH_SIZE];
-    int fd;
-    size_t size, max;
-    bool torn;   /* the last write ended within a line */
-    bool failed; /* that has been logged */
-    struct buf batch;
 };
 
 /* --- lines ------------------------------------------------------------------------------------ */
@@ -327,179 +299,27 @@ void record_write_figure(struct buf *out, uint64_t at_us, unsigned worker, struc
 
 /* --- the file --------------------------------------------------------------------------------- */
 
-/* Logged once, until a line gets through again. */
-static void complain(struct record *rec, const char *what) {
-    if (!rec->failed)
-        log_error("%s can not be %s: %s; requests are not recorded", rec->path, what,
-                  strerror(errno));
-    rec->failed = true;
-}
-
-static void close_file(struct record *rec) {
-    if (rec->fd >= 0)
-        close(rec->fd);
-    rec->fd = -1;
-    rec->size = 0;
-    rec->torn = false;
-}
-
-/* Whether somebody renamed or removed the file that is open. */
-static bool is_elsewhere(const struct record *rec) {
-    struct stat named, ours;
-    if (stat(rec->path, &named) < 0)
-        return errno == ENOENT;
-    return fstat(rec->fd, &ours) == 0 &&
-           (named.st_dev != ours.st_dev || named.st_ino != ours.st_ino);
-}
-
-/* What the path names is written to, whoever moved what was there. 0600: who asked, and in which
- * session, is in it. */
-static void open_file(struct record *rec) {
-    struct stat there;
-    if (rec->fd >= 0 && is_elsewhere(rec))
-        close_file(rec);
-    if (rec->fd >= 0 || !rec->path[0])
-        return;
-    rec->fd = open(rec->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    if (rec->fd < 0 || fstat(rec->fd, &there) < 0)
-        complain(rec, "opened");
-    else
-        rec->size = (size_t)there.st_size;
-}
-
-static void rotate(struct record *rec) {
-    char old[PATH_SIZE + 2];
-    snprintf(old, sizeof old, "%s.1", rec->path);
-    close_file(rec);
-    if (rename(rec->path, old) < 0)
-        complain(rec, "renamed");
-    open_file(rec);
-}
-
-static void write_out(struct record *rec, struct span lines) {
-    while (lines.len) {
-        ssize_t n = write(rec->fd, lines.at, lines.len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            complain(rec, "written");
-            rec->torn = lines.len > 0;
-            return;
-        }
-        rec->size += (size_t)n;
-        lines = span_sub(lines, (size_t)n, lines.len);
-    }
-    rec->failed = rec->torn = false;
-}
-
-void record_flush(struct record *rec) {
-    pthread_mutex_lock(&rec->file);
-    pthread_mutex_lock(&rec->lock);
-    struct buf batch = rec->waiting;
-    unsigned left_out = rec->left_out;
-    rec->waiting = rec->batch;
-    rec->left_out = 0;
-    pthread_mutex_unlock(&rec->lock);
-    rec->batch = batch;
-    if (left_out)
-        log_warn("%u lines were not recorded: the disk is too slow", left_out);
-    open_file(rec);
-    if (batch.len && rec->size && rec->size + batch.len > rec->max)
-        rotate(rec);
-    if (rec->fd >= 0 && rec->torn)
-        write_out(rec, SPAN("\n"));
-    if (rec->fd >= 0 && batch.len)
-        write_out(rec, buf_span(&batch));
-    buf_clear(&rec->batch);
-    pthread_mutex_unlock(&rec->file);
-}
-
-/* Whoever is quicker writes; what comes in while this one does waits for the next time. */
-static void *run(void *arg) {
-    struct record *rec = arg;
-    pthread_mutex_lock(&rec->lock);
-    while (!rec->stopping) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += WAIT_S;
-        while (!rec->stopping && rec->waiting.len < BATCH)
-            if (pthread_cond_timedwait(&rec->wake, &rec->lock, &until) == ETIMEDOUT)
-                break;
-        bool any = rec->waiting.len > 0;
-        pthread_mutex_unlock(&rec->lock);
-        if (any)
-            record_flush(rec);
-        pthread_mutex_lock(&rec->lock);
-    }
-    pthread_mutex_unlock(&rec->lock);
-    return NULL;
-}
-
 struct record *record_new(void) {
+    static const struct lines_way way = { .effect = "requests are not recorded", .wait_ms = 1000 };
     struct record *rec = calloc(1, sizeof *rec);
-    pthread_condattr_t monotonic;
     if (!rec)
         abort();
-    rec->fd = -1;
+    rec->lines = lines_new(&way);
     rec->epoch_us = clock_wall_ms() * 1000 - clock_us();
-    pthread_mutex_init(&rec->lock, NULL);
-    pthread_mutex_init(&rec->file, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&rec->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
     return rec;
 }
 
 void record_open(struct record *rec, struct span path, size_t max_bytes) {
-    record_flush(rec);
-    pthread_mutex_lock(&rec->file);
-    if (!span_eq(path, span_of(rec->path)) && path.len < PATH_SIZE) {
-        close_file(rec);
-        span_copy(path, rec->path, sizeof rec->path);
-        rec->failed = false;
-        open_file(rec);
-    }
-    rec->max = max_bytes;
-    bool on = rec->path[0] != '\0';
-    pthread_mutex_unlock(&rec->file);
-    if (on && !rec->has_thread)
-        rec->has_thread = pthread_create(&rec->thread, NULL, run, rec) == 0;
-    if (on && !rec->has_thread)
-        log_error("requests are not recorded: the thread that writes could not be started");
-    atomic_store(&rec->on, on && rec->has_thread);
+    lines_open(rec->lines, path, max_bytes);
+}
+
+void record_flush(struct record *rec) {
+    lines_flush(rec->lines);
 }
 
 void record_free(struct record *rec) {
-    pthread_mutex_lock(&rec->lock);
-    rec->stopping = true;
-    pthread_cond_signal(&rec->wake);
-    pthread_mutex_unlock(&rec->lock);
-    if (rec->has_thread)
-        pthread_join(rec->thread, NULL);
-    record_flush(rec);
-    close_file(rec);
-    pthread_cond_destroy(&rec->wake);
-    pthread_mutex_destroy(&rec->lock);
-    pthread_mutex_destroy(&rec->file);
-    buf_deinit(&rec->waiting);
-    buf_deinit(&rec->batch);
+    lines_free(rec->lines);
     free(rec);
-}
-
-static void add(struct record *rec, struct span lines) {
-    pthread_mutex_lock(&rec->lock);
-    if (rec->waiting.len + lines.len > WAITING_MAX)
-        rec->left_out++;
-    else
-        buf_add(&rec->waiting, lines);
-    if (rec->waiting.len >= BATCH)
-        pthread_cond_signal(&rec->wake);
-    pthread_mutex_unlock(&rec->lock);
-}
-
-static bool is_on(struct record *rec) {
-    return atomic_load_explicit(&rec->on, memory_order_relaxed);
 }
 
 void record_request(struct record *rec, unsigned worker, const struct snapshot *snap,
@@ -507,11 +327,11 @@ void record_request(struct record *rec, unsigned worker, const struct snapshot *
                     enum request_outcome outcome, int status) {
     struct buf line = { 0 };
     /* What never came to a decision can not be decided again. */
-    if (!is_on(rec) || !trace->decided_us)
+    if (!lines_wanted(rec->lines) || !trace->decided_us)
         return;
     record_write_request(&line, rec->epoch_us + trace->decided_us, worker, snap, facts, trace,
                          outcome, status);
-    add(rec, buf_span(&line));
+    lines_add(rec->lines, buf_span(&line));
     buf_deinit(&line);
 }
 
@@ -519,10 +339,10 @@ void record_figures(struct record *rec, unsigned worker, const struct snapshot *
                     const struct policy_figure *figures, size_t n) {
     struct buf lines = { 0 };
     uint64_t now = rec->epoch_us + clock_us();
-    if (!n || !is_on(rec))
+    if (!n || !lines_wanted(rec->lines))
         return;
     for (size_t i = 0; i < n; i++)
         record_write_figure(&lines, now, worker, snap->targets[figures[i].target].id, &figures[i]);
-    add(rec, buf_span(&lines));
+    lines_add(rec->lines, buf_span(&lines));
     buf_deinit(&lines);
 }

@@ -1,7 +1,7 @@
 /* record.h - requests, and the figures policies went by, written down for replay: a line of JSON
  * each.
  *
- * Owns          the file, the lines that wait to be written, the thread that writes them.
+ * Owns          the lines and their names; base/lines has the file.
  * Fed by        engine, with where to write; request's tail gate; worker, when it has told its
  *               policies something.
  * Feeds         `perilune replay`, and whoever reads the file.
@@ -12,8 +12,9 @@
  *   record_request(rec, worker, &facts, &trace, outcome, status);      from any thread
  *   record_free(rec);                          writes what waits
  *
- * Lines wait for a second, or until there are 64 KB: a disk that is slow never stops a request. What
- * a process that is killed had not written yet is lost; a record of money is something else.
+ * Lines wait for a second, or until there are 64 KB (base/lines): a disk that is slow never stops a
+ * request. What a process that is killed had not written yet is lost; a record of money is something
+ * else.
  */
 #ifndef PERILUNE_ROUTE_RECORD_H
 #define PERILUNE_ROUTE_RECORD_H
