@@ -20,8 +20,8 @@ struct admin_options {
     struct config_options config; /* to read it again */
     struct pump_options pump;
     struct sockaddr_storage data_address, admin_address; /* with real ports */
-    bool beyond_loopback; /* clients come from elsewhere: never without client keys */
-    struct span token;    /* of the admin side */
+    bool beyond_loopback;            /* clients come from elsewhere: never without client keys */
+    struct span token, viewer_token; /* of the admin side */
     /* Called once everything answers, on the main thread. */
     void (*on_ready)(void *owner, const struct snapshot *snap);
     void *owner;

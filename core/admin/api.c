@@ -6,24 +6,24 @@
 #include <stdlib.h>
 
 const struct api_route api_routes[] = {
-    { "GET", "/health", API_ANYONE, api_health },
-    { "GET", "/api/status", API_VIEWER, api_status },
-    { "POST", "/api/reload", API_ADMIN, api_reload },
-    { "GET", "/api/policies", API_VIEWER, api_policies_list },
-    { "GET", "/api/policies/{name}", API_VIEWER, api_policies_get },
-    { "PUT", "/api/policies/{name}", API_ADMIN, api_policies_put },
-    { "DELETE", "/api/policies/{name}", API_ADMIN, api_policies_delete },
-    { "POST", "/api/policies/{name}/check", API_ADMIN, api_policies_check },
-    { "GET", "/api/policies/{name}/versions", API_VIEWER, api_policies_versions },
-    { "GET", "/api/policies/{name}/versions/{hash}", API_VIEWER, api_policies_version },
-    { "POST", "/api/policies/{name}/rollback", API_ADMIN, api_policies_rollback },
-    { "GET", "/api/routes", API_VIEWER, api_routes_list },
-    { "PUT", "/api/routes/{scope}", API_ADMIN, api_routes_put },
-    { "PUT", "/api/routes/{scope}/{name...}", API_ADMIN, api_routes_put },
-    { "DELETE", "/api/routes/{scope}", API_ADMIN, api_routes_delete },
-    { "DELETE", "/api/routes/{scope}/{name...}", API_ADMIN, api_routes_delete },
-    { "GET", "/api/explain", API_VIEWER, api_explain_recorded },
-    { "POST", "/api/explain", API_VIEWER, api_explain },
+    { "GET", "/health", API_ANYONE, api_health, NULL },
+    { "GET", "/api/status", API_VIEWER, api_status, NULL },
+    { "POST", "/api/reload", API_ADMIN, api_reload, NULL },
+    { "GET", "/api/policies", API_VIEWER, api_policies_list, NULL },
+    { "GET", "/api/policies/{name}", API_VIEWER, api_policies_get, NULL },
+    { "PUT", "/api/policies/{name}", API_ADMIN, api_policies_put, NULL },
+    { "DELETE", "/api/policies/{name}", API_ADMIN, api_policies_delete, NULL },
+    { "POST", "/api/policies/{name}/check", API_ADMIN, api_policies_check, NULL },
+    { "GET", "/api/policies/{name}/versions", API_VIEWER, api_policies_versions, NULL },
+    { "GET", "/api/policies/{name}/versions/{hash}", API_VIEWER, api_policies_version, NULL },
+    { "POST", "/api/policies/{name}/rollback", API_ADMIN, api_policies_rollback, NULL },
+    { "GET", "/api/routes", API_VIEWER, api_routes_list, NULL },
+    { "PUT", "/api/routes/{scope}", API_ADMIN, api_routes_put, NULL },
+    { "PUT", "/api/routes/{scope}/{name...}", API_ADMIN, api_routes_put, NULL },
+    { "DELETE", "/api/routes/{scope}", API_ADMIN, api_routes_delete, NULL },
+    { "DELETE", "/api/routes/{scope}/{name...}", API_ADMIN, api_routes_delete, NULL },
+    { "GET", "/api/explain", API_VIEWER, api_explain_recorded, "id policy" },
+    { "POST", "/api/explain", API_VIEWER, api_explain, NULL },
 };
 const size_t api_n_routes = sizeof api_routes / sizeof *api_routes;
 
@@ -33,6 +33,7 @@ static const struct {
 } codes[API_CODES] = {
     [API_INVALID_REQUEST] = { "invalid_request", 400 },
     [API_INVALID_TOKEN] = { "invalid_api_key", 401 },
+    [API_PERMISSION_DENIED] = { "permission_denied", 403 },
     [API_NOT_FOUND] = { "not_found", 404 },
     [API_METHOD_NOT_ALLOWED] = { "method_not_allowed", 405 },
     [API_CONFLICT] = { "conflict", 409 },
@@ -48,9 +49,10 @@ static const struct {
     [API_OVERLOADED] = { "overloaded", 503 },
 };
 
+static const char JSON_TYPE[] = "application/json";
 static const char NO_TOKEN[] =
-    "The admin side wants Authorization: Bearer TOKEN; the token is in the "
-    "file admin.token of the data folder.";
+    "The admin side wants Authorization: Bearer TOKEN; the token is in the file admin.token of the "
+    "data folder, unless PERILUNE_ADMIN_TOKEN says it.";
 
 enum { SHOWN_MAX = 100, FIELDS_MAX = 32 };
 
@@ -60,12 +62,13 @@ const char *api_code_name(enum api_code code) {
 
 /* ---- answering ---- */
 
-static void write_out(struct conn *c, int status, struct span json, struct span allow) {
-    const struct pair headers[] = { { SPAN("content-type"), SPAN("application/json") },
+static void write_out(struct conn *c, int status, const char *type, struct span body,
+                      struct span allow) {
+    const struct pair headers[] = { { SPAN("content-type"), span_of(type) },
                                     { SPAN("cache-control"), SPAN("no-store") },
                                     { SPAN("x-content-type-options"), SPAN("nosniff") },
                                     { SPAN("allow"), allow } };
-    conn_reply(c, status, headers, allow.at ? 4 : 3, json);
+    conn_reply(c, status, headers, allow.at ? 4 : 3, body);
 }
 
 static void on_gone(void *user) {
@@ -82,14 +85,19 @@ static void end(struct api_call *call) {
     http_message_free(call->message);
 }
 
-static void reply(struct api_call *call, int status, struct span json, struct span allow) {
+static void reply(struct api_call *call, int status, const char *type, struct span body,
+                  struct span allow) {
     if (call->conn)
-        write_out(call->conn, status, json, allow);
+        write_out(call->conn, status, type, body, allow);
     end(call);
 }
 
 void api_reply(struct api_call *call, int status, struct span json) {
-    reply(call, status, json, SPAN_NONE);
+    reply(call, status, JSON_TYPE, json, SPAN_NONE);
+}
+
+void api_reply_as(struct api_call *call, const char *type, struct span body) {
+    reply(call, 200, type, body, SPAN_NONE);
 }
 
 static void write_error(enum api_code code, const char *param, struct span message,
@@ -108,7 +116,7 @@ static void fail(struct api_call *call, enum api_code code, const char *param, s
                  struct span members, struct span allow) {
     struct buf body = { 0 };
     write_error(code, param, message, members, &body);
-    reply(call, codes[code].status, buf_span(&body), allow);
+    reply(call, codes[code].status, JSON_TYPE, buf_span(&body), allow);
     buf_deinit(&body);
 }
 
@@ -147,7 +155,7 @@ static enum api_code code_of_status(int status) {
 static void refuse(struct conn *c, int status, enum api_code code, const char *why) {
     struct buf body = { 0 };
     write_error(code, NULL, span_of(why), SPAN_NONE, &body);
-    write_out(c, status, buf_span(&body), SPAN_NONE);
+    write_out(c, status, JSON_TYPE, buf_span(&body), SPAN_NONE);
     buf_deinit(&body);
 }
 
@@ -179,14 +187,25 @@ static struct span decode(struct span s, bool query, struct arena *arena) {
     return (struct span){ out, n };
 }
 
+/* The next one of a query, decoded. */
+static bool next_parameter(struct api_call *call, struct span *rest, struct pair *p) {
+    struct span part = SPAN_NONE;
+    while (!part.len)
+        if (!span_split(rest, '&', &part))
+            return false;
+    size_t equals = span_find(part, '=');
+    p->name = decode(span_sub(part, 0, equals), true, call->arena);
+    p->value = decode(span_sub(part, equals + 1, part.len), true, call->arena);
+    return true;
+}
+
 struct span api_query(struct api_call *call, const char *name) {
-    struct span rest = call->query, part;
-    while (span_split(&rest, '&', &part)) {
-        size_t equals = span_find(part, '=');
-        if (span_eq(decode(span_sub(part, 0, equals), true, call->arena), span_of(name)))
-            return decode(span_sub(part, equals + 1, part.len), true, call->arena);
-    }
-    return SPAN_NONE;
+    struct span rest = call->query, value;
+    struct pair p;
+    for (value = SPAN_NONE; !value.at && next_parameter(call, &rest, &p);)
+        if (span_eq(p.name, span_of(name)))
+            value = p.value;
+    return value;
 }
 
 /* "replay.log" of "replay" and "log". */
@@ -196,26 +215,57 @@ static const char *path_of(struct api_call *call, const char *under, struct span
                  : arena_copy(call->arena, name).at;
 }
 
+/* Says what there is instead of a name that is not. `known`: all, with a space between. */
+static bool unknown(struct api_call *call, const char *what, const char *param, struct span name,
+                    struct span known) {
+    struct span rest = known, word, near = SPAN_NONE;
+    struct buf all = { 0 };
+    unsigned least = 3;
+    while (span_split(&rest, ' ', &word)) {
+        unsigned distance = span_distance(name, word);
+        if (distance < least)
+            least = distance, near = word;
+        buf_printf(&all, "%s%.*s", all.len ? ", " : "", SPAN_ARGS(word));
+    }
+    if (near.at)
+        api_fail(call, API_INVALID_REQUEST, param,
+                 "There is no %s of that name; did you mean \"%.*s\"?", what, SPAN_ARGS(near));
+    else
+        api_fail(call, API_INVALID_REQUEST, param, "There is no %s of that name; there are: %.*s.",
+                 what, SPAN_ARGS(all.len ? buf_span(&all) : SPAN("none")));
+    buf_deinit(&all);
+    return false;
+}
+
 static bool unknown_field(struct api_call *call, const char *under, struct span name,
                           const struct api_field *fields, size_t n) {
     struct buf known = { 0 };
-    const char *near = NULL;
-    unsigned least = 3;
-    for (size_t i = 0; i < n; i++) {
-        unsigned distance = span_distance(name, span_of(fields[i].name));
-        if (distance < least)
-            least = distance, near = fields[i].name;
-        buf_printf(&known, "%s%s", i ? ", " : "", fields[i].name);
-    }
-    if (near)
-        api_fail(call, API_INVALID_REQUEST, path_of(call, under, name),
-                 "There is no field of that name; did you mean \"%s\"?", near);
-    else
-        api_fail(call, API_INVALID_REQUEST, path_of(call, under, name),
-                 "There is no field of that name; there are: %s.",
-                 n ? arena_copy(call->arena, buf_span(&known)).at : "none");
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&known, "%s%s", i ? " " : "", fields[i].name);
+    unknown(call, "field", path_of(call, under, name), name, buf_span(&known));
     buf_deinit(&known);
     return false;
+}
+
+/* Whether the query has each of these names once at most, and no others. */
+static bool fits_query(struct api_call *call, const char *known) {
+    struct span rest = call->query;
+    struct pair p;
+    while (next_parameter(call, &rest, &p)) {
+        struct span words = span_of(known), word, others = rest;
+        bool found = false;
+        while (!found && span_split(&words, ' ', &word))
+            found = span_eq(p.name, word);
+        if (!found)
+            return unknown(call, "parameter", path_of(call, NULL, p.name), p.name, span_of(known));
+        for (struct pair other; next_parameter(call, &others, &other);)
+            if (span_eq(other.name, p.name)) {
+                api_fail(call, API_INVALID_REQUEST, path_of(call, NULL, p.name),
+                         "It stands there twice.");
+                return false;
+            }
+    }
+    return true;
 }
 
 static const char *type_name(enum json_type type) {
@@ -345,12 +395,16 @@ static void unknown_path(struct api_call *call) {
              near);
 }
 
+/* Both are compared, whichever it is. */
 static enum api_role role_of(const struct admin *a, const struct http_message *m) {
     const struct span bearer = SPAN("bearer ");
     struct span given = http_header(m, SPAN("authorization"));
-    bool known = given.len > bearer.len && span_eq_nocase(span_sub(given, 0, bearer.len), bearer) &&
-                 crypto_equal(span_sub(given, bearer.len, given.len), a->options->token);
-    return known ? API_ADMIN : API_ANYONE;
+    if (given.len <= bearer.len || !span_eq_nocase(span_sub(given, 0, bearer.len), bearer))
+        return API_ANYONE;
+    given = span_sub(given, bearer.len, given.len);
+    bool admin = crypto_equal(given, a->options->token);
+    bool viewer = crypto_equal(given, a->options->viewer_token);
+    return admin ? API_ADMIN : viewer ? API_VIEWER : API_ANYONE;
 }
 
 /* The route of a call; NULL when there is none, and then `*other` says whether another method has
@@ -399,14 +453,20 @@ void api_serve(struct admin *a, struct conn *c, struct http_message *m) {
     bool other;
     struct api_call *call = open_call(a, c, m);
     const struct api_route *route = find(call, &other);
+    enum api_role needed = route ? route->role : API_VIEWER;
+    call->role = role_of(a, m);
     /* Who has no token does not learn which paths there are. */
-    if ((route ? route->role : API_VIEWER) > role_of(a, m))
+    if (call->role < needed && call->role == API_ANYONE)
         api_fail(call, API_INVALID_TOKEN, NULL, "%s", NO_TOKEN);
-    else if (route)
+    else if (call->role < needed)
+        api_fail(call, API_PERMISSION_DENIED, NULL,
+                 "A viewer may not do that: it wants the token "
+                 "of the admin.");
+    else if (route && fits_query(call, route->query))
         route->handler(call);
-    else if (other)
+    else if (!route && other)
         wrong_method(call);
-    else
+    else if (!route)
         unknown_path(call);
 }
 

@@ -3,7 +3,7 @@
  * Owns          the table of routes; each call from its whole message until it is answered, also
  *               when its client has left meanwhile.
  * Fed by        admin, with messages of its listener.
- * Feeds         the handler of one route; conn, with JSON and nothing else.
+ * Feeds         the handler of one route; conn, with what it answers.
  * Must not know what a handler does.
  *
  *   static void serve(struct api_call *call) {
@@ -22,12 +22,14 @@
 
 enum { API_BODY_MAX = 4 << 20, API_PARTS = 4 };
 
-/* Who may call. The token makes an admin; without it one is nobody. */
+/* Who may call. There are two tokens; without one of them one is nobody. A viewer sees everything
+ * but what people wrote and were answered, and changes nothing. */
 enum api_role { API_ANYONE, API_VIEWER, API_ADMIN };
 
 enum api_code {
     API_INVALID_REQUEST,
     API_INVALID_TOKEN,
+    API_PERMISSION_DENIED, /* of a viewer */
     API_NOT_FOUND,
     API_METHOD_NOT_ALLOWED,
     API_CONFLICT,
@@ -51,6 +53,7 @@ struct api_call {
     struct arena *arena; /* the call's own memory */
     struct span method, path, query, body;
     struct span parts[API_PARTS]; /* what the {names} of the route's pattern stand for, decoded */
+    enum api_role role;           /* of who calls */
     /* kept by api */
     struct conn *conn; /* NULL: the client left */
     struct http_message *message;
@@ -62,6 +65,7 @@ struct api_route {
     const char *pattern; /* "/api/policies/{name}"; {name...} at the end takes slashes, too */
     enum api_role role;  /* the least that is needed */
     void (*handler)(struct api_call *call);
+    const char *query; /* the parameters it takes, a space between; NULL: none */
 };
 
 extern const struct api_route api_routes[];
@@ -83,6 +87,9 @@ void api_close(struct admin *a);
 /* ---- answering: each of these ends the call, which must not be touched any more ---- */
 
 void api_reply(struct api_call *call, int status, struct span json);
+
+/* 200, with what is no JSON object: "text/csv". */
+void api_reply_as(struct api_call *call, const char *type, struct span body);
 
 /* {"error":{"code","message","param"}}; `param` may be NULL. */
 void api_fail(struct api_call *call, enum api_code code, const char *param, const char *format, ...)
@@ -113,7 +120,8 @@ bool api_fields(struct api_call *call, const struct api_field *fields, size_t n)
 bool api_fields_of(struct api_call *call, struct json_value object, const char *under,
                    const struct api_field *fields, size_t n);
 
-/* A parameter of the query, decoded; SPAN_NONE when it is not there. */
+/* A parameter of the query, decoded; SPAN_NONE when it is not there. One that the route does not
+ * name has been refused before. */
 struct span api_query(struct api_call *call, const char *name);
 
 /* ---- the handlers, by file ---- */

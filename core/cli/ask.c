@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -83,6 +84,32 @@ static int exchange(int fd, const char *method, const char *path, struct span ad
     return end ? status : 0;
 }
 
+/* What `run` was told, where it is known here, too. */
+static const char *set_token(void) {
+    const char *set = getenv("PERILUNE_ADMIN_TOKEN");
+    return set && *set ? set : NULL;
+}
+
+static bool read_token(const struct config *config, struct buf *token) {
+    if (!set_token())
+        return state_read(config, "admin.token", token);
+    buf_add(token, span_of(set_token()));
+    return true;
+}
+
+static void complain_token(const struct config *config, struct span address, int status) {
+    fprintf(stderr, "perilune: who listens on %.*s refuses the token in ", SPAN_ARGS(address));
+    if (status == 403)
+        fprintf(stderr, "PERILUNE_ADMIN_TOKEN: it is a viewer's, and this wants the admin's\n");
+    else if (set_token())
+        fprintf(stderr, "PERILUNE_ADMIN_TOKEN: it may run with another one\n");
+    else
+        fprintf(stderr,
+                "%.*s/admin.token: it may run with another state folder, or with "
+                "PERILUNE_ADMIN_TOKEN\n",
+                SPAN_ARGS(config->data_dir));
+}
+
 int ask(const struct config *config, const char *method, const char *path, struct buf *body) {
     return ask_with(config, method, path, SPAN_NONE, body);
 }
@@ -98,8 +125,7 @@ int ask_with(const struct config *config, const char *method, const char *path, 
              struct buf *body) {
     struct buf address = { 0 }, token = { 0 };
     int status = 0;
-    if (!state_read(config, "admin.address", &address) ||
-        !state_read(config, "admin.token", &token)) {
+    if (!state_read(config, "admin.address", &address) || !read_token(config, &token)) {
         fprintf(stderr, "perilune: nothing has run with the state folder %.*s\n",
                 SPAN_ARGS(config->data_dir));
     } else {
@@ -108,18 +134,15 @@ int ask_with(const struct config *config, const char *method, const char *path, 
             status = exchange(fd, method, path, buf_span(&address), buf_span(&token), json, body);
             close(fd);
         }
-        if (status == 401)
-            fprintf(stderr,
-                    "perilune: who listens on %.*s refuses the token in %.*s/admin.token: it may "
-                    "run with another state folder\n",
-                    SPAN_ARGS(buf_span(&address)), SPAN_ARGS(config->data_dir));
+        if (status == 401 || status == 403)
+            complain_token(config, buf_span(&address), status);
         else if (!status)
             fprintf(stderr, "perilune: no answer from %.*s: is it running?\n",
                     SPAN_ARGS(buf_span(&address)));
     }
     buf_deinit(&address);
     buf_deinit(&token);
-    return status == 401 ? 0 : status;
+    return status == 401 || status == 403 ? 0 : status;
 }
 
 static void print_span(struct json_value finding, const char *name, const char *before,

@@ -12,6 +12,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+enum { TOKEN_MIN = 16 };
+
 /* Everything `run` opens before the engine does. */
 struct run {
     const struct cli_call *call;
@@ -19,7 +21,7 @@ struct run {
     char mock_url[128];
     struct snapshot *snap;
     struct admin_options admin;
-    struct buf token;
+    struct buf token, viewer_token;
     struct ca *ca;
     struct buf made_key; /* a client key that was made just now, to be printed once */
     int data_fd, admin_fd;
@@ -95,12 +97,32 @@ static bool ensure_key(struct run *r, bool loopback) {
     return r->snap != NULL;
 }
 
-static bool save_admin(struct run *r) {
+/* Who sets a token keeps it, and none is written down; else one is made in the state folder. */
+static bool take_token(const struct run *r, const char *variable, const char *file,
+                       struct buf *token) {
     bool made;
+    const char *set = getenv(variable);
+    if (!set || !*set)
+        return state_secret(&r->snap->config, file, "", token, &made);
+    buf_add(token, span_of(set));
+    if (token->len >= TOKEN_MIN)
+        return true;
+    fprintf(stderr, "perilune: %s has less than %d characters, which can be guessed\n", variable,
+            TOKEN_MIN);
+    return false;
+}
+
+static bool save_admin(struct run *r) {
     char name[LISTENER_NAME_MAX];
     listener_name(&r->admin.admin_address, name);
-    return state_secret(&r->snap->config, "admin.token", "", &r->token, &made) &&
-           state_write(&r->snap->config, "admin.address", span_of(name));
+    if (!take_token(r, "PERILUNE_ADMIN_TOKEN", "admin.token", &r->token) ||
+        !take_token(r, "PERILUNE_VIEWER_TOKEN", "viewer.token", &r->viewer_token))
+        return false;
+    if (span_eq(buf_span(&r->token), buf_span(&r->viewer_token))) {
+        fprintf(stderr, "perilune: the token of viewers is the admin's: they would be admins\n");
+        return false;
+    }
+    return state_write(&r->snap->config, "admin.address", span_of(name));
 }
 
 static void print_list(const char *label, const struct snapshot *snap, bool policies) {
@@ -124,6 +146,15 @@ static void print_curl(const struct run *r, const char *address) {
            "'{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n\n");
 }
 
+static void print_admin(const struct run *r, const char *address) {
+    const char *set = getenv("PERILUNE_ADMIN_TOKEN");
+    printf("  %-10shttp://%s (token in ", "admin", address);
+    if (set && *set)
+        printf("PERILUNE_ADMIN_TOKEN)\n");
+    else
+        printf("%.*s/admin.token)\n", SPAN_ARGS(r->snap->config.data_dir));
+}
+
 static void on_ready(void *owner, const struct snapshot *snap) {
     struct run *r = owner;
     const struct config *c = &snap->config;
@@ -131,8 +162,7 @@ static void on_ready(void *owner, const struct snapshot *snap) {
     listener_name(&r->admin.data_address, data);
     listener_name(&r->admin.admin_address, admin);
     printf("perilune " PERILUNE_VERSION " listening on http://%s\n", data);
-    printf("  %-10shttp://%s (token in %.*s/admin.token)\n", "admin", admin,
-           SPAN_ARGS(c->data_dir));
+    print_admin(r, admin);
     printf("  %-10s%s\n", "config", c->path.at ? c->path.at : "none: defaults and the environment");
     print_list("providers", snap, false);
     printf("  %-10s%zu\n", "targets", snap->n_targets);
@@ -183,6 +213,7 @@ static void clean_up(struct run *r) {
     if (r->ca)
         ca_free(r->ca);
     buf_deinit(&r->token);
+    buf_deinit(&r->viewer_token);
     buf_deinit(&r->made_key);
 }
 
@@ -193,6 +224,7 @@ static int serve(struct run *r) {
     r->admin.pump =
         (struct pump_options){ .ca = r->ca, .user_agent = "perilune/" PERILUNE_VERSION };
     r->admin.token = buf_span(&r->token);
+    r->admin.viewer_token = buf_span(&r->viewer_token);
     r->admin.on_ready = on_ready;
     r->admin.owner = r;
     int error = admin_run(&r->admin, snapshot_ref(r->snap));

@@ -1,6 +1,6 @@
 /* state.h - the state folder: where `run` leaves what the other commands need to reach it.
  *
- * Owns          admin.token (0600), admin.address, client.key (0600) in data_dir.
+ * Owns          admin.token, viewer.token, client.key (all 0600), admin.address in data_dir.
  * Fed by        run.
  * Feeds         reload, status.
  * Must not know what is asked.
