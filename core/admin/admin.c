@@ -137,6 +137,7 @@ bool admin_reload(struct admin *a) {
     }
     remember(a, snap);
     keep_versions(a, a->engine.snap, snap);
+    money_adopt(&a->money, snap);
     engine_adopt(&a->engine, snap);
     set_watch(a, &a->engine.snap->config);
     log_info("generation %u is loaded (%zu policies, %zu targets, %llu ms)", snap->generation,
@@ -345,6 +346,17 @@ static void close_waiting(struct admin *a) {
     }
 }
 
+/* What was spent before is known, and every key, before anybody can ask. */
+static int open_money(struct admin *a, const struct snapshot *snap) {
+    struct store_error why;
+    if (money_open(&a->money, &snap->config, NULL, a, &why) < 0) {
+        log_error("%s", why.text);
+        return -1;
+    }
+    money_adopt(&a->money, snap);
+    return 0;
+}
+
 int admin_run(const struct admin_options *options, struct snapshot *snap) {
     struct admin *a = calloc(1, sizeof *a);
     if (!a)
@@ -362,7 +374,9 @@ int admin_run(const struct admin_options *options, struct snapshot *snap) {
     watcher_init(&a->watch, &a->loop, on_files, a);
     set_watch(a, &snap->config); /* before anybody can see us serve and edit a file */
     keep_versions(a, NULL, snap);
-    int error = engine_init(&a->engine, &options->pump, on_engine_wants, a);
+    int error = open_money(a, snap);
+    if (error == 0)
+        error = engine_init(&a->engine, &options->pump, &a->money, on_engine_wants, a);
     if (error < 0)
         snapshot_unref(snap);
     else
@@ -383,6 +397,7 @@ int admin_run(const struct admin_options *options, struct snapshot *snap) {
     if (a->older)
         snapshot_unref(a->older);
     engine_deinit(&a->engine);
+    money_close(&a->money);
     config_findings_deinit(&a->findings);
     free(a);
     return error;

@@ -11,6 +11,7 @@
 #include "admin/admin.h"
 #include "admin/api.h"
 #include "admin/watcher.h"
+#include "money/money.h"
 
 enum { ADMIN_SIGNALS = 3 };
 
@@ -21,6 +22,7 @@ struct admin {
     const struct admin_options *options;
     uv_loop_t loop;
     struct engine engine;
+    struct money money; /* the engine's */
     uv_async_t want;
     uv_signal_t signals[ADMIN_SIGNALS];
     struct watcher watch;

@@ -49,6 +49,7 @@ struct facts {
     uint64_t input_bytes;   /* of what a model reads as text: its part of input_tokens */
     uint64_t output_tokens; /* expected: the client's maximum, or a guess */
     uint64_t max_tokens;    /* the client's own maximum, 0 without one */
+    uint64_t answers;       /* how many it asks for, each of up to that many tokens; 0: one */
     uint32_t uses;          /* abilities the request needs (base/ability.h) */
 
     const struct span *tool_names;
@@ -62,6 +63,9 @@ struct facts {
     struct span text;      /* last user text, at most FACTS_TEXT_MAX bytes */
     struct span system;    /* first system or developer text, bounded likewise */
 
+    struct span
+        chosen_by; /* what chose the policy: "key ci", "tier paid", "account"; "x-route-policy"
+                            * or "model" where the client did */
     unsigned
         assignment; /* of the snapshot's, from 1, which chose the policy; 0: it was asked for */
 

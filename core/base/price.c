@@ -21,3 +21,23 @@ struct price price_at(const struct target *target, int64_t input_tokens, uint64_
             return target->rules[i].price;
     return target->price;
 }
+
+static int64_t higher(int64_t a, int64_t b) {
+    if (a == PRICE_UNKNOWN || b == PRICE_UNKNOWN)
+        return PRICE_UNKNOWN;
+    return a > b ? a : b;
+}
+
+struct price price_highest(const struct target *target, int64_t input_tokens) {
+    struct price most = target->price;
+    for (size_t i = 0; i < target->n_rules; i++) {
+        const struct price_rule *r = &target->rules[i];
+        if (r->above_input >= 0 && input_tokens <= r->above_input)
+            continue;
+        most.input = higher(most.input, r->price.input);
+        most.output = higher(most.output, r->price.output);
+        most.cached = higher(most.cached, r->price.cached);
+        most.cache_write = higher(most.cache_write, r->price.cache_write);
+    }
+    return most;
+}

@@ -16,4 +16,8 @@
  * else the base price. */
 struct price price_at(const struct target *target, int64_t input_tokens, uint64_t now_s);
 
+/* The highest of each kind that any rule can make of it, whenever, for a request of at most that many
+ * input tokens. PRICE_UNKNOWN for what some of them does not know. */
+struct price price_highest(const struct target *target, int64_t input_tokens);
+
 #endif

@@ -74,6 +74,9 @@ static struct http_message *message_new(struct http_pool *pool) {
 
 void http_message_free(struct http_message *m) {
     struct http_pool *pool = m->pool;
+    if (m->on_free)
+        m->on_free(m);
+    m->on_free = NULL;
     pool->body_bytes -= m->counted;
     pool->live--;
     if (!pool->released && pool->n_spare < SPARE_MESSAGES) {

@@ -50,6 +50,9 @@ struct http_message {
     uint64_t began_us;    /* clock_us() at its first byte */
     uint64_t complete_us; /* at its last */
     void *user;           /* the receiver's own: what on_head puts here, on_message finds */
+    void (*on_free)(
+        struct http_message *m); /* before its memory goes, whoever lets it go; NULL: nobody
+                                              * wants to know. Set in on_head */
     /* kept by http1 */
     struct http_pool *pool;
     struct http_message *next;

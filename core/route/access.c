@@ -1,6 +1,6 @@
 #include "route/access.h"
 
-#include "base/crypto.h"
+#include "base/log.h"
 
 #include <math.h>
 
@@ -26,16 +26,6 @@ static struct span presented_key(const struct http_message *m) {
     if (value.at)
         return value;
     return http_header(m, SPAN("x-goog-api-key"));
-}
-
-/* Its number, from 1, or 0. Every key is compared, so that the time does not tell which one was
- * near. */
-static unsigned key_number(const struct config *config, struct span key) {
-    unsigned number = 0;
-    for (size_t i = 0; i < config->n_client_keys; i++)
-        if (crypto_equal(key, config->client_keys[i]))
-            number = (unsigned)i + 1;
-    return number;
 }
 
 /* The host of "host:port" or "[v6]:port"; SPAN_NONE when anything else follows the host. */
@@ -117,19 +107,69 @@ static bool check_page(const struct config *config, const struct http_message *m
     return true;
 }
 
-bool access_check(const struct snapshot *snap, const struct http_message *m,
-                  const struct endpoint *endpoint, unsigned *key, struct api_error *error) {
-    *key = 0;
+bool access_check(struct keys *keys, const struct config *config, const struct http_message *m,
+                  const struct endpoint *endpoint, int64_t now_s, struct keys_pass *pass,
+                  struct api_error *error) {
+    *pass = (struct keys_pass){ 0 };
     if (endpoint->open || span_eq(m->method, SPAN("OPTIONS")))
         return true;
-    if (snap->config.n_client_keys == 0)
-        return check_page(&snap->config, m, error);
-    struct span presented = presented_key(m);
-    if (presented.at && (*key = key_number(&snap->config, presented)))
+    if (!keys_any(keys)) {
+        if (!check_page(config, m, error))
+            return false;
+        *pass = keys_anybody(keys);
         return true;
+    }
+    enum keys_verdict verdict = keys_check(keys, presented_key(m), now_s, pass);
+    if (verdict == KEYS_GOOD)
+        return true;
+    log_debug("a key was refused: %s", verdict == KEYS_EXPIRED   ? "it has expired"
+                                       : verdict == KEYS_REVOKED ? "it was revoked"
+                                                                 : "it is not known");
     *error = api_error(ERROR_INVALID_API_KEY,
                        SPAN("No valid API key was given. Send one as Authorization: Bearer KEY."));
     return false;
+}
+
+static bool not_granted(struct api_error *error, struct span param, struct span message) {
+    *error = api_error(ERROR_PERMISSION_DENIED, message);
+    error->param = param;
+    return false;
+}
+
+/* The lists joined, without repeats. */
+static void add_tags(struct facts *facts, const struct span *tags, size_t n, struct arena *arena) {
+    if (!n)
+        return;
+    struct span *all = arena_new_array(arena, struct span, facts->n_tags + n);
+    size_t have = facts->n_tags;
+    memcpy(all, facts->tags, have * sizeof *all);
+    for (size_t i = 0; i < n; i++)
+        if (!one_of(tags[i], all, have))
+            all[have++] = tags[i];
+    facts->tags = all;
+    facts->n_tags = have;
+}
+
+bool access_grant(struct facts *facts, struct arena *arena, struct api_error *error) {
+    const struct key *key = facts->key;
+    const struct project *project = facts->project;
+    if (key && facts->tier.at && !(key->grants & KEYS_GRANT_TIER))
+        return not_granted(error, SPAN("x-route-tier"),
+                           SPAN("This key may not choose a tier: it has one."));
+    if (key && facts->n_models && !(key->grants & KEYS_GRANT_MODELS))
+        return not_granted(error, SPAN("models"),
+                           SPAN("This key may not name a chain of its own: name one model."));
+    if (key && !facts->tier.at)
+        facts->tier = key->tier;
+    if (project && !facts->tier.at)
+        facts->tier = project->tier;
+    if (key) {
+        facts->strict |= key->strict;
+        add_tags(facts, key->tags, key->n_tags, arena);
+    }
+    if (project)
+        add_tags(facts, project->tags, project->n_tags, arena);
+    return true;
 }
 
 /* Never shown to policies, never forwarded, never recorded: lua/perilune/config.lua names them too. */

@@ -336,19 +336,29 @@ static void stream_failed(struct attempt *a) {
     fail(a, a->stream.why, e->message);
 }
 
+uint64_t attempt_tokens(const struct attempt *a) {
+    return a->streaming && a->stream.usage.output > 0 ? (uint64_t)a->stream.usage.output : 0;
+}
+
 /* Hands on what the stream has for the client, and its end. False: the attempt is not ours any
  * more. */
 static bool hand_on(struct attempt *a) {
     struct stream *s = &a->stream;
+    enum attempt_flow flow = ATTEMPT_FLOW;
     if (s->state == STREAM_HELD)
         return true;
     if (s->state != STREAM_FAILED)
         announce(a);
     if (a->announced && s->out.len) {
-        a->paused = !a->events->on_events(a->owner, a, buf_span(&s->out));
+        flow = a->events->on_events(a->owner, a, buf_span(&s->out));
+        a->paused = flow == ATTEMPT_PAUSE;
         buf_clear(&s->out);
     }
     note_usage(a->setup.record, &s->usage);
+    if (flow == ATTEMPT_STOP && s->state == STREAM_FLOWING) {
+        fail(a, FAILURE_CANCELLED, SPAN("The answer went on for longer than it may."));
+        return false;
+    }
     if (s->state == STREAM_FLOWING)
         return true;
     if (s->state == STREAM_ENDED)
@@ -496,12 +506,18 @@ static void drop_transfer(struct attempt *a) {
     a->transfer = NULL;
 }
 
+static void note_connected(struct attempt *a, const struct transfer_times *times) {
+    if (times->connected)
+        a->setup.record->connect_us = (int64_t)times->connected;
+}
+
 static void on_done(void *owner, const struct transfer_times *times) {
     struct attempt *a = owner;
     if (!a->events) {
         attempt_free(a);
         return;
     }
+    note_connected(a, times);
     drop_transfer(a);
     if (a->streaming) {
         stream_close(&a->stream);
@@ -532,6 +548,7 @@ static void on_fail(void *owner, enum failure why, const char *text,
     }
     struct span said = arena_copy(&a->arena, span_of(text)); /* it may lie in the transfer */
     a->lost = !times->accepted;
+    note_connected(a, times);
     drop_transfer(a);
     fail(a, why, said);
 }

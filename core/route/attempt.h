@@ -61,13 +61,18 @@ struct attempt_setup {
     bool keep_usage;              /* the client gets the usage chunk */
 };
 
+enum attempt_flow {
+    ATTEMPT_FLOW,  /* more can come */
+    ATTEMPT_PAUSE, /* the client is slow: wait for attempt_resume() */
+    ATTEMPT_STOP   /* it has had all it may: on_fail comes, as if it had been cancelled */
+};
+
 struct attempt_events {
     /* A stream's first content is here: on_events will bring it, and all that was held before it,
      * next. */
     void (*on_content)(void *owner, struct attempt *a);
-    /* Whole events in the client's dialect, borrowed. False: the client is slow; wait for
-     * attempt_resume(). */
-    bool (*on_events)(void *owner, struct attempt *a, struct span events);
+    /* Whole events in the client's dialect, borrowed. */
+    enum attempt_flow (*on_events)(void *owner, struct attempt *a, struct span events);
     /* The last chunk is about to go: `out` gets the JSON of its `route` member, or stays empty. */
     void (*on_route)(void *owner, struct attempt *a, struct buf *out);
     /* The stream ended well, all its events are out; where the dialect has an end mark behind them, it
@@ -117,6 +122,9 @@ const struct pair *attempt_headers(const struct attempt *a, size_t *n);
 
 /* What had to be left out or changed for the target: "logprobs, seed"; SPAN_NONE: nothing. */
 struct span attempt_dropped(const struct attempt *a);
+
+/* Tokens of output that came so far, as the provider told. */
+uint64_t attempt_tokens(const struct attempt *a);
 
 /* The client can take more. */
 void attempt_resume(struct attempt *a);

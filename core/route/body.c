@@ -446,6 +446,7 @@ static struct span bounded_text(struct body_reading *r, struct json_value conten
 
 void body_set_output(struct body_reading *r, uint64_t max, uint64_t answers) {
     r->facts->max_tokens = max;
+    r->facts->answers = answers;
     r->facts->output_tokens = (max ? max : OUTPUT_GUESS) * answers;
 }
 

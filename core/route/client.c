@@ -4,13 +4,23 @@
 #include "route/reply.h"
 #include "route/wire.h"
 
+/* What had to be left out, and what a cap cut down: "logprobs, max_tokens=120". */
+static struct span dropped(struct request *r, const struct attempt *a,
+                           const struct trace_attempt *record) {
+    struct span fields = attempt_dropped(a);
+    if (!record->clamped)
+        return fields;
+    return arena_printf(request_arena(r), "%.*s%smax_tokens=%llu", SPAN_ARGS(fields),
+                        fields.len ? ", " : "", (unsigned long long)record->clamped);
+}
+
 static void add_routed(struct request *r, struct reply *reply, const struct attempt *a,
                        const struct trace_attempt *record, bool whole) {
     size_t n;
     const struct pair *passed = attempt_headers(a, &n);
     reply_add(reply, SPAN("x-routed-model"), attempt_model(a));
     reply_add(reply, SPAN("x-routed-provider"), record->target->provider->name);
-    reply_add(reply, SPAN("x-route-dropped"), attempt_dropped(a));
+    reply_add(reply, SPAN("x-route-dropped"), dropped(r, a, record));
     reply_add(reply, SPAN("x-upstream-request-id"), record->upstream_id);
     for (size_t i = 0; i < n; i++)
         reply_add(reply, passed[i].name, passed[i].value);
@@ -59,6 +69,7 @@ static void start_reply(struct request *r, struct reply *reply, struct span type
               arena_printf(request_arena(r), "policy;dur=%u.%03u, total;dur=%llu.%03llu",
                            r->trace.policy_us / 1000, r->trace.policy_us % 1000, total_us / 1000,
                            total_us % 1000));
+    charge_headers(r, reply);
     reply_cors(reply, &r->epoch->snap->config, r->message);
 }
 

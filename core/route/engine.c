@@ -12,9 +12,11 @@ enum {
     KEPT_MS = 3600 * 1000, /* longer than a turn of an agent takes */
 };
 
-int engine_init(struct engine *e, const struct pump_options *pump, void (*on_want)(void *owner),
-                void *owner) {
-    *e = (struct engine){ .pump_options = *pump, .on_want = on_want, .owner = owner };
+int engine_init(struct engine *e, const struct pump_options *pump, struct money *money,
+                void (*on_want)(void *owner), void *owner) {
+    *e = (struct engine){
+        .pump_options = *pump, .money = money, .on_want = on_want, .owner = owner
+    };
     pthread_mutex_init(&e->lock, NULL);
     e->watchdog = vm_watchdog_new();
     if (!e->watchdog) {
@@ -113,10 +115,6 @@ void engine_deinit(struct engine *e) {
     if (e->shadow)
         shadow_free(e->shadow);
     pthread_mutex_destroy(&e->lock);
-}
-
-const struct request_hooks *engine_hooks(const struct engine *e) {
-    return &e->hooks;
 }
 
 void engine_want(struct engine *e) {

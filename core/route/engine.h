@@ -1,7 +1,7 @@
 /* engine.h - what all workers share, and the workers.
  *
  * Owns          health, sessions, the retry budget, the watchdog, the workers, the newest snapshot,
- *               the hooks, the record, the shadows' counts, which policy versions are in quarantine.
+ *               the record, the shadows' counts, which policy versions are in quarantine.
  * Fed by        admin (or a spec), with snapshots, on one thread: the builder's, which may block.
  * Feeds         workers, with snapshots and policy states; admin, with what is wanted.
  * Must not know files, configuration, HTTP.
@@ -43,7 +43,7 @@ struct engine {
     struct shadow *shadow;
     struct vm_watchdog *watchdog;
     struct vm_guard *guard; /* the builder's own */
-    struct request_hooks hooks;
+    struct money *money;    /* the admin side's */
     struct pump_options pump_options;
     struct sockaddr_storage address; /* where clients come in */
 
@@ -59,9 +59,10 @@ struct engine {
     unsigned logged, unlogged;
 };
 
-/* `on_want` as above. Starts nothing but the watchdog. 0, or negative with the reason logged. */
-int engine_init(struct engine *e, const struct pump_options *pump, void (*on_want)(void *owner),
-                void *owner);
+/* `on_want` as above; `money` outlives it. Starts nothing but the watchdog. 0, or negative with the
+ * reason logged. */
+int engine_init(struct engine *e, const struct pump_options *pump, struct money *money,
+                void (*on_want)(void *owner), void *owner);
 
 /* Starts the workers on `address`. The engine takes the caller's reference to `snap`. 0, or
  * negative with the reason logged. */
@@ -79,8 +80,6 @@ void engine_refill(struct engine *e);
 /* Drains and ends the workers. */
 void engine_stop(struct engine *e);
 void engine_deinit(struct engine *e);
-
-const struct request_hooks *engine_hooks(const struct engine *e);
 
 /* From any worker: a policy did not decide. Logged with measure, with the lines of the file it is
  * about and what follows from it (`effect`); kills count towards quarantine. */

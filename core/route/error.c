@@ -26,6 +26,7 @@ static const struct {
     [ERROR_FALLBACKS_EXHAUSTED] = { "fallbacks_exhausted", 503 },
     [ERROR_NO_ELIGIBLE_TARGET] = { "no_eligible_target", 503 },
     [ERROR_OVERLOADED] = { "overloaded", 503 },
+    [ERROR_LEDGER_UNAVAILABLE] = { "ledger_unavailable", 503 },
     [ERROR_DEADLINE_EXCEEDED] = { "deadline_exceeded", 504 },
     [ERROR_UPSTREAM_INTERRUPTED] = { "upstream_stream_interrupted", 502 },
 };
@@ -77,7 +78,7 @@ static struct span type_of(const struct api_error *e) {
     return status >= 500 ? SPAN("server_error") : SPAN("invalid_request_error");
 }
 
-static struct span code_of(const struct api_error *e) {
+struct span error_code(const struct api_error *e) {
     return e->custom_code.at ? e->custom_code : span_of(codes[e->code].name);
 }
 
@@ -107,7 +108,7 @@ static void write_members(const struct api_error *e, struct buf *out) {
     else
         buf_add(out, SPAN("null"));
     buf_add(out, SPAN(",\"code\":"));
-    buf_add_json(out, code_of(e));
+    buf_add_json(out, error_code(e));
 }
 
 static void write_openai(const struct api_error *e, struct buf *out) {
@@ -128,7 +129,7 @@ static void write_failed_response(const struct api_error *e, struct buf *out) {
     buf_printf(out, ",\"object\":\"response\",\"created_at\":%llu,\"status\":\"failed\"",
                (unsigned long long)at->created_s);
     buf_add(out, SPAN(",\"error\":{\"code\":"));
-    buf_add_json(out, code_of(e));
+    buf_add_json(out, error_code(e));
     buf_add(out, SPAN(",\"message\":"));
     buf_add_json(out, e->message);
     buf_add(out, SPAN("},\"incomplete_details\":null,\"model\":"));
@@ -143,7 +144,7 @@ static void write_failed_response(const struct api_error *e, struct buf *out) {
 static void write_bare_event(const struct api_error *e, struct buf *out) {
     buf_printf(out, "{\"type\":\"error\",\"sequence_number\":%llu,\"code\":",
                (unsigned long long)e->place.sequence);
-    buf_add_json(out, code_of(e));
+    buf_add_json(out, error_code(e));
     buf_add(out, SPAN(",\"message\":"));
     buf_add_json(out, e->message);
     buf_add(out, SPAN(",\"param\":null,\"error\":{"));

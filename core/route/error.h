@@ -31,6 +31,7 @@ enum error_code {
     ERROR_FALLBACKS_EXHAUSTED,
     ERROR_NO_ELIGIBLE_TARGET,
     ERROR_OVERLOADED,
+    ERROR_LEDGER_UNAVAILABLE, /* what is spent could not be recorded */
     ERROR_DEADLINE_EXCEEDED,
     ERROR_UPSTREAM_INTERRUPTED, /* in-band only: a stream broke after its first content */
     ERROR_COUNT
@@ -61,6 +62,9 @@ struct api_error {
 
 /* With no retry time and no trace. */
 struct api_error api_error(enum error_code code, struct span message);
+
+/* What the client's `code` says. */
+struct span error_code(const struct api_error *e);
 
 /* The status in OpenAI's dialects, which is that of logs and records. */
 int error_status(const struct api_error *e);

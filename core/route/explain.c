@@ -60,6 +60,7 @@ static bool read_question(const struct snapshot *snap, const struct explain_ques
     r->facts.dialect = match.endpoint->dialect;
     r->facts.now_ms = clock_wall_ms();
     r->facts.seed = 1;
+    r->facts.budget_left = INT64_MAX;
     if (!access_read(&r->message, &r->facts, &r->wishes, error) ||
         !body_read(parser, q->body, &r->facts, arena, &r->body, error))
         return false;

@@ -78,7 +78,6 @@ bool live_start(struct request *r, const struct chain_move *move, bool hedge,
                 const struct attempt_events *events) {
     struct worker *w = r->worker;
     const struct step *step = move->step;
-    const struct request_hooks *hooks = engine_hooks(w->engine);
     struct health_figure *figure = figure_of(r, step->target);
     struct trace_attempt *record = trace_add(&r->trace, request_arena(r), step->target);
     nanousd bound = live_bound(r, step);
@@ -86,8 +85,9 @@ bool live_start(struct request *r, const struct chain_move *move, bool hedge,
     record->last_resort = r->walk.at_last && move->permit == BREAKER_PROBE;
     record->hedge = hedge;
     record->began_us = clock_us();
-    if (hooks->reserve && !hooks->reserve(hooks->owner, &r->facts, step, bound)) {
-        record->failure = FAILURE_COST;
+    struct charge_hold hold;
+    step = charge_reserve(r, step, record, &hold);
+    if (!step) {
         if (figure)
             breaker_return(&figure->breaker, move->permit);
         return false;
@@ -115,6 +115,7 @@ bool live_start(struct request *r, const struct chain_move *move, bool hedge,
     r->live[r->n_live++] = (struct live){ .attempt = attempt_start(&w->tools, &setup, events, r),
                                           .record = record,
                                           .bound = bound,
+                                          .hold = hold,
                                           .permit = move->permit };
     return true;
 }
@@ -129,6 +130,10 @@ static size_t live_at(const struct request *r, const struct attempt *a) {
 
 struct trace_attempt *live_record(const struct request *r, const struct attempt *a) {
     return r->live[live_at(r, a)].record;
+}
+
+const struct charge_hold *live_hold(const struct request *r, const struct attempt *a) {
+    return &r->live[live_at(r, a)].hold;
 }
 
 void live_content(struct request *r, const struct attempt *a) {
@@ -200,7 +205,6 @@ struct trace_attempt *live_ended(struct request *r, struct attempt *a) {
     size_t at = live_at(r, a);
     struct live gone = r->live[at];
     struct trace_attempt *record = gone.record;
-    const struct request_hooks *hooks = engine_hooks(r->worker->engine);
     int64_t told = attempt_failure(a)->retry_after_ms;
     r->live[at] = r->live[--r->n_live];
     record->ended_us = clock_us();
@@ -212,14 +216,13 @@ struct trace_attempt *live_ended(struct request *r, struct attempt *a) {
     if (record->cost < 0)
         record->cost = trace_attempt_cost(record); /* a stream given up has used what it told of */
     if (record->cost < 0 && record->maybe_accepted)
-        record->most = gone.bound;
-    if (record->cost > 0)
-        r->walk.spent = trace_sum(r->walk.spent, record->cost);
+        record->most = gone.hold.tokens ? gone.hold.budget.nano : gone.bound;
+    if (record->cost > 0 || record->most > 0)
+        r->walk.spent = trace_sum(r->walk.spent, record->cost >= 0 ? record->cost : record->most);
     learn_session(r, record);
     if (record->target->index != TARGET_AD_HOC)
         learn(r, &gone);
-    if (hooks->settle)
-        hooks->settle(hooks->owner, &r->facts, record, gone.bound);
+    charge_settle(r, &gone.hold, record);
     return record;
 }
 

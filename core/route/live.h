@@ -46,6 +46,9 @@ void live_content(struct request *r, const struct attempt *a);
 /* What was written down of an attempt that is under way. */
 struct trace_attempt *live_record(const struct request *r, const struct attempt *a);
 
+/* What is set aside for it. */
+const struct charge_hold *live_hold(const struct request *r, const struct attempt *a);
+
 /* It is over, its record is filled: settles what it leaves. The caller frees or releases it. */
 struct trace_attempt *live_ended(struct request *r, struct attempt *a);
 

@@ -33,7 +33,10 @@ static void exhausted(struct request *r) {
         request_too_late(r);
         return;
     }
-    struct api_error error = outcome_exhausted(&r->trace, &r->failed, wait_of(r), request_arena(r));
+    bool capped = !r->trace.tried && r->charge.refused;
+    struct api_error error =
+        capped ? charge_refusal(r)
+               : outcome_exhausted(&r->trace, &r->failed, wait_of(r), request_arena(r));
     request_fail(r, &error);
 }
 
@@ -118,10 +121,13 @@ static void on_content(void *owner, struct attempt *a) {
         client_commit(r, a, live_record(r, a));
 }
 
-static bool on_events(void *owner, struct attempt *a, struct span events) {
+static enum attempt_flow on_events(void *owner, struct attempt *a, struct span events) {
     struct request *r = owner;
     assert(r->owner == a);
-    return conn_write(r->conn, events);
+    bool room = conn_write(r->conn, events);
+    if (!charge_flows(r, live_hold(r, a), attempt_tokens(a)))
+        return ATTEMPT_STOP;
+    return room ? ATTEMPT_FLOW : ATTEMPT_PAUSE;
 }
 
 static void on_route(void *owner, struct attempt *a, struct buf *out) {
@@ -134,7 +140,7 @@ static void on_route(void *owner, struct attempt *a, struct buf *out) {
 static void on_end(void *owner, struct attempt *a) {
     struct request *r = owner;
     live_ended(r, a);
-    request_gate(r, REQUEST_ANSWERED, 200);
+    request_gate(r, REQUEST_ANSWERED, 200, SPAN_NONE);
     client_end(r);
     attempt_release(a);
     request_dismiss(r);
@@ -144,7 +150,7 @@ static void on_answer(void *owner, struct attempt *a, struct span body) {
     struct request *r = owner;
     struct trace_attempt *record = live_ended(r, a);
     waiting_went(r, true);
-    request_gate(r, REQUEST_ANSWERED, 200);
+    request_gate(r, REQUEST_ANSWERED, 200, SPAN_NONE);
     client_answer(r, a, record, body);
     attempt_release(a);
     request_dismiss(r);
@@ -173,7 +179,9 @@ static void remember(struct request *r, const struct attempt_failure *f) {
 
 /* After content there is no way back: the client is told inside the stream. */
 static void interrupted(struct request *r) {
-    struct api_error error = outcome_interrupted(&r->trace, &r->failed, request_arena(r));
+    struct api_error error = r->charge.cut != ERROR_COUNT
+                                 ? charge_cut(r)
+                                 : outcome_interrupted(&r->trace, &r->failed, request_arena(r));
     request_fail(r, &error);
 }
 

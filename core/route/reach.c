@@ -20,15 +20,26 @@ struct chain reach_chain(void) {
     return (struct chain){ .max_cost = NANOUSD_NONE, .hold_ms = -1 };
 }
 
-/* The assignment of who asks, or what is asked, or of all; NULL when nothing was said. (Those of keys
- * and projects go first, once these have names.) */
-static const struct assignment *assigned(const struct snapshot *snap, const struct facts *facts) {
-    const struct assignment *a = NULL;
+/* Whom something is said of, and what they say themselves. */
+struct chooser {
+    enum assignment_scope scope;
+    struct span name;
+    struct span policy; /* a key's or a project's own; SPAN_NONE: none */
+};
+
+/* Who is asked for a policy, the first first. */
+static size_t choosers(const struct facts *facts, struct chooser out[ASSIGNED_SCOPES]) {
+    size_t n = 0;
+    if (facts->key)
+        out[n++] = (struct chooser){ ASSIGNED_KEY, facts->key->id, facts->key->policy };
+    if (facts->project)
+        out[n++] =
+            (struct chooser){ ASSIGNED_PROJECT, facts->project->name, facts->project->policy };
     if (facts->tier.at)
-        a = snapshot_assignment(snap, ASSIGNED_TIER, facts->tier);
-    if (!a)
-        a = snapshot_assignment(snap, ASSIGNED_ENDPOINT, facts->endpoint);
-    return a ? a : snapshot_assignment(snap, ASSIGNED_ACCOUNT, SPAN_NONE);
+        out[n++] = (struct chooser){ ASSIGNED_TIER, facts->tier, SPAN_NONE };
+    out[n++] = (struct chooser){ ASSIGNED_ENDPOINT, facts->endpoint, SPAN_NONE };
+    out[n++] = (struct chooser){ ASSIGNED_ACCOUNT, SPAN_NONE, SPAN_NONE };
+    return n;
 }
 
 static void tighten_ms(uint32_t *limit, uint32_t by) {
@@ -37,16 +48,48 @@ static void tighten_ms(uint32_t *limit, uint32_t by) {
 }
 
 /* The policy of an assignment decides, within its limits. */
-static struct span take_assignment(const struct snapshot *snap, struct facts *facts) {
-    const struct assignment *a = assigned(snap, facts);
-    if (!a)
-        return SPAN("auto");
+static struct span take(const struct snapshot *snap, struct facts *facts,
+                        const struct assignment *a) {
     facts->assignment = (unsigned)(a - snap->config.assignments) + 1;
     if (a->max_cost_usd < facts->max_cost_usd)
         facts->max_cost_usd = a->max_cost_usd;
     tighten_ms(&facts->max_latency_ms, a->max_latency_ms);
     tighten_ms(&facts->deadline_ms, a->deadline_ms);
     return a->policy;
+}
+
+/* The policy of the first who says anything: an assignment goes before a key's or a project's own
+ * word. */
+static struct span assigned(const struct snapshot *snap, struct facts *facts, struct arena *arena) {
+    struct chooser list[ASSIGNED_SCOPES];
+    size_t n = choosers(facts, list);
+    for (size_t i = 0; i < n; i++) {
+        const struct assignment *a = snapshot_assignment(snap, list[i].scope, list[i].name);
+        if (!a && !list[i].policy.at)
+            continue;
+        facts->chosen_by = span_of(snapshot_scope_name(list[i].scope));
+        if (list[i].name.at)
+            facts->chosen_by = arena_printf(arena, "%.*s %.*s", SPAN_ARGS(facts->chosen_by),
+                                            SPAN_ARGS(list[i].name));
+        return a ? take(snap, facts, a) : list[i].policy;
+    }
+    return SPAN("auto");
+}
+
+/* Whether the key may choose that policy. */
+static bool may_choose(const struct key *key, struct span policy) {
+    bool listed = !key || !key->n_policies;
+    if (key && !(key->grants & KEYS_GRANT_POLICY))
+        return false;
+    for (size_t i = 0; key && i < key->n_policies; i++)
+        listed |= span_eq(key->policies[i], policy);
+    return listed;
+}
+
+static bool not_allowed(struct span param, struct span message, struct api_error *error) {
+    *error = api_error(ERROR_PERMISSION_DENIED, message);
+    error->param = param;
+    return false;
 }
 
 /* The name behind "policy/" or "auto:", or SPAN_NONE. */
@@ -79,9 +122,16 @@ bool reach_policy(const struct snapshot *snap, struct facts *facts, struct span 
     if (in_model.at)
         facts->model = SPAN("auto");
     struct span name = wished.at ? wished : in_model;
+    struct span param = wished.at ? SPAN("x-route-policy") : SPAN("model");
     facts->assignment = 0;
-    if (!name.at)
-        name = take_assignment(snap, facts);
+    facts->chosen_by = asked ? param : SPAN_NONE;
+    if (asked && !may_choose(facts->key, name))
+        return not_allowed(param,
+                           arena_printf(arena, "This key may not choose the policy '%.*s'.",
+                                        SPAN_ARGS(utf8_cut(name, SHOWN_MAX))),
+                           error);
+    if (!asked)
+        name = assigned(snap, facts, arena);
     if (span_eq(name, SPAN("auto")))
         name = c->auto_policy;
     *policy = name;
@@ -229,6 +279,51 @@ static void add_with_chain(struct list *list, const struct snapshot *snap, struc
         add_name(list, snap, chain->targets[i], arena);
 }
 
+/* --- what a key may use --- */
+
+static bool names_target(const struct snapshot *snap, struct span name, const struct target *t,
+                         struct arena *arena) {
+    const struct span every = SPAN("/*");
+    const struct target *found[NAMES_MAX];
+    if (span_eq(name, t->id) || span_eq(name, t->model))
+        return true;
+    if (name.len > every.len && span_eq(span_sub(name, name.len - every.len, name.len), every))
+        return span_eq(span_sub(name, 0, name.len - every.len), t->provider->name);
+    size_t n = snapshot_resolve(snap, name, arena, found, NAMES_MAX);
+    for (size_t i = 0; i < n && i < NAMES_MAX; i++)
+        if (found[i] == t)
+            return true;
+    return false;
+}
+
+/* Whether who asks may use the target. */
+static bool may_use(const struct snapshot *snap, const struct facts *facts, const struct target *t,
+                    struct arena *arena) {
+    const struct key *key = facts->key;
+    if (!key || !key->n_models)
+        return true;
+    for (size_t i = 0; i < key->n_models; i++)
+        if (names_target(snap, key->models[i], t, arena))
+            return true;
+    return false;
+}
+
+/* Whether it may use anything of what the name means. */
+static bool may_name(const struct snapshot *snap, const struct facts *facts, struct span name,
+                     struct span param, struct arena *arena, struct api_error *error) {
+    struct list list = { .n = 0 };
+    if (!facts->key || !facts->key->n_models || is_auto(name))
+        return true;
+    add_with_chain(&list, snap, name, arena);
+    for (size_t i = 0; i < list.n; i++)
+        if (may_use(snap, facts, list.at[i], arena))
+            return true;
+    return not_allowed(param,
+                       arena_printf(arena, "This key may not use the model '%.*s'.",
+                                    SPAN_ARGS(utf8_cut(name, SHOWN_MAX))),
+                       error);
+}
+
 /* --- who can do it --- */
 
 static bool any_serves(const struct list *list, uint32_t uses) {
@@ -287,9 +382,11 @@ bool reach_names(const struct snapshot *snap, struct facts *facts, struct arena 
     replace_retired(snap, facts, arena);
     for (size_t i = 0; i < facts->n_models; i++)
         if (!reach_name(snap, facts->models[i], SPAN("models"), arena, error) ||
+            !may_name(snap, facts, facts->models[i], SPAN("models"), arena, error) ||
             !name_serves(snap, facts, facts->models[i], SPAN("models"), arena, error))
             return false;
     return reach_name(snap, facts->model, SPAN("model"), arena, error) &&
+           may_name(snap, facts, facts->model, SPAN("model"), arena, error) &&
            (facts->n_models || name_serves(snap, facts, facts->model, SPAN("model"), arena, error));
 }
 
@@ -374,6 +471,13 @@ static void list_named(struct list *named, const struct snapshot *snap, const st
     keep_serving(named, facts->uses);
 }
 
+/* What a key that is kept to some models may use, in the order it lists them. */
+static void list_usable(struct list *list, const struct snapshot *snap, const struct facts *facts,
+                        struct arena *arena) {
+    for (size_t i = 0; facts->key && i < facts->key->n_models; i++)
+        add_name(list, snap, facts->key->models[i], arena);
+}
+
 static bool has(const struct list *list, const struct target *target) {
     for (size_t i = 0; i < list->n; i++)
         if (span_eq(list->at[i]->id, target->id))
@@ -381,13 +485,17 @@ static bool has(const struct list *list, const struct target *target) {
     return false;
 }
 
-/* Keeps the steps that can serve and, where anything is named, are of it. */
-static void keep_allowed(const struct list *named, uint32_t uses, struct chain *chain) {
+/* Keeps the steps that can serve, that who asks may use and that, where anything is named, are of
+ * it. */
+static void keep_allowed(const struct list *named, const struct snapshot *snap,
+                         const struct facts *facts, struct arena *arena, struct chain *chain) {
     size_t kept = 0;
-    for (size_t i = 0; i < chain->n_steps; i++)
-        if (serves(chain->steps[i].target, uses) &&
-            (!named->n || has(named, chain->steps[i].target)))
+    for (size_t i = 0; i < chain->n_steps; i++) {
+        const struct target *t = chain->steps[i].target;
+        if (serves(t, facts->uses) && may_use(snap, facts, t, arena) &&
+            (!named->n || has(named, t)))
             chain->steps[kept++] = chain->steps[i];
+    }
     chain->n_steps = kept;
 }
 
@@ -397,14 +505,18 @@ void reach_enforce(const struct snapshot *snap, const struct facts *facts, struc
     if (!chain->n_steps)
         return;
     list_named(&named, snap, facts, arena);
-    keep_allowed(&named, facts->uses, chain);
-    if (!chain->n_steps && named.n)
-        make_chain(&named, arena, chain);
+    keep_allowed(&named, snap, facts, arena, chain);
+    if (chain->n_steps)
+        return;
+    if (!named.n)
+        list_usable(&named, snap, facts, arena);
+    make_chain(&named, arena, chain);
+    keep_allowed(&named, snap, facts, arena, chain);
 }
 
 void reach_filter(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
                   struct chain *chain) {
     struct list named = { .n = 0 };
     list_named(&named, snap, facts, arena);
-    keep_allowed(&named, facts->uses, chain);
+    keep_allowed(&named, snap, facts, arena, chain);
 }

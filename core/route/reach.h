@@ -13,9 +13,10 @@
 #include "route/error.h"
 
 /* Which policy decides; first match wins: `wished` (header), the model policy/NAME or auto:MODE
- * (facts->model becomes "auto" then), the assignment of the tier, the endpoint or the account, whose
- * limits tighten the facts' then (facts->assignment says which). `auto` means the account's mode.
- * False with `*error` when one that does not exist was asked for. */
+ * (facts->model becomes "auto" then), what is said of the key, the project, the tier, the endpoint or
+ * the account: by an assignment, whose limits tighten the facts' then (facts->assignment says which),
+ * or by a key or project itself. `auto` means the account's mode. False with `*error` when one that
+ * does not exist was asked for, or by a key that may not. */
 bool reach_policy(const struct snapshot *snap, struct facts *facts, struct span wished,
                   struct arena *arena, struct span *policy, struct api_error *error);
 
@@ -35,10 +36,11 @@ bool reach_name(const struct snapshot *snap, struct span name, struct span param
 void reach_fallback(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
                     struct chain *chain);
 
-/* Takes out steps that can not do what the endpoint is for (embeddings go to no target that does
+/* Takes out steps that who asks may not use, and such as can not do what the endpoint is for (embeddings go to no target that does
  * not embed, or whose provider does not speak them), and keeps a strict request to the models it
  * names (for the name of a configured chain: to its targets): other steps go, and where none is
- * left, the named targets are the chain. An empty chain stays empty: that was an answer. */
+ * left, the named targets are the chain, or those a key is kept to. An empty chain stays empty: that
+ * was an answer. */
 void reach_enforce(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
                    struct chain *chain);
 

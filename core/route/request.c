@@ -25,15 +25,13 @@ struct request *request_next(const struct request *r) {
 
 /* --- the end: one way out for everything ----------------------------------------------------- */
 
-void request_gate(struct request *r, enum request_outcome outcome, int status) {
+void request_gate(struct request *r, enum request_outcome outcome, int status, struct span code) {
     struct worker *w = r->worker;
-    const struct request_hooks *hooks = engine_hooks(w->engine);
     live_cancel(r, NULL);
     wheel_disarm(&w->wheel, &r->deadline);
     wheel_disarm(&w->wheel, &r->hedge);
     waiting_end(r);
-    if (hooks->record)
-        hooks->record(hooks->owner, &r->facts, &r->trace, outcome, status);
+    charge_close(r, outcome, status, code);
     record_request(w->engine->record, w->index, r->epoch->snap, &r->facts, &r->trace, outcome,
                    status);
     atomic_ullong *count = outcome == REQUEST_ANSWERED    ? &w->figures.answered
@@ -80,7 +78,8 @@ void request_fail(struct request *r, const struct api_error *why) {
         client_place(r, r->owner);
     placed.place = r->place;
     placed.id = r->trace.id;
-    request_gate(r, r->trace.tried ? REQUEST_FAILED : REQUEST_REFUSED, error_status(&placed));
+    request_gate(r, r->trace.tried ? REQUEST_FAILED : REQUEST_REFUSED, error_status(&placed),
+                 error_code(&placed));
     if (r->conn)
         client_error(r, &placed);
     request_dismiss(r);
@@ -91,7 +90,7 @@ void request_fail(struct request *r, const struct api_error *why) {
 static void on_gone(void *user) {
     struct request *r = user;
     r->conn = NULL;
-    request_gate(r, REQUEST_CANCELLED, 499);
+    request_gate(r, REQUEST_CANCELLED, 499, SPAN_NONE);
     request_dismiss(r);
 }
 
@@ -145,7 +144,11 @@ static nanousd nano(double usd) {
 /* What the client set by header only tightens. */
 static void tighten(struct request *r) {
     struct chain *chain = &r->decision.chain;
+    const struct config *config = &r->epoch->snap->config;
     nanousd cost = nano(r->facts.max_cost_usd);
+    for (size_t i = 0; i < config->n_caps; i++)
+        if (config->caps[i].scope == BUDGET_REQUEST && config->caps[i].nano < cost)
+            cost = config->caps[i].nano;
     if (cost < chain->max_cost)
         chain->max_cost = cost;
     uint32_t latency = r->facts.max_latency_ms;
@@ -293,12 +296,13 @@ static bool read_request(struct request *r, struct api_error *error) {
     if (!(counted ? body_read_counted : body_read)(r->worker->parser, buf_span(&m->body), &r->facts,
                                                    &m->arena, &r->body, error))
         return false;
-    return reach_policy(snap, &r->facts, r->wishes.policy, &m->arena, &r->policy, error) &&
+    return access_grant(&r->facts, &m->arena, error) &&
+           reach_policy(snap, &r->facts, r->wishes.policy, &m->arena, &r->policy, error) &&
            reach_names(snap, &r->facts, &m->arena, error);
 }
 
 static struct request *request_new(struct worker *w, struct conn *c, struct http_message *m,
-                                   const struct endpoint *endpoint, unsigned key) {
+                                   const struct endpoint *endpoint, const struct keys_pass *pass) {
     struct request *r = arena_new(&m->arena, struct request);
     char id[IDENT_SIZE];
     uint64_t wall = clock_wall_ms();
@@ -313,7 +317,9 @@ static struct request *request_new(struct worker *w, struct conn *c, struct http
     r->deadline.fire = on_deadline;
     r->deadline.owner = r->wait.owner = r->hold.owner = r->hedge.owner = r->news.owner = r;
     r->facts.id = arena_copy(&m->arena, span_of(id));
-    r->facts.key = key ? &w->epoch->snap->config.keys[key - 1].key : NULL;
+    r->facts.key = pass->key;
+    r->facts.project = pass->project;
+    r->charge.cut = ERROR_COUNT;
     r->facts.endpoint = endpoint->path;
     r->facts.dialect = endpoint->dialect;
     r->facts.now_ms = wall;
@@ -332,14 +338,14 @@ static struct request *request_new(struct worker *w, struct conn *c, struct http
 /* What the prompt would be worth: nobody is asked. */
 static void count_tokens(struct request *r) {
     uint64_t n = tokens_count(&r->facts, r->epoch->snap, r->epoch->figures, request_arena(r));
-    request_gate(r, REQUEST_ANSWERED, 200);
+    request_gate(r, REQUEST_ANSWERED, 200, SPAN_NONE);
     client_count(r, n);
     request_dismiss(r);
 }
 
 void request_begin(struct worker *w, struct conn *c, struct http_message *m,
-                   const struct endpoint *endpoint, unsigned key) {
-    struct request *r = request_new(w, c, m, endpoint, key);
+                   const struct endpoint *endpoint, const struct keys_pass *pass) {
+    struct request *r = request_new(w, c, m, endpoint, pass);
     struct api_error error;
     conn_attach(c, &client_events, r);
     if (!read_request(r, &error)) {
@@ -348,6 +354,10 @@ void request_begin(struct worker *w, struct conn *c, struct http_message *m,
     }
     if (endpoint->kind == ENDPOINT_COUNT_TOKENS) {
         count_tokens(r);
+        return;
+    }
+    if (!charge_enter(r, &error)) {
+        request_fail(r, &error);
         return;
     }
     arm_deadline(r, r->epoch->snap->config.deadline_ms);

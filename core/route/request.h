@@ -15,6 +15,7 @@
 #ifndef PERILUNE_ROUTE_REQUEST_H
 #define PERILUNE_ROUTE_REQUEST_H
 
+#include "money/keys.h"
 #include "net/conn.h"
 #include "route/endpoint.h"
 #include "route/trace.h"
@@ -30,24 +31,9 @@ enum request_outcome {
     REQUEST_CANCELLED /* the client left */
 };
 
-/* Where money and the record hook in. Any member may be NULL. Called on the worker's thread. */
-struct request_hooks {
-    /* Sets the attempt's bound aside before it starts (-1: no price). False: there is not enough;
-     * the step counts as failed for `cost`. */
-    bool (*reserve)(void *owner, const struct facts *facts, const struct step *step, nanousd bound);
-    /* The attempt is over: what was set aside is exchanged for what it cost. Once for each reserve
-     * that said yes. */
-    void (*settle)(void *owner, const struct facts *facts, const struct trace_attempt *attempt,
-                   nanousd bound);
-    /* The request is over; called just before its last bytes go to the client. Once. */
-    void (*record)(void *owner, const struct facts *facts, const struct trace *trace,
-                   enum request_outcome outcome, int status);
-    void *owner;
-};
-
-/* Takes the message over. `key`: as access_check() found it. */
+/* Takes the message over. `pass`: of who asks; it lasts as long as the message. */
 void request_begin(struct worker *w, struct conn *c, struct http_message *m,
-                   const struct endpoint *endpoint, unsigned key);
+                   const struct endpoint *endpoint, const struct keys_pass *pass);
 
 /* The policy state it waited for is here (or will not come: then the fallback chain answers). */
 void request_decide(struct request *r);

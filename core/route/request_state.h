@@ -15,6 +15,7 @@
 #include "route/access.h"
 #include "route/attempt.h"
 #include "route/chain.h"
+#include "route/charge.h"
 #include "route/error.h"
 #include "route/queue.h"
 #include "route/request.h"
@@ -26,7 +27,8 @@ enum { LIVE_MAX = 2 }; /* attempts at a time: a hedge is two */
 struct live {
     struct attempt *attempt;
     struct trace_attempt *record;
-    nanousd bound;
+    nanousd bound; /* what it was expected to cost */
+    struct charge_hold hold;
     enum breaker_permit permit; /* of its target, to be given back */
 };
 
@@ -45,6 +47,8 @@ struct request {
     struct decision decision;
     struct chain_walk walk;
     struct trace trace;
+    struct charge charge;
+    uint64_t queued_ms; /* it waited in the queue for that long */
     struct live live[LIVE_MAX];
     size_t n_live;
     struct attempt *owner; /* whose content the client gets; NULL before the first content */
@@ -80,8 +84,8 @@ static inline struct span request_key(const struct request *r) {
 }
 
 /* The tail gate. Everything that ends a request comes through here, once, just before its last
- * bytes go out. */
-void request_gate(struct request *r, enum request_outcome outcome, int status);
+ * bytes go out. `code`: of the error they tell; SPAN_NONE: none. */
+void request_gate(struct request *r, enum request_outcome outcome, int status, struct span code);
 
 /* After the gate and the last bytes: the request and its memory are gone. */
 void request_dismiss(struct request *r);

@@ -35,7 +35,7 @@ struct trace_attempt *trace_add(struct trace *t, struct arena *arena, const stru
     struct trace_attempt *a = arena_new(arena, struct trace_attempt);
     a->target = target;
     a->input_tokens = a->output_tokens = a->cached_tokens = a->reasoning_tokens = -1;
-    a->written_tokens = -1;
+    a->written_tokens = a->connect_us = -1;
     a->cost = a->most = -1;
     *t->end = a;
     t->end = &a->next;

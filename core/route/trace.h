@@ -35,7 +35,10 @@ struct trace_attempt {
     int64_t input_tokens, output_tokens, cached_tokens, reasoning_tokens; /* -1: not said */
     int64_t written_tokens;                                               /* to a cache */
     nanousd cost;                                                         /* -1: unknown */
-    nanousd most; /* where maybe_accepted has no cost: what it can have been; -1: unknown */
+    nanousd most;       /* where maybe_accepted has no cost: what it can have been; -1: unknown */
+    bool estimated;     /* some tokens are, because the provider did not report them */
+    uint64_t clamped;   /* tokens its answer was cut down to by a cap; 0: it was not */
+    int64_t connect_us; /* until the connection stood; -1: it never did */
     uint64_t
         reopens_ms; /* clock_ms(): not to be asked before, as the provider said; 0: it did not */
 };

@@ -64,6 +64,7 @@ static void on_no_news(void *owner) {
 
 static void on_turn(void *owner) {
     struct request *r = owner;
+    r->queued_ms = worker_now(r->worker) - r->turn.since_ms;
     wheel_disarm(&r->worker->wheel, &r->wait);
     r->let_go = true;
     r->news.fire = on_no_news;
@@ -73,6 +74,7 @@ static void on_turn(void *owner) {
 
 static void on_too_long(void *owner) {
     struct request *r = owner;
+    r->queued_ms = worker_now(r->worker) - r->turn.since_ms;
     queue_leave(&r->worker->queue, &r->turn);
     r->on_too_long(r);
 }
@@ -115,6 +117,7 @@ void waiting_end(struct request *r) {
     wheel_disarm(&w->wheel, &r->hold);
     wheel_disarm(&w->wheel, &r->wait);
     if (is_queued(r)) {
+        r->queued_ms = worker_now(w) - r->turn.since_ms;
         queue_leave(&w->queue, &r->turn);
         worker_queue_changed(w);
     }

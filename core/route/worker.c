@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "money/money.h"
 #include "route/access.h"
 #include "route/engine.h"
 #include "route/error.h"
@@ -215,7 +216,7 @@ static void put_state(struct worker *w, struct policy_state *state) {
 /* Where all clients are one key, that key may have the whole queue. */
 static void set_queue(struct worker *w, const struct config *c) {
     w->queue.max = c->queue_max;
-    w->queue.max_a_key = c->n_client_keys > 1 ? c->queue_max_a_key : c->queue_max;
+    w->queue.max_a_key = keys_any(w->engine->money->keys) ? c->queue_max_a_key : c->queue_max;
 }
 
 static void begin_stop(struct worker *w);
@@ -382,16 +383,24 @@ static bool has_room(struct worker *w, const struct endpoint *endpoint, struct a
 /* A request that may be answered: found out once, by its head. */
 struct admission {
     struct endpoint_match match;
-    unsigned key;
+    struct keys_pass pass;
 };
+
+static void on_message_free(struct http_message *m) {
+    struct admission *a = m->user;
+    keys_pass_end(&a->pass);
+}
 
 /* NULL after it was refused. */
 static struct admission *admit(struct worker *w, struct conn *c, struct http_message *m) {
     struct admission *a = arena_new(&m->arena, struct admission);
     struct api_error error;
+    m->user = a;
+    m->on_free = on_message_free;
     a->match = endpoint_match(m->method, m->path, &m->arena);
     if (route_ok(m, &a->match, &error) &&
-        access_check(w->epoch->snap, m, a->match.endpoint, &a->key, &error) &&
+        access_check(w->engine->money->keys, &w->epoch->snap->config, m, a->match.endpoint,
+                     (int64_t)(clock_wall_ms() / 1000), &a->pass, &error) &&
         has_room(w, a->match.endpoint, &error))
         return a;
     refuse(w, c, m, &m->arena, &error, a->match.endpoint->methods);
@@ -400,8 +409,7 @@ static struct admission *admit(struct worker *w, struct conn *c, struct http_mes
 
 /* Refuses before the body is read. */
 static bool on_head(void *owner, struct conn *c, struct http_message *m) {
-    m->user = admit(owner, c, m);
-    return m->user != NULL;
+    return admit(owner, c, m) != NULL;
 }
 
 static void answer_models(struct worker *w, struct conn *c, struct http_message *m,
@@ -482,7 +490,7 @@ static void on_message(void *owner, struct conn *c, struct http_message *m) {
         /* Others were quicker with their bodies. */
         refuse(w, c, m, &m->arena, &error, SPAN_NONE);
     } else {
-        request_begin(w, c, m, a->match.endpoint, a->key);
+        request_begin(w, c, m, a->match.endpoint, &a->pass);
         return;
     }
     http_message_free(m);
@@ -598,6 +606,7 @@ static void undo_start(struct worker *w) {
     if (w->listener)
         listener_close(w->listener);
     w->listener = NULL;
+    journal_close(w->journal);
     token_free(w->tools.tokens);
     pump_close(w->pump, on_pump_closed, w);
     uv_close((uv_handle_t *)&w->turner, NULL);
@@ -607,6 +616,24 @@ static void undo_start(struct worker *w) {
     retire(w->epoch);
     json_parser_free(w->parser);
     pthread_mutex_destroy(&w->lock);
+}
+
+/* Where what is spent here is written down. */
+static int open_journal(struct worker *w, const struct config *c) {
+    const struct money *m = w->engine->money;
+    struct journal_error why;
+    if (!m->ledger)
+        return 0;
+    const struct journal_settings settings = {
+        .folder = ledger_journals(m->ledger),
+        .spill = c->ledger_spill,
+        .power = c->ledger_power,
+    };
+    w->journal = journal_open(&settings, &why);
+    if (w->journal)
+        return 0;
+    log_error("%s", why.text);
+    return UV_EIO;
 }
 
 int worker_start(struct worker *w, struct engine *engine, unsigned index,
@@ -637,7 +664,9 @@ int worker_start(struct worker *w, struct engine *engine, unsigned index,
     set_queue(w, &snap->config);
     w->queue_timer = (struct wheel_timer){ .fire = on_queue, .owner = w };
     init_server(w, &snap->config);
-    int error = listener_open(&w->listener, address, snap->config.max_connections, &w->server);
+    int error = open_journal(w, &snap->config);
+    if (error == 0)
+        error = listener_open(&w->listener, address, snap->config.max_connections, &w->server);
     if (error < 0)
         w->listener = NULL;
     else
@@ -656,6 +685,7 @@ void worker_stop(struct worker *w) {
 
 void worker_join(struct worker *w) {
     pthread_join(w->thread, NULL);
+    journal_close(w->journal);
     if (w->next_snap)
         snapshot_unref(w->next_snap);
     struct policy_state *left[] = { w->next_policy, w->next_spare, w->refill[0], w->refill[1] };

@@ -11,6 +11,7 @@
 
 #include "base/ident.h"
 #include "base/json.h"
+#include "money/journal.h"
 #include "net/listener.h"
 #include "route/attempt.h"
 #include "route/health.h"
@@ -66,6 +67,7 @@ struct worker {
     struct json_parser *parser;
     struct random random;
     struct ident ids;
+    struct journal *journal; /* of what is spent here; NULL: no ledger is kept */
     struct wheel wheel;
     struct queue queue;             /* requests that wait for a target to come back */
     struct wheel_timer queue_timer; /* until it wants to be looked at */
