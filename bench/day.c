@@ -381,6 +381,7 @@ static void arrive(struct day *d) {
         .output_tokens = 50 + random_below(&luck, 500),
         .turns = 1,
         .max_cost_usd = HUGE_VAL,
+        .budget_left = INT64_MAX,
         .now_ms = MIDNIGHT_S * 1000 + d->now_ms % DAY_MS,
         .seed = random_next(&luck),
     };

@@ -214,6 +214,7 @@ static void call(struct bench *b, const struct asked *asked) {
         .last_role = SPAN("user"),
         .turns = 1,
         .max_cost_usd = HUGE_VAL,
+        .budget_left = INT64_MAX,
         .now_ms = 1790000000500,
         .seed = UINT64_C(0x9e3779b97f4a7c15) * ++b->calls,
     };

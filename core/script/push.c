@@ -163,7 +163,7 @@ static void set_ability_names(lua_State *L) {
 
 void push_setup(lua_State *L, const struct snapshot *snap) {
     const struct config *config = &snap->config;
-    lua_createtable(L, 0, 11);
+    lua_createtable(L, 0, 12);
     lua_createtable(L, (int)snap->n_targets, 0);
     for (size_t i = 0; i < snap->n_targets; i++) {
         push_target(L, &snap->targets[i]);
@@ -185,6 +185,8 @@ void push_setup(lua_State *L, const struct snapshot *snap) {
         lua_rawset(L, -3);
     }
     lua_setfield(L, -2, "params");
+    if (config->clamp)
+        set_number(L, "clamp_least", config->clamp_least);
     set_span(L, "auto", config->auto_policy);
     set_assignments(L, config);
     set_ability_names(L);
@@ -210,6 +212,11 @@ void push_source(lua_State *L, const struct policy_source *source) {
 
 /* ---- a request ---- */
 
+/* Without a cap there is no end to it. */
+static double budget_left_usd(const struct facts *facts) {
+    return facts->budget_left == INT64_MAX ? HUGE_VAL : (double)facts->budget_left / 1e9;
+}
+
 static void push_now(lua_State *L, const struct facts *facts) {
     lua_pushnumber(L, (double)facts->now_ms / 1000);
 }
@@ -225,12 +232,47 @@ void push_request(lua_State *L, const struct facts *facts) {
     lua_pushnumber(L, (double)facts->output_tokens);
     lua_pushnumber(L, facts->uses);
     lua_pushnumber(L, facts->max_cost_usd);
+    lua_pushnumber(L, budget_left_usd(facts));
     lua_pushnumber(L, facts->max_latency_ms);
     lua_pushboolean(L, facts->strict);
     lua_pushboolean(L, facts->n_models > 0);
     lua_pushboolean(L, facts->n_last_targets > 0);
     push_seed(L, facts);
     push_now(L, facts);
+}
+
+/* Who asks. Its metadata stays a text here. */
+static void push_key(lua_State *L, const struct facts *facts) {
+    const struct key *key = facts->key;
+    lua_createtable(L, 0, 5);
+    if (facts->project)
+        set_span(L, "project", facts->project->name);
+    push_set(L, key ? key->tags : NULL, key ? key->n_tags : 0);
+    lua_setfield(L, -2, "tags");
+    if (!key)
+        return;
+    set_span(L, "id", key->id);
+    set_span(L, "name", key->name);
+    set_span(L, "meta", key->metadata);
+}
+
+static void push_budget(lua_State *L, const struct facts *facts) {
+    lua_createtable(L, 0, 3);
+    set_number(L, "left_usd", budget_left_usd(facts));
+    set_number(L, "used", facts->budget_used);
+    set_number(L, "free_left", (double)facts->free_left);
+}
+
+/* The most tokens it can come to, as far as that is surely set aside under a cap: one a byte, and
+ * all the answers may have; without a word of the client the latter is what a model can. */
+static void push_most(lua_State *L, const struct facts *facts) {
+    uint64_t input =
+        facts->input_bytes > facts->input_tokens ? facts->input_bytes : facts->input_tokens;
+    lua_createtable(L, 0, 2);
+    set_number(L, "input", (double)input);
+    if (facts->max_tokens || !facts->output_tokens)
+        set_number(L, "output",
+                   (double)facts->max_tokens * (double)(facts->answers ? facts->answers : 1));
 }
 
 static void push_models(lua_State *L, const struct facts *facts) {
@@ -330,6 +372,8 @@ static const struct field {
 } request_fields[] = {
     { FIELD("tier"), offsetof(struct facts, tier), NULL, false },
     { FIELD("headers"), 0, push_headers, false },
+    { FIELD("key"), 0, push_key, false },
+    { FIELD("budget"), 0, push_budget, false },
     { FIELD("tokens"), 0, push_tokens, false },
     { FIELD("uses"), 0, push_uses, false },
     { FIELD("limits"), 0, push_limits, false },
@@ -353,6 +397,7 @@ static const struct field {
     { FIELD("endpoint"), offsetof(struct facts, endpoint), NULL, false },
     { FIELD("dialect"), 0, push_dialect, false },
     { FIELD("id"), offsetof(struct facts, id), NULL, false },
+    { FIELD("most"), 0, push_most, false },
 };
 #undef FIELD
 

@@ -47,6 +47,7 @@ static struct facts facts_of(const struct question *q) {
         .turns = 1,
         .text = SPAN("Hello"),
         .max_cost_usd = HUGE_VAL,
+        .budget_left = INT64_MAX,
         .now_ms = clock_wall_ms(),
         .seed = 1,
     };

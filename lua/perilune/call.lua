@@ -11,16 +11,20 @@ local bor = require("bit").bor
 ---@field t_in number expected tokens
 ---@field t_out number
 ---@field need integer mask of the abilities it needs
----@field money number the tightest ceiling, in dollars; huge without one
----@field money_why string
+---@field money number the request's own ceiling, in dollars; huge without one
+---@field left number what the tightest cap leaves, in dollars; huge without one
+---@field limited boolean one of the two is there
+---@field most_in number tokens a cap must have room for; those of the answer: see bound()
+---@field most_out number
+---@field clamp_least number|false tokens of an answer that a cap may cut it down to; false: it cuts none
 ---@field latency_limit number|false the client's own
 ---@field strict boolean keep to what the client named
 ---@field lists boolean the client gave a list of models
 ---@field explain boolean cuts name each target, which makes every word look at all of them
 ---@field cut_total integer
 local M = {
-  number = 0, request = {}, t_in = 0, t_out = 0, need = 0, money = math.huge, money_why = "", latency_limit = false, strict = false,
-  lists = false, explain = false, cut_total = 0,
+  number = 0, request = {}, t_in = 0, t_out = 0, need = 0, money = math.huge, left = math.huge, limited = false, most_in = 0,
+  most_out = 0, clamp_least = false, latency_limit = false, strict = false, lists = false, explain = false, cut_total = 0,
 }
 
 --- The share of requests that try what is not known or has just come back, where there is such a target.
@@ -41,6 +45,17 @@ local cuts, n_cuts = {}, 0
 local entries = {}
 local seen_of = {} -- by place in cuts: index -> number of the call in which it was cut
 
+-- What the core sets aside under a cap before it asks a target is more than what is expected: a token for each byte, all that may be
+-- answered. Of a request that does not tell so much it is what is expected.
+local function read_most(req, t_in, t_out)
+  local most = req.most
+  M.most_in = most and most.input or t_in
+  M.most_out = most and (most.output or huge) or t_out
+  if M.clamp_least and M.clamp_least < M.most_out then
+    M.most_out = M.clamp_least
+  end
+end
+
 --- Tells the figures of the request that begins next, which the library goes by and `req` need not hold. What a policy writes into
 --- its `req` changes none of them.
 ---@param req table
@@ -48,16 +63,20 @@ local seen_of = {} -- by place in cuts: index -> number of the call in which it 
 ---@param t_out number
 ---@param need integer see catalogue.mask()
 ---@param max_cost_usd number huge: none
+---@param left_usd number what the tightest cap leaves; huge: there is none
 ---@param max_latency_ms number 0: none
 ---@param strict boolean
 ---@param lists boolean
 ---@param of_seed number|false false: read from req when asked for
 ---@param of_now number|false the same
 ---@param of_cached table<string, number>|nil by target id: see catalogue.warm_for()
-function M.tell(req, t_in, t_out, need, max_cost_usd, max_latency_ms, strict, lists, of_seed, of_now, of_cached)
+function M.tell(req, t_in, t_out, need, max_cost_usd, left_usd, max_latency_ms, strict, lists, of_seed, of_now, of_cached)
   figures_of = req
   M.t_in, M.t_out, M.need, M.strict, M.lists = t_in, t_out, need, strict, lists
-  M.money, M.money_why = max_cost_usd, "price over max_cost_usd"
+  M.money, M.left, M.limited = max_cost_usd, left_usd, max_cost_usd < huge or left_usd < huge
+  if left_usd < huge then
+    read_most(req, t_in, t_out)
+  end
   M.latency_limit = max_latency_ms > 0 and max_latency_ms < huge and max_latency_ms
   seed, now, cached = of_seed, of_now, of_cached
 end
@@ -72,10 +91,8 @@ local function read(req)
     need = bor(need, catalogue.mask(CHAT))
   end
   M.tell(req, tokens and tokens.input or 0, tokens and tokens.output or 0, need, limits and limits.max_cost_usd or huge,
-    limits and limits.max_latency_ms or 0, rawget(req, "strict"), rawget(req, "models") ~= nil, false, false, rawget(req, "cached"))
-  if budget and budget.left_usd and budget.left_usd < M.money then
-    M.money, M.money_why = budget.left_usd, "price over budget"
-  end
+    budget and budget.left_usd or huge, limits and limits.max_latency_ms or 0, rawget(req, "strict"), rawget(req, "models") ~= nil, false,
+    false, rawget(req, "cached"))
 end
 
 --- Begins a request.
@@ -112,6 +129,18 @@ end
 function M.cost(r)
   local cost = (M.t_in * catalogue.inputs[r.index] + M.t_out * catalogue.outputs[r.index]) / 1e6
   return cost == cost and cost or nil
+end
+
+--- Dollars the core sets aside at least before it asks a target, where a cap limits what is spent; nil where a price is not known.
+---@param i integer
+---@return number|nil
+function M.bound(i)
+  local out = catalogue.max_outputs[catalogue.classes[i]]
+  if M.most_out < out then
+    out = M.most_out
+  end
+  local bound = (M.most_in * catalogue.inputs[i] + (out < huge and out or M.t_out) * catalogue.outputs[i]) / 1e6
+  return bound == bound and bound or nil
 end
 
 --- Milliseconds: until the first token, then the expected output at the target's speed; without a measured speed what whole answers take.

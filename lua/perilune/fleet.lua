@@ -77,14 +77,17 @@ local function verdict_of(class)
   return why
 end
 
+-- Why there is not the money for a target, or nil: it is expected to cost more than the request may, or the core could not set aside for
+-- it what a cap must have room for.
+local function unaffordable(i)
+  local cost, bound = cost_of(catalogue.records[i]), call.left < huge and call.bound(i) or 0
+  return not cost and "price_unknown" or cost > call.money and "price over max_cost_usd" or bound > call.left and "price over budget" or nil
+end
+
 -- Why a target is not able, or nil.
 local function able_test(i)
   local why = verdict_of(catalogue.classes[i])
-  if not why and call.money < huge then
-    local cost = cost_of(catalogue.records[i])
-    why = not cost and "price_unknown" or cost > call.money and call.money_why
-  end
-  return why or nil
+  return why or (call.limited and unaffordable(i)) or nil
 end
 
 -- Notes why targets are not able, those for the same reason together.
@@ -170,10 +173,11 @@ end
 -- Those whose cost is within the request's limits.
 local function affordable(source, n, out, left)
   local m, cuts = 0, 0
-  local inputs, outputs, tokens_in, tokens_out, bound = catalogue.inputs, catalogue.outputs, call.t_in, call.t_out, call.money * 1e6
+  local inputs, outputs, tokens_in, tokens_out, money = catalogue.inputs, catalogue.outputs, call.t_in, call.t_out, call.money * 1e6
+  local capped, left_usd, bound = call.left < huge, call.left, call.bound
   for j = 1, n do
     local i = source[j]
-    if tokens_in * inputs[i] + tokens_out * outputs[i] <= bound then
+    if tokens_in * inputs[i] + tokens_out * outputs[i] <= money and not (capped and bound(i) > left_usd) then
       m = m + 1
       out[m] = i
     else
@@ -193,7 +197,7 @@ local function able_of_all(source, out, left)
     call.cut_all("able", whys[k], counts[k])
   end
   local list = a.of[source] or able_of(a, source)
-  if call.money < huge then
+  if call.limited then
     return affordable(list, #list, out, left)
   end
   return #list, list
@@ -221,11 +225,11 @@ local function able_many(source, n, out, _, left)
     end
   end
   cut_unable(left, cuts)
-  return call.money < huge and affordable(out, m, out, left) or m
+  return call.limited and affordable(out, m, out, left) or m
 end
 
---- Targets that can do it: context and output fit, all abilities are there, and the expected cost is within the request's limits. Those
---- that recover or have no rate limit left go behind, open ones last.
+--- Targets that can do it: context and output fit, all abilities are there, the expected cost is within the request's limits, and there
+--- is enough left under its caps. Those that recover or have no rate limit left go behind, open ones last.
 ---@param fleet perilune.Fleet
 ---@return perilune.Fleet
 function words.able(fleet)

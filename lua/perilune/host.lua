@@ -32,6 +32,7 @@ local assignments = {} -- in the core's order, those with params: { policy =, sc
 ---@field aliases? table<string, string[]>
 ---@field params? table<string, table|string> by policy; a text is a JSON object
 ---@field assignments? (perilune.Assigned|false)[] with params, over those of the policy; false: without
+---@field clamp_least? integer a cap may cut an answer down to that many tokens; nil: it cuts none
 ---@field abilities? string[] the core's names of them, in the order of their bits
 ---@field field? fun(name: string): any what a field of the request under way holds; nil for none
 ---@field header_read? fun(name: string|nil) is told which of its headers a policy asks for; nil: all of them
@@ -48,6 +49,7 @@ function M.setup(setup)
   sandbox.seal_strings()
   catalogue.setup(setup)
   request.setup(setup.field, setup.header_read)
+  call.clamp_least = setup.clamp_least or false
   policies, set_params, assignments = {}, {}, setup.assignments or {}
   for name, values in pairs(setup.params or {}) do
     set_params[name] = decoded(values)
@@ -545,6 +547,7 @@ end
 ---@param t_out number
 ---@param uses integer bits of the core's abilities
 ---@param max_cost_usd number huge: none
+---@param left_usd number what the tightest cap leaves; huge: there is none
 ---@param max_latency_ms number 0: none
 ---@param strict boolean
 ---@param lists boolean whether the client gave a list of models
@@ -552,9 +555,9 @@ end
 ---@param seed number
 ---@param now number
 ---@return table
-function M.request(model, t_in, t_out, uses, max_cost_usd, max_latency_ms, strict, lists, session, seed, now)
+function M.request(model, t_in, t_out, uses, max_cost_usd, left_usd, max_latency_ms, strict, lists, session, seed, now)
   local req = request.make(model)
-  call.tell(req, t_in, t_out, uses, max_cost_usd, max_latency_ms, strict, lists, seed, now, session and req.cached)
+  call.tell(req, t_in, t_out, uses, max_cost_usd, left_usd, max_latency_ms, strict, lists, seed, now, session and req.cached)
   return req
 end
 

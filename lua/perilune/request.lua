@@ -1,6 +1,7 @@
 --- What a policy reads as `req`: a table made for each call. Behind it are the core's fields, read when they are asked for, defaults,
 --- random(), clock() and messages for misspelt fields.
 local call = require "perilune.call"
+local json = require "perilune.json"
 local near = require "perilune.near"
 local sandbox = require "perilune.sandbox"
 
@@ -8,6 +9,7 @@ local M = {}
 
 local type, error, tostring, floor, huge = type, error, tostring, math.floor, math.huge
 local setmetatable, getmetatable, rawget, rawset = setmetatable, getmetatable, rawget, rawset
+local pairs = pairs
 
 -- Fields that may be missing, with what reading them gives then. Tables are made anew each time, because req is the policy's own.
 local ABSENT = {}
@@ -15,12 +17,12 @@ local FIELDS = {
   model = true, models = true, endpoint = true, dialect = true, stream = true, headers = true, key = true, tier = true, user = true,
   session = true, tags = true, tokens = true, uses = true, tool_names = true, tool_choice = true, last = true, turns = true, text = true,
   system = true, bound_to = true, limits = true, budget = true, params = true, now = true, clock = true, random = true, strict = true,
-  max_tokens = true, id = true, seed = true, last_target = true, cached = true, chat = true,
+  max_tokens = true, id = true, seed = true, last_target = true, cached = true, chat = true, most = true,
 }
 
 -- What the library goes by and policies are not told of: sticky() by the last target, cost() by what of the session is cached where (tokens
--- by target id), able() by whether the model has to answer at all.
-local HIDDEN = { last_target = true, cached = true, chat = true }
+-- by target id), able() by whether the model has to answer at all, and by the most tokens there can be, where a cap needs room for them.
+local HIDDEN = { last_target = true, cached = true, chat = true, most = true }
 
 local function empty()
   return {}
@@ -142,12 +144,33 @@ local field -- the core's, which knows the request under way
 local header_read -- the core's, which is told what of the headers is asked for
 local present -- the `req` of it
 
+-- What null stands for is not there, to a policy.
+local function without_nulls(value)
+  for k, v in pairs(value) do
+    if v == json.null then
+      value[k] = nil
+    elseif type(v) == "table" then
+      without_nulls(v)
+    end
+  end
+  return value
+end
+
+-- The core's key, whose metadata is a text of JSON.
+local function key_of(value)
+  local meta = value.meta and json.decode(value.meta)
+  value.meta = type(meta) == "table" and without_nulls(meta) or {}
+  return value
+end
+
 -- A request that a policy kept from an earlier call has nothing to read any more.
 local function core_index(req, key)
   if field and req == present then
     local value = field(key)
     if key == "headers" and header_read then
       value = sandbox.watched(value, header_read)
+    elseif key == "key" and value then
+      value = key_of(value)
     end
     if value ~= nil then
       rawset(req, key, value)

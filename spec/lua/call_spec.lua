@@ -102,7 +102,7 @@ describe("call", function()
 
   it("goes by what it was told of a request, whatever is in it", function()
     local req = { tokens = { input = 1, output = 1 }, limits = { max_cost_usd = 5 }, seed = 1, strict = true }
-    call.tell(req, 10, 20, 3, 0.5, 900, false, false, 7, 0, nil)
+    call.tell(req, 10, 20, 3, 0.5, math.huge, 900, false, false, 7, 0, nil)
     call.begin(req)
     assert.same({ 10, 20, 3, 0.5, 900, false }, { call.t_in, call.t_out, call.need, call.money, call.latency_limit, call.strict })
     local told = call.chance(1)

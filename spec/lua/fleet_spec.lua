@@ -82,6 +82,25 @@ describe("a fleet", function()
       assert.equal(5, #kit.eval("fleet:able()", { budget = { left_usd = math.huge } }))
     end)
 
+    it("asks a cap for the room the core sets aside: a byte may be a token, an answer as long as is allowed", function()
+      local function over_budget(left_usd, most)
+        local _, decision = kit.eval("fleet:able()", { budget = { left_usd = left_usd }, most = most })
+        for _, cut in ipairs(decision.cuts or {}) do
+          if cut.why == "price over budget" then
+            return cut.count
+          end
+        end
+        return 0
+      end
+      assert.equal(0, over_budget(0.0125)) -- what is expected of claude-sonnet-4-6: 1000 tokens and 500 of answer
+      assert.equal(1, over_budget(0.0125, { input = 2000, output = 500 }))
+      assert.equal(3, over_budget(0.0125, { input = 1000 })) -- 16384 tokens of answer
+      kit.setup(nil, { clamp_least = 100 })
+      assert.equal(0, over_budget(0.0125, { input = 1000 }))
+      assert.equal(1, over_budget(0.0044, { input = 1000 })) -- 0.0045 there, with the shortest answer
+      assert.equal(1, over_budget(0.0029, { input = 1000, output = 0 })) -- no answer at all: 0.003
+    end)
+
     it("puts open targets last, and leaves them last", function()
       host.update { { index = 2, state = "open" } }
       assert.same({ GPT, SONNET, AZURE, LLAMA, MINI }, (kit.eval "fleet:able()"))

@@ -40,7 +40,7 @@ describe("req", function()
     local host, request = require "perilune.host", require "perilune.request"
     local asked = {}
     local function core()
-      return host.request("auto", 10, 20, 0, math.huge, 0, false, false, false, 7, 0)
+      return host.request("auto", 10, 20, 0, math.huge, math.huge, 0, false, false, false, 7, 0)
     end
     request.setup(function(name)
       asked[#asked + 1] = name
@@ -56,6 +56,22 @@ describe("req", function()
     assert.same({ "tier", "user" }, asked)
     assert.equal("paid paid nil auto", host.decide("spec", core()).reason)
     assert.same({ "tier", "user", "tier" }, asked)
+    request.setup(nil)
+  end)
+
+  it("of the core has the key's metadata as a table, and null as nothing", function()
+    local host, request = require "perilune.host", require "perilune.request"
+    local function of(key, expression)
+      request.setup(function(name)
+        return name == "key" and key or nil
+      end)
+      kit.load("return function(req, fleet) return {}, tostring(" .. expression .. ") end")
+      return host.decide("spec", host.request("auto", 1, 1, 0, math.huge, math.huge, 0, false, false, false, 7, 0)).reason
+    end
+    assert.equal("team-x", of({ project = "shop", tags = {}, meta = '{"team":"team-x"}' }, "req.key.meta.team"))
+    assert.equal("nil", of({ tags = {}, meta = '{"a":{"b":null}}' }, "req.key.meta.a.b"))
+    assert.equal("nil", of({ project = "default", tags = {} }, "req.key.meta.plan"))
+    assert.equal("nil", of(nil, "req.key.meta.plan"))
     request.setup(nil)
   end)
 
@@ -105,6 +121,7 @@ describe("req", function()
     end
     assert.is_nil(fields.chat)
     assert.is_nil(fields.last_target)
+    assert.is_nil(fields.most)
     assert.is_true(fields.uses)
     assert.equal("true", said("req.chat", { chat = true })) -- and still no misspelling
   end)

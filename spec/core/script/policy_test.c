@@ -111,6 +111,7 @@ static int open_world(void **state) {
         .text = SPAN("what the user wrote"),
         .system = SPAN("what the system wrote"),
         .max_cost_usd = HUGE_VAL,
+        .budget_left = INT64_MAX,
         .now_ms = 1790000000500,
         .seed = 42,
     };
@@ -295,6 +296,48 @@ static void the_request_as_policies_see_it(void **state) {
             "  return fleet:take(1)\n"
             "end"));
     assert_false(w->decision.read_text);
+}
+
+static void the_key_as_policies_see_it(void **state) {
+    struct world *w = *state;
+    struct span tags[] = { SPAN("ci") };
+    struct key key = { .id = SPAN("key_1"),
+                       .name = SPAN("CI"),
+                       .metadata = SPAN("{\"plan\":{\"seats\":3},\"left\":null,\"x\":[1,2]}"),
+                       .tags = tags,
+                       .n_tags = 1 };
+    struct project project = { .name = SPAN("shop") };
+    w->facts.key = &key;
+    w->facts.project = &project;
+    w->facts.budget_left = 1500000000;
+    w->facts.budget_used = 0.85;
+    w->facts.free_left = 3;
+    assert_ok(w, decide_by(w, "return function(req, fleet)\n"
+                              "  local key, meta = req.key, req.key.meta\n"
+                              "  assert(key.id == 'key_1' and key.name == 'CI' and key.tags.ci)\n"
+                              "  assert(key.project == 'shop' and meta.plan.seats == 3)\n"
+                              "  assert(meta.left == nil and meta.x[2] == 2)\n"
+                              "  assert(req.budget.left_usd == 1.5 and req.budget.used == 0.85)\n"
+                              "  assert(req.budget.free_left == 3)\n"
+                              "  return fleet:take(1)\n"
+                              "end"));
+}
+
+/* What a cap leaves is for able() to know, whether a policy asks for it or not. */
+static void what_is_left_is_a_limit(void **state) {
+    struct world *w = *state;
+    add_policy(w, "able", "return function(req, fleet) return fleet:able() end");
+    build(w);
+    assert_ok(w, decide(w, "able"));
+    size_t all = w->decision.chain.n_steps;
+    assert_true(all > 0);
+    w->facts.budget_left = 0;
+    assert_ok(w, decide(w, "able"));
+    assert_int_equal(w->decision.chain.n_steps, 0);
+    assert_span(w->decision.cuts[w->decision.n_cuts - 1].why, "price over budget");
+    w->facts.budget_left = INT64_MAX - 1;
+    assert_ok(w, decide(w, "able"));
+    assert_int_equal(w->decision.chain.n_steps, all);
 }
 
 static void reading_text_is_noted(void **state) {
@@ -698,6 +741,8 @@ int main(void) {
         CASE(notes_reach_the_trace),
         CASE(any_model_of_a_provider_can_be_named),
         CASE(the_request_as_policies_see_it),
+        CASE(the_key_as_policies_see_it),
+        CASE(what_is_left_is_a_limit),
         CASE(reading_text_is_noted),
         CASE(a_kept_request_reads_nothing),
         CASE(random_numbers_are_the_requests),

@@ -83,6 +83,7 @@ static enum vm_result request(lua_State *L, void *arg) {
                            .text = SPAN("t"),
                            .uses = ABILITY_TOOLS | ABILITY_CHAT,
                            .max_cost_usd = HUGE_VAL,
+                           .budget_left = INT64_MAX,
                            .seed = UINT64_MAX };
     int before = lua_gettop(L);
     push_request(L, &facts);
@@ -105,6 +106,9 @@ static enum vm_result request(lua_State *L, void *arg) {
                               { "max_tokens", "v == nil" },
                               { "tags", "next(v) == nil" },
                               { "tool_names", "#v == 0" },
+                              { "key", "next(v.tags) == nil and v.name == nil and v.meta == nil" },
+                              { "budget",
+                                "v.left_usd == 1/0 and v.used == 0 and v.free_left == 0" },
                               { "last", "v.role == nil and v.tool_results == 0" } };
     for (size_t i = 0; i < sizeof late / sizeof *late; i++) {
         push_request_field(L, &facts, span_of(late[i][0]), &is_text);
@@ -120,6 +124,47 @@ static enum vm_result request(lua_State *L, void *arg) {
     push_request_field(L, &facts, SPAN("text"), &is_text);
     assert_true(lua_holds(L, "v == 't'"));
     assert_true(is_text);
+    return VM_OK;
+}
+
+static enum vm_result who_asks(lua_State *L, void *arg) {
+    struct span tags[] = { SPAN("ci") };
+    struct key key = {
+        .id = SPAN("key_1"), .name = SPAN("CI"), .metadata = SPAN("{}"), .tags = tags, .n_tags = 1
+    };
+    struct project project = { .name = SPAN("shop") };
+    struct facts facts = { .key = &key,
+                           .project = &project,
+                           .budget_left = 2500000000,
+                           .budget_used = 0.75,
+                           .free_left = 7 };
+    bool is_text;
+    push_request_field(L, &facts, SPAN("key"), &is_text);
+    assert_true(lua_holds(L, "v.id == 'key_1' and v.name == 'CI' and v.project == 'shop' and "
+                             "v.tags.ci and v.meta == '{}'"));
+    push_request_field(L, &facts, SPAN("budget"), &is_text);
+    assert_true(lua_holds(L, "v.left_usd == 2.5 and v.used == 0.75 and v.free_left == 7"));
+    /* Nobody with a key: of a project all the same. */
+    facts.key = NULL;
+    push_request_field(L, &facts, SPAN("key"), &is_text);
+    assert_true(lua_holds(L, "v.project == 'shop' and v.id == nil and next(v.tags) == nil"));
+    return VM_OK;
+}
+
+/* A byte is a token at most; an answer without a bound of the client's is as long as a model's. */
+static enum vm_result the_most(lua_State *L, void *arg) {
+    struct facts facts = { .input_bytes = 4000, .input_tokens = 1000, .output_tokens = 512 };
+    bool is_text;
+    push_request_field(L, &facts, SPAN("most"), &is_text);
+    assert_true(lua_holds(L, "v.input == 4000 and v.output == nil"));
+    facts.input_bytes = 0; /* pictures alone */
+    facts.max_tokens = 100;
+    facts.answers = 3;
+    push_request_field(L, &facts, SPAN("most"), &is_text);
+    assert_true(lua_holds(L, "v.input == 1000 and v.output == 300"));
+    facts.max_tokens = facts.output_tokens = 0;
+    push_request_field(L, &facts, SPAN("most"), &is_text);
+    assert_true(lua_holds(L, "v.output == 0"));
     return VM_OK;
 }
 
@@ -222,6 +267,14 @@ static void a_request(void **state) {
     assert_int_equal(lua_run(request, NULL), VM_OK);
 }
 
+static void who_asks_and_what_is_left(void **state) {
+    assert_int_equal(lua_run(who_asks, NULL), VM_OK);
+}
+
+static void the_most_it_can_come_to(void **state) {
+    assert_int_equal(lua_run(the_most, NULL), VM_OK);
+}
+
 static void what_a_session_knows(void **state) {
     assert_int_equal(lua_run(session, NULL), VM_OK);
 }
@@ -242,6 +295,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_catalogue),
         cmocka_unit_test(a_request),
+        cmocka_unit_test(who_asks_and_what_is_left),
+        cmocka_unit_test(the_most_it_can_come_to),
         cmocka_unit_test(what_a_session_knows),
         cmocka_unit_test(live_figures_in_tables_used_again),
         cmocka_unit_test(a_failure_and_the_rest),
