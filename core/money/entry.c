@@ -136,6 +136,7 @@ void entry_write_begun(struct buf *out, const struct entry_begun *b) {
     put_bits(out, b->began_us);
     put_text(out, b->key);
     put_text(out, b->project);
+    put_text(out, b->endpoint);
     put_text(out, b->policy);
     put_text(out, b->arm);
     put_text(out, b->target);
@@ -290,6 +291,7 @@ bool entry_read_begun(struct span bytes, struct entry_begun *b) {
     b->began_us = get_bits(&r);
     b->key = get_text(&r);
     b->project = get_text(&r);
+    b->endpoint = get_text(&r);
     b->policy = get_text(&r);
     b->arm = get_text(&r);
     b->target = get_text(&r);

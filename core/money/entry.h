@@ -97,7 +97,7 @@ struct entry_begun {
     unsigned number; /* in the request, from 1 */
     uint64_t at_us;  /* of the request */
     uint64_t began_us;
-    struct span key, project, policy, arm, target;
+    struct span key, project, endpoint, policy, arm, target;
     nanousd bound; /* what was set aside for it; -1: it has no price */
 };
 

@@ -7,6 +7,53 @@
 #include <stdlib.h>
 #include <uthash.h>
 
+/* --- what SQL calls --------------------------------------------------------------------------- */
+
+static void add_up(sqlite3_context *context, int n, sqlite3_value **values) {
+    sqlite3_result_int64(context,
+                         entry_add(sqlite3_value_int64(values[0]), sqlite3_value_int64(values[1])));
+}
+
+static struct span blob(sqlite3_value *v) {
+    const char *at = sqlite3_value_blob(v);
+    return (struct span){ at, (size_t)sqlite3_value_bytes(v) };
+}
+
+static void add_times(sqlite3_context *context, int n, sqlite3_value **values) {
+    struct histogram h = { 0 };
+    struct buf out = { 0 };
+    /* What was damaged adds nothing. */
+    usage_unpack_times(blob(values[0]), &h);
+    usage_unpack_times(blob(values[1]), &h);
+    usage_pack_times(&out, &h);
+    sqlite3_result_blob(context, out.len ? out.at : "", (int)out.len, SQLITE_TRANSIENT);
+    buf_deinit(&out);
+}
+
+/* sum() fails where it would be too large. */
+static void add_all(sqlite3_context *context, int n, sqlite3_value **values) {
+    int64_t *sum = sqlite3_aggregate_context(context, sizeof *sum);
+    if (sum)
+        *sum = entry_add(*sum, sqlite3_value_int64(values[0]));
+}
+
+static void all_added(sqlite3_context *context) {
+    const int64_t *sum = sqlite3_aggregate_context(context, 0);
+    sqlite3_result_int64(context, sum ? *sum : 0);
+}
+
+static void add_functions(struct sqlite3 *db) {
+    int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC;
+    if (sqlite3_create_function(db, "add_up", 2, flags, NULL, add_up, NULL, NULL) != SQLITE_OK ||
+        sqlite3_create_function(db, "add_times", 2, flags, NULL, add_times, NULL, NULL) !=
+            SQLITE_OK ||
+        sqlite3_create_function(db, "add_all", 1, flags, NULL, NULL, add_all, all_added) !=
+            SQLITE_OK)
+        abort();
+}
+
+/* --- the tables ------------------------------------------------------------------------------- */
+
 /* `at` is the request's first byte in Unix microseconds, moved on by a few where two have the
  * same: so
  * rows, and every index of them, lie in order of time. Names that come again stand once in `names`;
@@ -60,12 +107,32 @@ static const char schema_1[] =
     "CREATE TABLE journals (name TEXT PRIMARY KEY, offset INTEGER NOT NULL,"
     " sequence INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
 
-static const char *const versions[] = { schema_1 };
+/* Sums by endpoint, and what of a sum's cost was free; both for the requests that are there still.
+ * How times are spread is known from then on. The index finds one name's days. */
+static const char schema_2[] =
+    "ALTER TABLE usage ADD COLUMN free_spent INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX usage_by_name ON usage (kind, name, day);"
+
+    "INSERT INTO usage SELECT 7, at / 86400000000, coalesce(endpoint, 0), coalesce(project, 0),"
+    " count(*), sum(outcome = 0), sum(outcome = 2), sum(outcome = 3), sum(outcome = 1),"
+    " sum(outcome = 4), sum(free), sum(attempts), sum(unpriced),"
+    " sum((SELECT count(*) FROM attempts a WHERE a.request = r.at AND a.estimated)),"
+    " add_all(input), add_all(cached), add_all(written), add_all(output), add_all(reasoning),"
+    " add_all(cost), add_all(billed), add_all(most), x'', 0"
+    " FROM requests r GROUP BY at / 86400000000, endpoint, project;"
+
+    "UPDATE usage SET free_spent = (SELECT add_all(add_up(coalesce(cost, 0), coalesce(most, 0)))"
+    " FROM requests r WHERE r.free AND r.at / 86400000000 = day AND coalesce(r.project, 0) ="
+    " usage.project AND name = coalesce(CASE kind WHEN 1 THEN r.project WHEN 2 THEN r.key"
+    " ELSE r.endpoint END, 0)) WHERE kind IN (1, 2, 7) AND free > 0;";
+
+static const char *const versions[] = { schema_1, schema_2 };
 
 const struct store_schema fold_schema = { .what = "ledger",
                                           .application_id = 0x506c4c67, /* "PlLg" */
+                                          .functions = add_functions,
                                           .versions = versions,
-                                          .n_versions = 1 };
+                                          .n_versions = 2 };
 
 enum statement {
     BEGIN,
@@ -110,7 +177,7 @@ static const char *const texts[STATEMENTS] = {
     [ADD_USAGE] =
         "INSERT INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
         "?15,"
-        " ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23) ON CONFLICT DO UPDATE SET"
+        " ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24) ON CONFLICT DO UPDATE SET"
         " requests = requests + excluded.requests, answered = answered + excluded.answered,"
         " failed = failed + excluded.failed, cancelled = cancelled + excluded.cancelled,"
         " refused = refused + excluded.refused, orphaned = orphaned + excluded.orphaned,"
@@ -120,7 +187,8 @@ static const char *const texts[STATEMENTS] = {
         " written = add_up(written, excluded.written), output = add_up(output, excluded.output),"
         " reasoning = add_up(reasoning, excluded.reasoning), cost = add_up(cost, excluded.cost),"
         " billed = add_up(billed, excluded.billed), most = add_up(most, excluded.most),"
-        " times = add_times(times, excluded.times)",
+        " times = add_times(times, excluded.times),"
+        " free_spent = add_up(free_spent, excluded.free_spent)",
     [ADD_BEGUN] = "INSERT OR REPLACE INTO begun VALUES (?1, ?2, ?3, ?4)",
     [END_BEGUN] = "DELETE FROM begun WHERE request = ?1",
     [ALL_BEGUN] = "SELECT request, number, writer, entry FROM begun ORDER BY request, number",
@@ -179,29 +247,6 @@ struct fold {
 };
 
 enum { NAMES_MAX = 50000 }; /* remembered; then they are looked up anew */
-
-/* --- what SQL calls --------------------------------------------------------------------------- */
-
-static void add_up(sqlite3_context *context, int n, sqlite3_value **values) {
-    sqlite3_result_int64(context,
-                         entry_add(sqlite3_value_int64(values[0]), sqlite3_value_int64(values[1])));
-}
-
-static struct span blob(sqlite3_value *v) {
-    const char *at = sqlite3_value_blob(v);
-    return (struct span){ at, (size_t)sqlite3_value_bytes(v) };
-}
-
-static void add_times(sqlite3_context *context, int n, sqlite3_value **values) {
-    struct histogram h = { 0 };
-    struct buf out = { 0 };
-    /* What was damaged adds nothing. */
-    usage_unpack_times(blob(values[0]), &h);
-    usage_unpack_times(blob(values[1]), &h);
-    usage_pack_times(&out, &h);
-    sqlite3_result_blob(context, out.len ? out.at : "", (int)out.len, SQLITE_TRANSIENT);
-    buf_deinit(&out);
-}
 
 /* --- statements ------------------------------------------------------------------------------- */
 
@@ -307,6 +352,7 @@ static struct usage_figures of_request(const struct entry *e, const struct entry
         .cost = (nanousd)known(sums->cost),
         .billed = (nanousd)known(sums->billed),
         .most = (nanousd)known(sums->most),
+        .free_spent = e->free ? entry_add((nanousd)known(sums->cost), sums->most) : 0,
     };
     for (size_t i = 0; i < e->n_attempts; i++)
         figures.estimated += e->attempts[i].estimated;
@@ -352,6 +398,7 @@ static void add_figures(struct usage_figures *to, const struct usage_figures *fr
     to->cost = entry_add(to->cost, from->cost);
     to->billed = entry_add(to->billed, from->billed);
     to->most = entry_add(to->most, from->most);
+    to->free_spent = entry_add(to->free_spent, from->free_spent);
 }
 
 /* `ms` is the time that was answered in; -1: it was not. */
@@ -406,6 +453,8 @@ static int add_sums(struct fold *f, const struct entry *e, uint64_t at,
         result = add_named(f, key, FOLD_KEY, e->key, &figures, ms);
     if (result == SQLITE_OK)
         result = add_named(f, key, FOLD_POLICY, e->policy, &figures, ms);
+    if (result == SQLITE_OK)
+        result = add_named(f, key, FOLD_ENDPOINT, e->endpoint, &figures, ms);
     if (result == SQLITE_OK && e->arm.at)
         result = add_named(f, key, FOLD_ARM, e->arm, &figures, ms);
     for (size_t i = 0; i < e->n_tags && result == SQLITE_OK; i++)
@@ -462,6 +511,7 @@ static int write_sum(struct fold *f, const struct sum *sum) {
     usage_pack_times(&f->scratch, &sum->times);
     sqlite3_bind_blob(s, n + 1, f->scratch.len ? f->scratch.at : "", (int)f->scratch.len,
                       SQLITE_STATIC);
+    sqlite3_bind_int64(s, n + 2, u->free_spent);
     return run(s);
 }
 
@@ -751,6 +801,7 @@ static int fold_orphan(struct fold *f, const struct pending *p) {
         e.at_us = b.at_us;
         e.key = b.key;
         e.project = b.project;
+        e.endpoint = b.endpoint;
         e.policy = b.policy;
         e.arm = b.arm;
         attempts[e.n_attempts++] = (struct entry_attempt){
@@ -912,11 +963,6 @@ struct fold *fold_new(struct sqlite3 *db) {
     if (!f)
         abort();
     f->db = db;
-    int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC;
-    if (sqlite3_create_function(db, "add_up", 2, flags, NULL, add_up, NULL, NULL) != SQLITE_OK ||
-        sqlite3_create_function(db, "add_times", 2, flags, NULL, add_times, NULL, NULL) !=
-            SQLITE_OK)
-        abort();
     for (int i = 0; i < STATEMENTS; i++) {
         f->statements[i] = store_prepare(db, texts[i]);
         if (!f->statements[i])

@@ -29,7 +29,8 @@ enum fold_kind {
     FOLD_POLICY = 3,
     FOLD_ARM = 4,
     FOLD_TAG = 5,
-    FOLD_TARGET = 6
+    FOLD_TARGET = 6,
+    FOLD_ENDPOINT = 7
 };
 
 extern const struct store_schema fold_schema;

@@ -88,23 +88,11 @@ static bool make_folder(const char *path) {
     return mkdir(path, 0700) == 0 || errno == EEXIST;
 }
 
-/* One process folds. The kernel takes the lock back however it ends. */
+/* One process folds. */
 static int take_lock(const char *folder) {
-    char path[PATH_SIZE + 16], pid[24];
+    char path[PATH_SIZE + 16];
     snprintf(path, sizeof path, "%s/ledger.lock", folder);
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return -errno;
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        int error = errno;
-        close(fd);
-        return -error;
-    }
-    /* For whoever wonders; nothing depends on it. */
-    int len = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
-    if (ftruncate(fd, 0) != 0 || write(fd, pid, (size_t)len) != len)
-        log_warn("%s can not be written: %s", path, strerror(errno));
-    return fd;
+    return store_lock(path);
 }
 
 /* Files writers were about to make when they died. */
@@ -619,6 +607,23 @@ void ledger_status(struct ledger *l, struct ledger_status *status) {
     pthread_mutex_unlock(&l->mutex);
 }
 
+/* What there is, then what is known only once the last file of a writer is gone. At no time of day
+ * nothing is old: deleting can wait. */
+static void fold_all(struct ledger *l) {
+    for (int i = 0; i < 2; i++)
+        while (ledger_turn(l, 0)) {
+        }
+}
+
+bool ledger_catch_up(struct ledger *l, struct store_error *error) {
+    fold_all(l);
+    if (l->now.health != LEDGER_FAILING)
+        return true;
+    error->why = STORE_UNUSABLE;
+    memcpy(error->text, l->now.trouble, sizeof error->text);
+    return false;
+}
+
 void ledger_close(struct ledger *l) {
     if (!l)
         return;
@@ -629,11 +634,6 @@ void ledger_close(struct ledger *l) {
         pthread_mutex_unlock(&l->mutex);
         pthread_join(l->thread, NULL);
     }
-    /* What there is, then what is known only once the last file of a writer is gone. At no time of
-     * day
-     * nothing is old: deleting can wait for the next start. */
-    for (int i = 0; i < 2; i++)
-        while (ledger_turn(l, 0)) {
-        }
+    fold_all(l);
     free_parts(l);
 }

@@ -62,6 +62,10 @@ void ledger_start(struct ledger *l);
  * do at once. */
 bool ledger_turn(struct ledger *l, uint64_t now_us);
 
+/* Folds all there is, before ledger_start(): what an earlier process left, and then what its orphans
+ * are. Deletes nothing that is old. False with the error filled: the database takes nothing. */
+bool ledger_catch_up(struct ledger *l, struct store_error *error);
+
 /* One atomic read. */
 bool ledger_may_spend(const struct ledger *l);
 

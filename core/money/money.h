@@ -19,33 +19,35 @@
 #include "money/limits.h"
 
 struct keystore;
+struct usage;
 
 struct money {
     struct keys *keys;
     struct limits *limits;
     struct budget *budget;
-    struct ledger *ledger; /* NULL: none is kept */
-    struct keystore *store;
+    struct ledger *ledger;  /* NULL: none is kept */
+    struct keystore *store; /* NULL: keys made later last as long as the process */
+    struct usage *spent;    /* what the ledger knows of earlier; NULL: nothing */
 };
 
-/* Opens everything in config->data_dir, folds what an earlier process left, and takes over the keys
- * and projects that are stored. `alerts` as of budget_new(). Without config->ledger nothing is
- * opened there but the keys; without a data_dir nothing at all: keys made later last as long as the
- * process. 0, or negative with the error filled and nothing left open. */
+/* Opens everything in config->data_dir, folds what an earlier process left, takes over the keys and
+ * projects that are stored, and starts the ledger's thread. `alerts` as of budget_new(). Without
+ * config->ledger nothing is opened there but the keys; without a data_dir nothing at all, and keys
+ * made later last as long as the process. 0, or negative with the error filled and nothing left
+ * open. */
 int money_open(struct money *m, const struct config *config, const struct budget_events *alerts,
                void *owner, struct store_error *error);
 
-/* Takes over what the configuration says of keys, projects and caps; caps that are new begin with
- * what the ledger knows of their period. One thread at a time; may block for it. */
+/* Takes over what the configuration says of keys, projects and caps; caps and free requests that
+ * are new begin with what the ledger knows of them. The same happens by itself to the caps of a key
+ * or project that is made or changed through `keys`. One thread at a time, which may wait for the
+ * disk. */
 void money_adopt(struct money *m, const struct snapshot *snap);
-
-/* The caps of one key or project that is about to be made or changed, likewise. */
-void money_prepare(struct money *m, const struct budget_cap *caps, size_t n);
 
 /* Whether something may be spent: it could be recorded. */
 bool money_may_spend(const struct money *m);
 
-/* Folds what is there and lets everything go. */
+/* Folds what is there and lets everything go. All zeros is fine. */
 void money_close(struct money *m);
 
 #endif

@@ -1,10 +1,13 @@
 #include "money/store.h"
 
+#include "base/log.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -131,6 +134,8 @@ static int bring_up_to_date(struct sqlite3 *db, const struct store_schema *schem
                          "PRAGMA synchronous = FULL; PRAGMA secure_delete = OFF;"
                          "PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;"
                          "PRAGMA cache_size = -65536");
+    if (result == SQLITE_OK && schema->functions)
+        schema->functions(db);
     for (int v = version; v < schema->n_versions && result == SQLITE_OK; v++)
         result = migrate(db, schema, v);
     return result;
@@ -182,6 +187,25 @@ static int only_read(struct sqlite3 *db, const struct store_schema *schema, int 
 struct sqlite3 *store_open_reader(const char *path, const struct store_schema *schema,
                                   struct store_error *error) {
     return open_with(path, schema, only_read, error);
+}
+
+/* --- who has it ------------------------------------------------------------------------------- */
+
+int store_lock(const char *path) {
+    char pid[24];
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -errno;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    /* For whoever wonders; nothing depends on it. */
+    int len = snprintf(pid, sizeof pid, "%d\n", (int)getpid());
+    if (ftruncate(fd, 0) != 0 || write(fd, pid, (size_t)len) != len)
+        log_warn("%s can not be written: %s", path, strerror(errno));
+    return fd;
 }
 
 /* --- statements ------------------------------------------------------------------------------- */

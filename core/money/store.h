@@ -36,6 +36,8 @@ struct store_error {
 struct store_schema {
     const char *what; /* "ledger", for messages */
     int application_id;
+    void (*functions)(struct sqlite3 *db); /* gives its SQL functions to one that writes, versions
+                                            * may call them; NULL: there are none */
     const char *const *versions;
     int n_versions;
 };
@@ -49,6 +51,11 @@ struct sqlite3 *store_open(const char *path, const struct store_schema *schema,
 /* For reading beside the one that writes; from any process. */
 struct sqlite3 *store_open_reader(const char *path, const struct store_schema *schema,
                                   struct store_error *error);
+
+/* Makes the file at `path` and locks it for this process alone, with its number in it. The kernel
+ * takes the lock back however the process ends; closing the descriptor does, too. It, or a negative
+ * errno: -EWOULDBLOCK where another process has it. */
+int store_lock(const char *path);
 
 /* A statement that lives long. NULL when the database can not be read, or has no such tables. */
 struct sqlite3_stmt *store_prepare(struct sqlite3 *db, const char *sql);

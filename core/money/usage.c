@@ -10,7 +10,25 @@
 enum { DAY_S = 86400 };
 #define DAY_US (UINT64_C(1000000) * DAY_S)
 
-enum statement { SUMS, SPENT_ALL, SPENT_PROJECT, SPENT_KEY, STATEMENTS };
+enum statement {
+    SUMS,
+    DAYS_ALL,
+    DAYS_NAMED,
+    SPENT_ALL,
+    SPENT_PROJECT,
+    SPENT_KEY,
+    SPENT_ENDPOINT,
+    STATEMENTS
+};
+
+/* Of requests, or of sums: what add_spent() reads. */
+#define SPENT_COLUMNS "cost, billed, most, free"
+#define REQUESTS_BETWEEN                                                                           \
+    "SELECT " SPENT_COLUMNS ", iif(free, coalesce(cost, 0) + coalesce(most, 0), 0)"                \
+    " FROM requests WHERE at >= ?1 AND at < ?2"
+#define DAYS_BETWEEN                                                                               \
+    "SELECT " SPENT_COLUMNS ", free_spent FROM usage WHERE kind = ?3 AND day >= ?1 AND day < ?2"
+#define IS_NAMED(column) " AND " column " = (SELECT id FROM names WHERE tag = 0 AND text = ?4)"
 
 static const char *const texts[STATEMENTS] = {
     [SUMS] =
@@ -20,11 +38,12 @@ static const char *const texts[STATEMENTS] = {
         " FROM usage u LEFT JOIN names n ON n.id = u.name"
         " WHERE u.kind = ?1 AND u.day BETWEEN ?2 AND ?3 AND (?4 IS NULL OR u.project ="
         " (SELECT id FROM names WHERE tag = 0 AND text = ?4))",
-    [SPENT_ALL] = "SELECT cost, billed, most FROM requests WHERE at >= ?1 AND at < ?2",
-    [SPENT_PROJECT] = "SELECT cost, billed, most FROM requests WHERE at >= ?1 AND at < ?2 AND"
-                      " project = (SELECT id FROM names WHERE tag = 0 AND text = ?3)",
-    [SPENT_KEY] = "SELECT cost, billed, most FROM requests WHERE at >= ?1 AND at < ?2 AND"
-                  " key = (SELECT id FROM names WHERE tag = 0 AND text = ?3)",
+    [DAYS_ALL] = DAYS_BETWEEN,
+    [DAYS_NAMED] = DAYS_BETWEEN IS_NAMED("name"),
+    [SPENT_ALL] = REQUESTS_BETWEEN,
+    [SPENT_PROJECT] = REQUESTS_BETWEEN IS_NAMED("project"),
+    [SPENT_KEY] = REQUESTS_BETWEEN IS_NAMED("key"),
+    [SPENT_ENDPOINT] = REQUESTS_BETWEEN IS_NAMED("endpoint"),
 };
 
 struct usage {
@@ -33,19 +52,19 @@ struct usage {
 };
 
 static const char *const names[USAGE_BYS] = {
-    [USAGE_BY_NOTHING] = "nothing",   [USAGE_BY_PROJECT] = "project",
-    [USAGE_BY_KEY] = "key",           [USAGE_BY_POLICY] = "policy",
-    [USAGE_BY_ARM] = "arm",           [USAGE_BY_TAG] = "tag",
-    [USAGE_BY_TARGET] = "target",     [USAGE_BY_MODEL] = "model",
-    [USAGE_BY_PROVIDER] = "provider",
+    [USAGE_BY_NOTHING] = "nothing", [USAGE_BY_PROJECT] = "project",
+    [USAGE_BY_KEY] = "key",         [USAGE_BY_POLICY] = "policy",
+    [USAGE_BY_ARM] = "arm",         [USAGE_BY_ENDPOINT] = "endpoint",
+    [USAGE_BY_TAG] = "tag",         [USAGE_BY_TARGET] = "target",
+    [USAGE_BY_MODEL] = "model",     [USAGE_BY_PROVIDER] = "provider",
 };
 
 static const enum fold_kind kinds[USAGE_BYS] = {
     [USAGE_BY_NOTHING] = FOLD_PROJECT, [USAGE_BY_PROJECT] = FOLD_PROJECT,
     [USAGE_BY_KEY] = FOLD_KEY,         [USAGE_BY_POLICY] = FOLD_POLICY,
-    [USAGE_BY_ARM] = FOLD_ARM,         [USAGE_BY_TAG] = FOLD_TAG,
-    [USAGE_BY_TARGET] = FOLD_TARGET,   [USAGE_BY_MODEL] = FOLD_TARGET,
-    [USAGE_BY_PROVIDER] = FOLD_TARGET,
+    [USAGE_BY_ARM] = FOLD_ARM,         [USAGE_BY_ENDPOINT] = FOLD_ENDPOINT,
+    [USAGE_BY_TAG] = FOLD_TAG,         [USAGE_BY_TARGET] = FOLD_TARGET,
+    [USAGE_BY_MODEL] = FOLD_TARGET,    [USAGE_BY_PROVIDER] = FOLD_TARGET,
 };
 
 const char *usage_by_name(enum usage_by by) {
@@ -279,60 +298,55 @@ int usage_read(struct usage *u, const struct usage_query *q, struct arena *arena
 
 /* --- what was spent --------------------------------------------------------------------------- */
 
-/* Requests from one moment to before another, one by one. */
-static int spent_by_requests(struct usage *u, enum usage_by by, struct span name, uint64_t from_us,
-                             uint64_t to_us, struct usage_spent *spent) {
-    struct sqlite3_stmt *s = u->statements[by == USAGE_BY_PROJECT ? SPENT_PROJECT
-                                           : by == USAGE_BY_KEY   ? SPENT_KEY
-                                                                  : SPENT_ALL];
-    if (from_us >= to_us)
-        return 0;
-    sqlite3_bind_int64(s, 1, (int64_t)from_us);
-    sqlite3_bind_int64(s, 2, (int64_t)to_us);
-    if (by != USAGE_BY_NOTHING)
-        store_bind_text(s, 3, name);
-    int result;
-    while ((result = sqlite3_step(s)) == SQLITE_ROW) {
-        spent->cost = entry_add(spent->cost, store_known(s, 0));
-        spent->billed = entry_add(spent->billed, store_known(s, 1));
-        spent->most = entry_add(spent->most, store_known(s, 2));
-    }
+static void add_spent(struct sqlite3_stmt *s, struct usage_spent *spent) {
+    spent->cost = entry_add(spent->cost, store_known(s, 0));
+    spent->billed = entry_add(spent->billed, store_known(s, 1));
+    spent->most = entry_add(spent->most, store_known(s, 2));
+    spent->free_requests += (uint64_t)sqlite3_column_int64(s, 3);
+    spent->free_spent = entry_add(spent->free_spent, sqlite3_column_int64(s, 4));
+}
+
+/* Adds all rows from one moment or day to before another. `name` SPAN_NONE: the statement has
+ * none. */
+static int sum_spent(struct sqlite3_stmt *s, uint64_t from, uint64_t to, struct span name,
+                     struct usage_spent *spent) {
+    int result = SQLITE_DONE;
+    sqlite3_bind_int64(s, 1, (int64_t)from);
+    sqlite3_bind_int64(s, 2, (int64_t)to);
+    store_bind_text(s, 4, name);
+    while (from < to && (result = sqlite3_step(s)) == SQLITE_ROW)
+        add_spent(s, spent);
     sqlite3_reset(s);
     return result == SQLITE_DONE ? 0 : -result;
 }
 
 /* Whole days, by their sums. */
-static int spent_by_days(struct usage *u, enum usage_by by, struct span name, uint32_t from_day,
-                         uint32_t to_day, struct usage_spent *spent) {
-    struct arena arena;
-    struct usage_lines lines;
-    struct usage_query q = { .by = by, .from_day = from_day, .to_day = to_day };
-    if (by != USAGE_BY_NOTHING)
-        q.name = name;
-    arena_init(&arena, 4096);
-    int result = usage_read(u, &q, &arena, &lines);
-    for (size_t i = 0; i < lines.n; i++) {
-        spent->cost = entry_add(spent->cost, lines.at[i].figures.cost);
-        spent->billed = entry_add(spent->billed, lines.at[i].figures.billed);
-        spent->most = entry_add(spent->most, lines.at[i].figures.most);
-    }
-    arena_deinit(&arena);
-    return result;
+static int spent_by_days(struct usage *u, enum usage_by by, struct span name, uint64_t from_day,
+                         uint64_t to_day, struct usage_spent *spent) {
+    struct sqlite3_stmt *s = u->statements[by == USAGE_BY_NOTHING ? DAYS_ALL : DAYS_NAMED];
+    sqlite3_bind_int(s, 3, kinds[by]);
+    return sum_spent(s, from_day, to_day, name, spent);
 }
 
 int usage_spent_between(struct usage *u, enum usage_by by, struct span name, uint64_t from_us,
                         uint64_t to_us, struct usage_spent *spent) {
+    struct sqlite3_stmt *one_by_one = u->statements[by == USAGE_BY_PROJECT    ? SPENT_PROJECT
+                                                    : by == USAGE_BY_KEY      ? SPENT_KEY
+                                                    : by == USAGE_BY_ENDPOINT ? SPENT_ENDPOINT
+                                                                              : SPENT_ALL];
     *spent = (struct usage_spent){ 0 };
+    if (by == USAGE_BY_NOTHING)
+        name = SPAN_NONE;
     if (to_us > INT64_MAX)
         to_us = INT64_MAX;
     uint64_t first = (from_us + DAY_US - 1) / DAY_US, end = to_us / DAY_US; /* whole days */
     if (first >= end)
-        return spent_by_requests(u, by, name, from_us, to_us, spent);
-    int result = spent_by_requests(u, by, name, from_us, first * DAY_US, spent);
+        return sum_spent(one_by_one, from_us, to_us, name, spent);
+    int result = sum_spent(one_by_one, from_us, first * DAY_US, name, spent);
     if (result == 0)
-        result = spent_by_days(u, by, name, (uint32_t)first, (uint32_t)(end - 1), spent);
+        result = spent_by_days(u, by, name, first, end, spent);
     if (result == 0)
-        result = spent_by_requests(u, by, name, end * DAY_US, to_us, spent);
+        result = sum_spent(one_by_one, end * DAY_US, to_us, name, spent);
     return result;
 }
 

@@ -26,6 +26,7 @@ enum usage_by {
     USAGE_BY_KEY,
     USAGE_BY_POLICY,
     USAGE_BY_ARM,
+    USAGE_BY_ENDPOINT,
     USAGE_BY_TAG, /* a request with two counts under both: lines sum to more than the whole */
     USAGE_BY_TARGET,
     USAGE_BY_MODEL,
@@ -46,7 +47,8 @@ struct usage_figures {
     uint64_t estimated; /* attempts whose tokens are estimates */
     uint64_t input, cached, written, output, reasoning; /* tokens */
     nanousd cost, billed;
-    nanousd most; /* what attempts without a cost can have cost at most, over `cost` */
+    nanousd most;       /* what attempts without a cost can have cost at most, over `cost` */
+    nanousd free_spent; /* of both, what free requests took */
 };
 
 struct usage_query {
@@ -79,13 +81,14 @@ int usage_read(struct usage *u, const struct usage_query *q, struct arena *arena
 
 struct usage_spent {
     nanousd cost, billed;
-    nanousd most; /* what attempts without a cost can have cost at most, over `cost` */
+    nanousd most;       /* what attempts without a cost can have cost at most, over `cost` */
+    nanousd free_spent; /* of both, what free requests took */
+    uint64_t free_requests;
 };
 
-/* What was spent from one moment to before another, exact at both: by all, by a project or by a key
- * (USAGE_BY_NOTHING, USAGE_BY_PROJECT, USAGE_BY_KEY). A day begun or left in its middle is summed
- * by
- * its requests. 0, or a negative SQLite result. */
+/* What was spent from one moment to before another, exact at both: by all (USAGE_BY_NOTHING), by a
+ * project, a key or at an endpoint. A day begun or left in its middle is summed by its requests. 0,
+ * or a negative SQLite result. */
 int usage_spent_between(struct usage *u, enum usage_by by, struct span name, uint64_t from_us,
                         uint64_t to_us, struct usage_spent *spent);
 

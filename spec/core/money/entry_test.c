@@ -76,6 +76,7 @@ static void begun_comes_back(void **state) {
                              18,
                              SPAN("key"),
                              SPAN_NONE,
+                             SPAN("/v1/messages"),
                              SPAN("tier@1"),
                              SPAN_NONE,
                              SPAN("openai/gpt-4o"),
@@ -88,6 +89,7 @@ static void begun_comes_back(void **state) {
     assert_true(got.at_us == 17 && got.began_us == 18 && got.bound == 12345);
     assert_span(got.key, "key");
     assert_span(got.project, NULL);
+    assert_span(got.endpoint, "/v1/messages");
     assert_span(got.target, "openai/gpt-4o");
     for (size_t len = 0; len < out.len; len++)
         assert_false(entry_read_begun(span_sub(buf_span(&out), 0, len), &got));

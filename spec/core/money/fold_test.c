@@ -64,7 +64,7 @@ static void sums_are_those_of_the_rows(void **state) {
     int64_t cost = number("SELECT sum(cost) FROM attempts WHERE cost >= 0");
     assert_true(cost > 0);
     assert_int_equal(number("SELECT sum(cost) FROM requests WHERE cost >= 0"), cost);
-    for (int kind = FOLD_PROJECT; kind <= FOLD_TARGET; kind++) {
+    for (int kind = FOLD_PROJECT; kind <= FOLD_ENDPOINT; kind++) {
         char sql[160];
         if (kind == FOLD_ARM || kind == FOLD_TAG)
             continue;
@@ -162,6 +162,34 @@ static void sums_stop_at_the_largest_number(void **state) {
     assert_true(number("SELECT input FROM usage WHERE kind = 1") == INT64_MAX);
 }
 
+/* --- from an earlier version --- */
+
+/* What the sums of all days come to, but for how times are spread. */
+#define SUM_OF_SUMS                                                                                \
+    "SELECT sum(day + name * 7 + project * 31 + requests * 3 + answered * 5 + failed * 11"         \
+    " + estimated * 13 + attempts * 17 + input + cached + output + reasoning * 7 + cost"           \
+    " + billed * 3 + most * 5 + free * 19 + free_spent * 23) FROM usage WHERE kind"
+
+static void a_ledger_without_endpoints_is_brought_up_to_date(void **state) {
+    static const char undo[] = "DELETE FROM usage WHERE kind = 7; DROP INDEX usage_by_name;"
+                               "ALTER TABLE usage DROP COLUMN free_spent; PRAGMA user_version = 1";
+    struct store_error error;
+    begin();
+    for (unsigned i = 0; i < 2000; i++)
+        fold(i, AT + i * UINT64_C(211000000));
+    commit();
+    int64_t endpoints = number(SUM_OF_SUMS " = 7"), rest = number(SUM_OF_SUMS " IN (1, 2)");
+    assert_int_equal(sqlite3_exec(db, undo, NULL, NULL, NULL), SQLITE_OK);
+    fold_free(f);
+    sqlite3_close(db);
+    db = store_open(path, &fold_schema, &error);
+    f = db ? fold_new(db) : NULL;
+    assert_non_null(f);
+    assert_true(number("SELECT count(*) FROM usage WHERE kind = 7 AND free_spent > 0") > 3);
+    assert_int_equal(number(SUM_OF_SUMS " = 7"), endpoints);
+    assert_int_equal(number(SUM_OF_SUMS " IN (1, 2)"), rest);
+}
+
 /* --- attempts under way --- */
 
 static void begun(const char *request, unsigned n, const char *writer, nanousd bound) {
@@ -171,6 +199,7 @@ static void begun(const char *request, unsigned n, const char *writer, nanousd b
                              .began_us = AT + n,
                              .project = SPAN("shop"),
                              .key = SPAN("k"),
+                             .endpoint = SPAN("/v1/messages"),
                              .target = SPAN("p/m"),
                              .bound = bound };
     assert_int_equal(fold_begun(f, span_of(writer), &b), 0);
@@ -210,6 +239,9 @@ static void what_never_ended_is_an_orphan_once_its_writer_is_dead(void **state) 
     assert_int_equal(number("SELECT count(*) FROM attempts WHERE most IN (700, 40)"), 2);
     assert_int_equal(number("SELECT orphaned FROM usage WHERE kind = 1"), 1);
     assert_int_equal(number("SELECT most FROM usage WHERE kind = 6"), 740);
+    assert_int_equal(number("SELECT most FROM usage u JOIN names n ON n.id = u.name"
+                            " WHERE kind = 7 AND text = '/v1/messages'"),
+                     740);
     assert_int_equal(number("SELECT count(*) FROM begun"), 1);
     restart();
     begin();
@@ -297,6 +329,7 @@ int main(void) {
         UNIT(many_of_one_moment_each_have_a_row),
         UNIT(an_id_is_told_once),
         UNIT(sums_stop_at_the_largest_number),
+        UNIT(a_ledger_without_endpoints_is_brought_up_to_date),
         UNIT(what_never_ended_is_an_orphan_once_its_writer_is_dead),
         UNIT(what_ended_is_none),
         UNIT(an_orphan_given_up_comes_again),

@@ -23,7 +23,8 @@ static int tear_down(void **state) {
 
 static const char *const two[] = { "CREATE TABLE a (x); INSERT INTO a VALUES (1)",
                                    "ALTER TABLE a ADD y; UPDATE a SET y = x + 1" };
-static const struct store_schema old = { "test", 77, two, 1 }, new = { "test", 77, two, 2 };
+static const struct store_schema old = { "test", 77, NULL, two, 1 },
+                                 new = { "test", 77, NULL, two, 2 };
 
 static struct sqlite3 *open_as(const struct store_schema *schema) {
     struct store_error error;
@@ -51,7 +52,7 @@ static void it_is_made_and_brought_up_to_date(void **state) {
 
 static void a_version_that_fails_leaves_the_last_one(void **state) {
     const char *const bad[] = { two[0], "CREATE TABLE b (x); CREATE TABLE a (x)" };
-    const struct store_schema broken = { "test", 77, bad, 2 };
+    const struct store_schema broken = { "test", 77, NULL, bad, 2 };
     struct store_error error;
     sqlite3_close(open_as(&old));
     assert_null(store_open(path, &broken, &error));
@@ -63,7 +64,7 @@ static void a_version_that_fails_leaves_the_last_one(void **state) {
 }
 
 static void a_newer_one_and_anothers_are_left_alone(void **state) {
-    const struct store_schema other = { "test", 78, two, 2 };
+    const struct store_schema other = { "test", 78, NULL, two, 2 };
     struct store_error error;
     sqlite3_close(open_as(&new));
     assert_null(store_open(path, &old, &error));

@@ -69,17 +69,19 @@ static unsigned request_fits(enum usage_by by, struct span name, const struct en
     unsigned tags = 0;
     for (size_t i = 0; i < e->n_tags; i++)
         tags += span_eq(e->tags[i], name);
-    return by == USAGE_BY_NOTHING   ? 1
-           : by == USAGE_BY_PROJECT ? span_eq(e->project, name)
-           : by == USAGE_BY_KEY     ? span_eq(e->key, name)
-           : by == USAGE_BY_POLICY  ? span_eq(e->policy, name)
-           : by == USAGE_BY_ARM     ? span_eq(e->arm, name)
-                                    : tags;
+    return by == USAGE_BY_NOTHING    ? 1
+           : by == USAGE_BY_PROJECT  ? span_eq(e->project, name)
+           : by == USAGE_BY_KEY      ? span_eq(e->key, name)
+           : by == USAGE_BY_POLICY   ? span_eq(e->policy, name)
+           : by == USAGE_BY_ARM      ? span_eq(e->arm, name)
+           : by == USAGE_BY_ENDPOINT ? span_eq(e->endpoint, name)
+                                     : tags;
 }
 
 struct recount {
     uint64_t requests, failed, input;
-    nanousd cost, billed;
+    nanousd cost, billed, free_spent;
+    uint64_t free_requests;
     uint64_t n_times;
     int64_t times[2 * N]; /* ms of what was answered */
 };
@@ -102,6 +104,8 @@ static void count_request(struct recount *r, const struct entry *e) {
     r->input += sums.tokens.input > 0 ? (uint64_t)sums.tokens.input : 0;
     r->cost += sums.cost;
     r->billed += sums.billed;
+    r->free_requests += e->free;
+    r->free_spent += e->free ? sums.cost : 0;
     if (e->outcome == ENTRY_ANSWERED)
         r->times[r->n_times++] = e->total_us / 1000;
 }
@@ -157,7 +161,7 @@ static void assert_line(const struct usage_line *line, struct recount *r) {
 
 static void sums_equal_a_recount(void **state) {
     static const unsigned wanted[USAGE_BYS] = {
-        1, RECORDS_PROJECTS, RECORDS_KEYS, 1, 1, 21, RECORDS_TARGETS, 5, 5
+        1, RECORDS_PROJECTS, RECORDS_KEYS, 1, 1, 2, 21, RECORDS_TARGETS, 5, 5
     };
     for (enum usage_by by = USAGE_BY_NOTHING; by < USAGE_BYS; by++) {
         struct usage_lines lines;
@@ -211,6 +215,8 @@ static void spent_is_exact_at_both_ends(void **state) {
         { USAGE_BY_KEY, "key-7", AT + 7 * GAP + 1, AT + 12000 * GAP + 1 },
         { USAGE_BY_NOTHING, "", AT + 100 * GAP, AT + 101 * GAP },
         { USAGE_BY_PROJECT, "lab", AT + DAY_US, AT + 2 * DAY_US },
+        { USAGE_BY_ENDPOINT, "/v1/messages", AT + 9 * GAP, AT + 15000 * GAP },
+        { USAGE_BY_ENDPOINT, "/v1/messages", AT + 9 * GAP, AT + 40 * GAP },
         { USAGE_BY_PROJECT, "lab", AT + 9, AT + 9 },
         { USAGE_BY_PROJECT, "nobody", 0, UINT64_MAX },
     };
@@ -222,6 +228,8 @@ static void spent_is_exact_at_both_ends(void **state) {
         struct recount *r = recount(cases[i].by, name, SPAN_NONE, cases[i].from, cases[i].to);
         assert_int_equal(spent.cost, r->cost);
         assert_int_equal(spent.billed, r->billed);
+        assert_int_equal(spent.free_requests, r->free_requests);
+        assert_int_equal(spent.free_spent, r->free_spent);
     }
 }
 
@@ -247,7 +255,7 @@ static void a_statement_is_right_to_the_nano_dollar(void **state) {
 }
 
 static void no_statement_reads_a_whole_table(void **state) {
-    assert_int_equal(ledger_kit_plans(), 4);
+    assert_int_equal(ledger_kit_plans(), 7);
 }
 
 /* --- days, times, names --- */
