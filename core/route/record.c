@@ -139,6 +139,39 @@ static void write_session(struct buf *out, const struct facts *facts) {
     buf_add_char(out, ']');
 }
 
+/* Who asked: names, and nothing anybody could ask with. Metadata stays the text it is. */
+static void write_key(struct buf *out, const struct facts *facts) {
+    const struct key *key = facts->key;
+    if (!key && !facts->project)
+        return;
+    write_name(out, "key");
+    buf_add_char(out, '{');
+    if (key) {
+        write_text(out, "id", key->id);
+        write_text(out, "name", key->name);
+        write_set(out, "tags", key->tags, key->n_tags);
+        write_text(out, "metadata", key->metadata);
+    }
+    if (facts->project)
+        write_text(out, "project", facts->project->name);
+    buf_add_char(out, '}');
+}
+
+/* What caps left, where one held. */
+static void write_budget(struct buf *out, const struct facts *facts) {
+    bool capped = facts->budget_left != INT64_MAX;
+    if (!capped && !facts->free_left)
+        return;
+    write_name(out, "budget");
+    buf_add_char(out, '{');
+    if (capped) {
+        write_usd(out, "left_usd", facts->budget_left);
+        buf_printf(out, ",\"used\":%.17g", facts->budget_used);
+    }
+    write_positive(out, "free_left", facts->free_left);
+    buf_add_char(out, '}');
+}
+
 /* `req`, as policies read it, but for what somebody wrote. */
 static void write_req(struct buf *out, const struct snapshot *snap, const struct facts *facts) {
     write_name(out, "req");
@@ -150,6 +183,7 @@ static void write_req(struct buf *out, const struct snapshot *snap, const struct
     write_flag(out, "stream", facts->stream);
     write_flag(out, "strict", facts->strict);
     write_headers(out, snap, facts);
+    write_key(out, facts);
     write_text(out, "tier", facts->tier);
     write_text(out, "user", facts->user);
     write_text(out, "session", facts->session);
@@ -157,13 +191,16 @@ static void write_req(struct buf *out, const struct snapshot *snap, const struct
     write_set(out, "tags", facts->tags, facts->n_tags);
     buf_printf(out, ",\"tokens\":{\"input\":%llu,\"output\":%llu}",
                (unsigned long long)facts->input_tokens, (unsigned long long)facts->output_tokens);
+    write_positive(out, "input_bytes", facts->input_bytes);
     write_positive(out, "max_tokens", facts->max_tokens);
+    write_positive(out, "answers", facts->answers > 1 ? facts->answers : 0);
     write_uses(out, facts->uses);
     write_texts(out, "tool_names", facts->tool_names, facts->n_tool_names);
     write_text(out, "tool_choice", facts->tool_choice);
     write_last(out, facts);
     write_whole(out, "turns", facts->turns);
     write_limits(out, facts);
+    write_budget(out, facts);
     /* A text, because a number of JSON does not hold 64 bits everywhere. */
     buf_printf(out, ",\"seed\":\"%llu\",\"now\":%llu.%03u}", (unsigned long long)facts->seed,
                (unsigned long long)(facts->now_ms / 1000), (unsigned)(facts->now_ms % 1000));

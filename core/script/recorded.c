@@ -66,6 +66,31 @@ static void read_limits(struct json_value v, struct facts *facts) {
     facts->deadline_ms = (uint32_t)whole(json_get(v, "deadline_ms"), UINT32_MAX);
 }
 
+/* Who asked then. Of a line that does not say it: nobody with a key, as where none are wanted. */
+static void read_key(struct json_value v, struct arena *arena, struct facts *facts) {
+    struct project *project = arena_new(arena, struct project);
+    struct key *key = arena_new(arena, struct key);
+    project->name = json_text(json_get(v, "project"));
+    if (!project->name.at)
+        project->name = SPAN("default");
+    facts->project = project;
+    key->id = json_text(json_get(v, "id"));
+    if (!key->id.at)
+        return;
+    key->name = json_text(json_get(v, "name"));
+    key->project = project->name;
+    key->tags = texts(json_get(v, "tags"), arena, &key->n_tags);
+    key->metadata = json_text(json_get(v, "metadata"));
+    facts->key = key;
+}
+
+static void read_budget(struct json_value v, struct facts *facts) {
+    double left = json_number(json_get(v, "left_usd"), HUGE_VAL);
+    facts->budget_left = left >= 0 && left < 9e9 ? (int64_t)round(left * 1e9) : INT64_MAX;
+    facts->budget_used = fmin(fmax(json_number(json_get(v, "used"), 0), 0), 1);
+    facts->free_left = whole(json_get(v, "free_left"), 1e15);
+}
+
 static uint64_t read_seed(struct json_value v) {
     uint64_t seed;
     return span_uint(json_text(v), &seed) ? seed : whole(v, 9e15);
@@ -103,7 +128,9 @@ void recorded_facts(struct json_value line, const struct snapshot *snap, struct 
         .session = json_text(json_get(req, "session")),
         .input_tokens = whole(json_get(tokens, "input"), TOKENS_MAX),
         .output_tokens = whole(json_get(tokens, "output"), TOKENS_MAX),
+        .input_bytes = whole(json_get(req, "input_bytes"), TOKENS_MAX),
         .max_tokens = whole(json_get(req, "max_tokens"), TOKENS_MAX),
+        .answers = whole(json_get(req, "answers"), 1e6),
         .uses = read_uses(req, arena),
         .tool_choice = json_text(json_get(req, "tool_choice")),
         .last_role = json_text(json_get(last, "role")),
@@ -121,4 +148,6 @@ void recorded_facts(struct json_value line, const struct snapshot *snap, struct 
     read_headers(json_get(req, "headers"), arena, facts);
     read_session(json_get(req, "last_targets"), arena, facts);
     read_limits(json_get(req, "limits"), facts);
+    read_key(json_get(req, "key"), arena, facts);
+    read_budget(json_get(req, "budget"), facts);
 }

@@ -4,6 +4,7 @@
 
 #include "base/ability.h"
 #include "base/json.h"
+#include "script/recorded.h"
 #include "support/unit.h"
 
 #include <fcntl.h>
@@ -75,6 +76,7 @@ static struct facts some_facts(void) {
         .text = SPAN("my secret plan"),
         .system = SPAN("you know a secret"),
         .max_cost_usd = HUGE_VAL,
+        .budget_left = INT64_MAX,
         .deadline_ms = 5000,
         .now_ms = 1790000000131,
         .seed = UINT64_C(18446744073709551615),
@@ -192,6 +194,46 @@ static void who_chose_the_policy_is_named(void **state) {
     struct json_value a = json_get(line_of(&facts, &trace, REQUEST_ANSWERED, 200), "assignment");
     assert_span(json_text(json_get(a, "scope")), "tier");
     assert_span(json_text(json_get(a, "name")), "paid");
+}
+
+/* Who asked and what was left comes back as it was, for the policy that decides once more. */
+static void who_asked_comes_back(void **state) {
+    struct facts facts = some_facts(), again;
+    struct trace trace = some_trace(1);
+    struct span tags[] = { SPAN("ci") };
+    struct key key = { .id = SPAN("key_1"),
+                       .name = SPAN("CI"),
+                       .metadata = SPAN("{\n  \"team\": \"x\"\n}"),
+                       .tags = tags,
+                       .n_tags = 1,
+                       .secret = { .last = "Zz9y" } };
+    struct project project = { .name = SPAN("shop") };
+    facts.key = &key;
+    facts.project = &project;
+    facts.budget_left = INT64_C(8999999999123456789);
+    facts.budget_used = 0.1 + 0.2;
+    facts.free_left = 12;
+    facts.input_bytes = 3300;
+    facts.answers = 4;
+    recorded_facts(line_of(&facts, &trace, REQUEST_ANSWERED, 200), &snap, &arena, &again);
+    assert_span(again.key->id, "key_1");
+    assert_span(again.key->name, "CI");
+    assert_span(again.key->metadata, "{\n  \"team\": \"x\"\n}");
+    assert_int_equal(again.key->n_tags, 1);
+    assert_span(again.project->name, "shop");
+    assert_true(llabs(again.budget_left - facts.budget_left) <
+                2000); /* what a double holds of it */
+    assert_true(again.budget_used == facts.budget_used);
+    assert_int_equal(again.free_left, 12);
+    assert_int_equal(again.input_bytes, 3300);
+    assert_int_equal(again.answers, 4);
+    assert_null(memmem(out.at, out.len, "Zz9y", 4));
+    facts.key = NULL;
+    facts.budget_left = INT64_MAX;
+    recorded_facts(line_of(&facts, &trace, REQUEST_ANSWERED, 200), &snap, &arena, &again);
+    assert_null(again.key);
+    assert_span(again.project->name, "shop");
+    assert_true(again.budget_left == INT64_MAX);
 }
 
 static void long_chains_are_known_by_their_length(void **state) {
@@ -351,6 +393,7 @@ int main(void) {
         TEST(the_request_is_what_policies_read),
         TEST(nothing_anybody_wrote_is_in_it),
         TEST(who_chose_the_policy_is_named),
+        TEST(who_asked_comes_back),
         TEST(long_chains_are_known_by_their_length),
         TEST(figures_that_are_not_known_are_left_out),
         TEST(what_waits_is_written_at_the_end),

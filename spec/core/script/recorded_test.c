@@ -15,10 +15,12 @@ static int set_up(void **state) {
     arena_init(&arena, 1024);
     parser = json_parser_new();
     snap = snapshot_new();
-    struct assignment *a = arena_new_array(&snap->arena, struct assignment, 2);
+    struct assignment *a = arena_new_array(&snap->arena, struct assignment, 4);
     a[1] = (struct assignment){ .scope = snapshot_scope_of(SPAN("tier")), .name = SPAN("paid") };
+    a[2] = (struct assignment){ .scope = ASSIGNED_KEY, .name = SPAN("ci") };
+    a[3] = (struct assignment){ .scope = ASSIGNED_PROJECT, .name = SPAN("shop") };
     snap->config.assignments = a;
-    snap->config.n_assignments = 2;
+    snap->config.n_assignments = 4;
     return 0;
 }
 
@@ -69,11 +71,42 @@ static void a_line_is_facts(void **state) {
     assert_null(facts.text.at);
 }
 
+static void who_asked_and_what_was_left(void **state) {
+    read("{\"req\":{\"key\":{\"id\":\"ci\",\"name\":\"CI\",\"tags\":{\"a\":true},\"metadata\":"
+         "\"{\\\"team\\\":1}\",\"project\":\"shop\"},\"budget\":{\"left_usd\":1.234567891,"
+         "\"used\":0.8,\"free_left\":3},\"input_bytes\":4000,\"answers\":2}}");
+    assert_span(facts.key->id, "ci");
+    assert_span(facts.key->name, "CI");
+    assert_span(facts.key->tags[0], "a");
+    assert_span(facts.key->metadata, "{\"team\":1}");
+    assert_span(facts.project->name, "shop");
+    assert_true(facts.budget_left == 1234567891);
+    assert_true(facts.budget_used == 0.8);
+    assert_int_equal(facts.free_left, 3);
+    assert_int_equal(facts.input_bytes, 4000);
+    assert_int_equal(facts.answers, 2);
+    read("{\"req\":{\"key\":{\"project\":\"shop\"}}}");
+    assert_null(facts.key);
+    assert_span(facts.project->name, "shop");
+}
+
+static void an_assignment_to_a_key_or_project_is_found_by_name(void **state) {
+    read("{\"assignment\":{\"scope\":\"key\",\"name\":\"ci\"}}");
+    assert_int_equal(facts.assignment, 3);
+    read("{\"assignment\":{\"scope\":\"project\",\"name\":\"shop\"}}");
+    assert_int_equal(facts.assignment, 4);
+    read("{\"assignment\":{\"scope\":\"project\",\"name\":\"gone\"}}");
+    assert_int_equal(facts.assignment, 0);
+}
+
 static void what_is_missing_is_as_in_a_request_that_says_nothing(void **state) {
     read("{}");
     assert_span(facts.model, "auto");
     assert_int_equal(facts.uses, ABILITY_CHAT);
     assert_true(isinf(facts.max_cost_usd));
+    assert_true(facts.budget_left == INT64_MAX);
+    assert_null(facts.key);
+    assert_span(facts.project->name, "default");
     assert_int_equal(facts.assignment, 0);
     read("{\"req\":{\"chat\":false}}");
     assert_int_equal(facts.uses, 0);
@@ -85,7 +118,8 @@ static void other_types_say_nothing_either(void **state) {
     static const char *const names[] = { "model", "models", "headers",    "last_targets",
                                          "tags",  "tokens", "max_tokens", "uses",
                                          "chat",  "last",   "limits",     "seed",
-                                         "now",   "turns",  "dialect" };
+                                         "now",   "turns",  "dialect",    "key",
+                                         "budget" };
     char line[200];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         for (size_t j = 0; j < sizeof values / sizeof *values; j++) {
@@ -95,6 +129,8 @@ static void other_types_say_nothing_either(void **state) {
             assert_non_null(facts.model.at);
             assert_true(facts.max_cost_usd >= 0);
             assert_int_equal(facts.assignment, 0);
+            assert_true(facts.budget_left >= 0);
+            assert_non_null(facts.project);
             assert_true(facts.now_ms <= UINT64_C(100000000000000));
         }
 }
@@ -102,6 +138,8 @@ static void other_types_say_nothing_either(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_is_facts),
+        cmocka_unit_test(who_asked_and_what_was_left),
+        cmocka_unit_test(an_assignment_to_a_key_or_project_is_found_by_name),
         cmocka_unit_test(what_is_missing_is_as_in_a_request_that_says_nothing),
         cmocka_unit_test(other_types_say_nothing_either),
     };
