@@ -406,6 +406,7 @@ static void take_seen(lua_State *L, struct adapter *a, struct adapter_seen *seen
     seen->code = luaspan_field(L, "code", &a->texts);
     seen->type = luaspan_field(L, "type", &a->texts);
     seen->model = luaspan_field(L, "model", &a->texts);
+    seen->text = (uint64_t)seen_count(L, "text");
     take_keeps(L, &a->texts, seen);
 }
 
@@ -416,15 +417,17 @@ enum {
     FLAG_EXCUSED = 4,
     FLAG_ENDED = 8,
     FLAG_ERROR = 16,
-    FLAG_NEWS = 32, /* there is more to read */
-    FLAG_PLAIN = 64 /* the event said one text and nothing else */
+    FLAG_NEWS = 32,  /* there is more to read */
+    FLAG_PLAIN = 64, /* the event said one text and nothing else */
+    FLAG_TEXT = 128  /* times the bytes of its texts */
 };
 
 /* What most events are, in one number: reading a dozen members would cost more than they say. */
 static bool take_flags(lua_State *L, struct call *c) {
     struct adapter_seen *seen = c->seen;
-    int flags = (int)lua_tointeger(L, -1);
-    c->plain = (flags & ~FLAG_NEWS) == (FLAG_CONTENT | FLAG_PLAIN);
+    lua_Integer flags = lua_tointeger(L, -1);
+    c->plain = (flags % FLAG_TEXT & ~FLAG_NEWS) == (FLAG_CONTENT | FLAG_PLAIN);
+    seen->text = (uint64_t)(flags / FLAG_TEXT);
     seen->content = flags & FLAG_CONTENT;
     seen->finished = flags & FLAG_FINISHED;
     seen->excused = flags & FLAG_EXCUSED;
@@ -553,7 +556,7 @@ int adapter_feed(struct adapter *a, int handle, struct span event, struct span d
                       .out = out,
                       .seen = seen };
     *seen = nothing_seen;
-    if (e && echo_answer(e, event, data, out)) {
+    if (e && (seen->text = echo_answer(e, event, data, out)) > 0) {
         seen->content = true;
         return 0;
     }
@@ -575,6 +578,7 @@ void adapter_settle(struct adapter *a, int handle, struct adapter_seen *seen) {
     *seen = nothing_seen;
     if (catch_up(a, handle, echo_of(a, handle), seen, &why) < 0)
         *seen = nothing_seen;
+    seen->text = 0; /* it was told when it came */
 }
 
 int adapter_finish(struct adapter *a, int handle, struct buf *out, struct adapter_seen *seen,

@@ -73,6 +73,7 @@ struct adapter_seen {
     bool error;                      /* it was an error: `message`, `code`, `type` */
     struct span message, code, type; /* texts are good until the next call */
     struct span model;               /* the model that answers, once known */
+    uint64_t text; /* bytes of text, thoughts, refusals and arguments it told, unescaped */
     int64_t input_tokens, output_tokens, cached_tokens, cache_write_tokens,
         reasoning_tokens; /* -1: not said */
     /* What the model wants back with a call, for a client that has no place for it: the call's id

@@ -62,6 +62,13 @@ static size_t escape_length(struct span s, size_t at) {
     return is_one_of(rest.at[2], "dD") && is_one_of(rest.at[3], "89abcdefABCDEF") ? 0 : 6;
 }
 
+/* How many bytes of UTF-8 an escape stands for: a short one for one, \u by its four digits. */
+static size_t escaped_bytes(const char *escape) {
+    if (escape[1] != 'u' || (escape[2] == '0' && escape[3] == '0' && escape[4] < '8'))
+        return 1;
+    return escape[2] == '0' && escape[3] < '8' ? 2 : 3;
+}
+
 /* The length of the string's body at `at`, every byte of it checked: nobody else will. */
 static size_t body_length(struct span s, size_t at) {
     size_t i = at, n;
@@ -375,29 +382,42 @@ static void write_made(struct echo *e, const struct span *fillings, struct buf *
     }
 }
 
+/* The bytes a sound body of a string stands for. */
+static size_t unescaped_length(struct span body) {
+    size_t n = 0;
+    for (size_t len; body.len; body = span_sub(body, len, SIZE_MAX)) {
+        bool escape = body.at[0] == '\\';
+        len = escape ? escape_length(body, 0) : span_find(body, '\\');
+        n += escape ? escaped_bytes(body.at) : len;
+    }
+    return n;
+}
+
 /* Of the texts all is held, of what else fills holes the last, a line each: no string holds the end
- * of one. */
-static void hold(struct echo *e, const struct span *fillings) {
+ * of one. Returns the bytes of the text. */
+static size_t hold(struct echo *e, const struct span *fillings) {
+    size_t text = 0;
     buf_clear(&e->latest);
     for (size_t i = 0; i < e->in.n; i++) {
         if (e->in.list[i].kind == KIND_TEXT) {
             buf_add(&e->held, fillings[i]);
+            text += unescaped_length(fillings[i]);
             continue;
         }
         buf_add(&e->latest, fillings[i]);
         buf_add_char(&e->latest, '\n');
     }
     e->n++;
+    return text;
 }
 
-bool echo_answer(struct echo *e, struct span event, struct span data, struct buf *out) {
+size_t echo_answer(struct echo *e, struct span event, struct span data, struct buf *out) {
     struct span fillings[ECHO_HOLES];
     if (!e->learned || !same_event(e, event) || e->held.len + data.len > ECHO_HELD_MAX ||
         !match(e, data, fillings))
-        return false;
+        return 0;
     write_made(e, fillings, out);
-    hold(e, fillings);
-    return true;
+    return hold(e, fillings);
 }
 
 size_t echo_take(struct echo *e, struct span *event, struct buf *data) {

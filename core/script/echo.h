@@ -63,8 +63,9 @@ struct echo {
 
 void echo_deinit(struct echo *e);
 
-/* Answers an event in the translator's place. False: that one has to be asked. */
-bool echo_answer(struct echo *e, struct span event, struct span data, struct buf *out);
+/* Answers an event in the translator's place. The bytes of its text, unescaped; 0: the translator has
+ * to be asked. */
+size_t echo_answer(struct echo *e, struct span event, struct span data, struct buf *out);
 
 /* How many events the translator has not heard of. From then on they count as told, by one event that
  * says the same: its name is good until the next call, its data is added to `data`. */

@@ -218,7 +218,7 @@ end
 -- Tells the relay of an event. Where streams are repaired the first of its results is what the client gets.
 local function hear(s, r, event, data)
   local source = s.repair or s.reader
-  r.seen.content, r.told = false, 0
+  r.seen.content, r.seen.text, r.told = false, 0, 0
   local heard, why = source:feed(r, event, data)
   if (s.repair and s.repair.reader or s.reader).looked then
     r.told = 0
@@ -275,6 +275,7 @@ end
 function M.finish(handle)
   local s = stream_of(handle)
   local r = relay_of(s)
+  r.seen.text = 0
   if s.reader.finish then
     s.reader:finish(r)
   end

@@ -20,6 +20,7 @@ local MAX_SIZE = 16 * 1024 * 1024 -- bytes of an answer: some of it is held unti
 ---@field excused boolean one that needs no content: length, content filter
 ---@field ended boolean the provider's end mark came
 ---@field error boolean the provider says that it failed
+---@field text integer bytes of text, thoughts, refusals and arguments that were told. Whoever feeds one sets it to 0
 ---@field message? string
 ---@field code? string
 ---@field type? string
@@ -80,7 +81,7 @@ function M.new(writer, context, options)
     size = 0,
     news = false,
     told = 0,
-    seen = { content = false, finished = false, excused = false, ended = false, error = false },
+    seen = { content = false, finished = false, excused = false, ended = false, error = false, text = 0 },
   }, Relay)
 end
 
@@ -108,14 +109,15 @@ function Relay:take()
 end
 
 --- What was seen in one number, for the core: one for content, finished, excused, ended, error by their bits from the lowest, 32 when
---- there is more to read in `seen` than was there at the last time, 64 when the event said one text and nothing else.
+--- there is more to read in `seen` than was there at the last time, 64 when the event said one text and nothing else; from 128 up, how
+--- many bytes of text it told.
 ---@return integer
 function Relay:flags()
   local seen = self.seen
   local news = self.news
   self.news = false
   return (seen.content and 1 or 0) + (seen.finished and 2 or 0) + (seen.excused and 4 or 0) + (seen.ended and 8 or 0)
-    + (seen.error and 16 or 0) + (news and 32 or 0) + (self.told == 1 and 64 or 0)
+    + (seen.error and 16 or 0) + (news and 32 or 0) + (self.told == 1 and 64 or 0) + seen.text * 128
 end
 
 -- Counts what is said. What is too much ends the stream.
@@ -124,6 +126,12 @@ local function grow(self, text)
   if self.size > MAX_SIZE then
     self:fail { message = "The answer is larger than 16 MB." }
   end
+end
+
+-- Counts what a provider bills as output.
+local function tell_text(self, text)
+  self.seen.text = self.seen.text + #text
+  grow(self, text)
 end
 
 -- Notes what is more than a text: an event that says it is not like others that say the same.
@@ -250,7 +258,11 @@ local function say(method, is_text, remember)
     if remember and self.keep then
       remember(c, a, b)
     end
-    grow(self, type(b) == "string" and b or type(a) == "string" and a or a.value or "") -- opaque, a text, a state
+    if is_text then
+      tell_text(self, a)
+    else
+      grow(self, type(b) == "string" and b or type(a) == "string" and a or a.value or "") -- opaque, audio, a state
+    end
     speak(self, c, a, b)
   end
 end
@@ -409,7 +421,7 @@ function Relay:arguments(choice, key, piece)
     return
   end
   self.told = self.told + 1
-  grow(self, piece)
+  tell_text(self, piece)
   call.pieces[#call.pieces + 1] = piece
   if call.n and not call.closed and not call.whole_only then
     put(self, self.writer:arguments(c.index, call.n, piece))

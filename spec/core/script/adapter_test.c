@@ -109,6 +109,7 @@ static void an_answer_comes_back(void **state) {
     assert_int_equal(w->seen.input_tokens, 5);
     assert_int_equal(w->seen.output_tokens, 2);
     assert_int_equal(w->seen.reasoning_tokens, -1);
+    assert_int_equal(w->seen.text, 2);
     adapter_close(w->a, handle);
 }
 
@@ -304,6 +305,29 @@ static void a_stream_given_up_tells_what_it_used(void **state) {
     assert_int_equal(w->seen.output_tokens, -1);
 }
 
+/* Each byte once, whoever answers the event, and however it is written. */
+static void texts_are_counted_as_they_come(void **state) {
+    struct world *w = *state;
+    const char *events[] = { ALIKE("\\u00e9", "1"), ALIKE("a", "2"), ALIKE("bc", "3"),
+                             ALIKE("\\u00e9b", "4"), ALIKE("\\n", "5") };
+    int one = open_gemini(w);
+    uint64_t text = 0;
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(feed(w, one, events[i]), 0);
+        text += w->seen.text;
+    }
+    assert_int_equal(w->seen.output_tokens, -1); /* the last one was answered without Lua */
+    assert_int_equal(text, 2 + 1 + 2 + 3 + 1);
+    adapter_settle(w->a, one, &w->seen);
+    assert_int_equal(w->seen.text, 0);
+    assert_int_equal(feed(w, one, "{\"candidates\":[{\"finishReason\":\"STOP\",\"index\":0}]}"), 0);
+    assert_int_equal(w->seen.text, 0);
+    buf_clear(&w->out);
+    assert_int_equal(adapter_finish(w->a, one, &w->out, &w->seen, &w->why), 0);
+    assert_int_equal(w->seen.text, 0);
+    adapter_close(w->a, one);
+}
+
 /* One that is asked to translates all. Streams that are left open go with the state. */
 static void echoes_can_be_left_out(void **state) {
     struct world *w = *state;
@@ -372,6 +396,7 @@ int main(void) {
         CASE(a_refusal_names_its_field),
         CASE(events_that_are_alike_need_no_lua),
         CASE(a_stream_given_up_tells_what_it_used),
+        CASE(texts_are_counted_as_they_come),
         CASE(echoes_can_be_left_out),
         CASE(calls_named_in_each_event_are_translated),
         CASE(the_cap_holds),

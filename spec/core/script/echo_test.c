@@ -7,6 +7,7 @@
 struct world {
     struct echo e;
     struct buf out, told;
+    size_t text; /* bytes of it in the last event that was answered */
 };
 
 static int open_world(void **state) {
@@ -35,12 +36,12 @@ static const char *answer_as(struct world *w, struct span event, struct span dat
     char *copy = malloc(data.len ? data.len : 1);
     memcpy(copy, data.at, data.len);
     buf_clear(&w->out);
-    bool answered = echo_answer(&w->e, event, (struct span){ copy, data.len }, &w->out);
+    w->text = echo_answer(&w->e, event, (struct span){ copy, data.len }, &w->out);
     free(copy);
-    if (!answered)
+    if (!w->text)
         assert_int_equal(w->out.len, 0);
     buf_add_char(&w->out, '\0');
-    return answered ? w->out.at : NULL;
+    return w->text ? w->out.at : NULL;
 }
 
 static const char *answer(struct world *w, const char *data) {
@@ -135,6 +136,30 @@ static void texts_are_checked(void **state) {
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
         snprintf(data, sizeof data, D("%s"), broken[i]);
         assert_null(answer(w, data));
+    }
+}
+
+/* As many as the translator would count, which reads what escapes stand for. */
+static void bytes_of_texts_are_counted(void **state) {
+    static const struct {
+        const char *text;
+        size_t bytes;
+    } cases[] = {
+        { "text", 4 },
+        { "\\n", 1 },
+        { "a\\\"b\\\\c", 5 },
+        { "\\u0000\\u007F", 2 },
+        { "\\u0080\\u07ff", 4 },
+        { "\\u0800\\u1000\\uffff", 9 },
+        { "\xc3\xa9\\u00e9", 4 },
+    };
+    struct world *w = *state;
+    char data[128];
+    learn_plain(w);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(data, sizeof data, D("%s"), cases[i].text);
+        assert_non_null(answer(w, data));
+        assert_int_equal(w->text, cases[i].bytes);
     }
 }
 
@@ -326,6 +351,7 @@ int main(void) {
         CASE(two_events_teach),
         CASE(another_byte_is_another_event),
         CASE(texts_are_checked),
+        CASE(bytes_of_texts_are_counted),
         CASE(loose_members_may_differ),
         CASE(loose_members_may_be_copied),
         CASE(numbers_go_on),
