@@ -9,6 +9,7 @@
 enum { HEADERS_MAX = 16 };
 
 static struct snapshot snap;
+static struct keys *all_keys;
 static struct http_message message;
 static struct pair headers[HEADERS_MAX];
 static struct api_error error;
@@ -16,7 +17,9 @@ static const struct endpoint chat = { .kind = ENDPOINT_GENERATE };
 static const struct endpoint open_endpoint = { .kind = ENDPOINT_HEALTH, .open = true };
 
 static int set_up(void **state) {
+    static const unsigned char pepper[KEYS_PEPPER_SIZE] = { 7 };
     snap = (struct snapshot){ 0 };
+    all_keys = keys_new(pepper);
     message = (struct http_message){ .method = SPAN("POST"), .headers = headers };
     error = (struct api_error){ 0 };
     arena_init(&message.arena, 1024);
@@ -25,6 +28,7 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
     arena_deinit(&message.arena);
+    keys_free(all_keys);
     return 0;
 }
 
@@ -45,13 +49,21 @@ static void send_only(const char *name, const char *value) {
     send(name, value);
 }
 
-/* The number of the key, or -1 when it is refused. */
-static int asks(void) {
-    unsigned key = 77;
+enum { NOW_S = 1790000000 };
+
+static int asks_for(const struct endpoint *endpoint) {
+    struct keys_pass pass;
     error = (struct api_error){ 0 };
-    if (!access_check(&snap, &message, &chat, &key, &error))
+    if (!access_check(all_keys, &snap.config, &message, endpoint, NOW_S, &pass, &error))
         return -1;
-    return (int)key;
+    int number = pass.key ? pass.key->id.at[0] - '0' : 0;
+    keys_pass_end(&pass);
+    return number;
+}
+
+/* The number that is the id of who asks, 0 for nobody in particular, or -1 when it is refused. */
+static int asks(void) {
+    return asks_for(&chat);
 }
 
 static void assert_refused(enum error_code code) {
@@ -63,13 +75,19 @@ static void assert_refused(enum error_code code) {
 
 /* --- with keys --- */
 
-static const struct span keys[] = { { "pk-correct-horse", 16 },
-                                    { "pk-battery", 10 },
-                                    { "pk-staple", 9 } };
-
 static void configure_keys(void) {
-    snap.config.client_keys = keys;
-    snap.config.n_client_keys = 3;
+    static const char *const secrets[] = { "pk-correct-horse", "pk-battery", "pk-staple",
+                                           "pk-old" };
+    static const char *const ids[] = { "1", "2", "3", "4" };
+    struct keys_draft *draft = keys_draft_new();
+    for (size_t i = 0; i < 4; i++) {
+        struct key key = { .id = span_of(ids[i]),
+                           .project = SPAN("default"),
+                           .expires_s = i == 3 ? NOW_S : PERIOD_FOR_EVER,
+                           .secret = keys_secret(all_keys, span_of(secrets[i])) };
+        keys_draft_key(draft, &key);
+    }
+    keys_replace(all_keys, KEYS_MANAGED, draft);
 }
 
 static void each_key_has_its_number(void **state) {
@@ -121,6 +139,7 @@ static void every_wrong_key_is_refused_in_the_same_words(void **state) {
         { "authorization", "Bearer: pk-battery" },
         { "authorization", "Bearerpk-battery" },
         { "authorization", "Basic pk-battery" },
+        { "authorization", "Bearer pk-old" }, /* it has expired */
         { "authorization", "Bearer pk-batter" },
         { "authorization", "Bearer pk-batteryy" },
         { "authorization", "Bearer PK-BATTERY" },
@@ -165,10 +184,8 @@ static void with_keys_it_does_not_matter_where_from(void **state) {
 }
 
 static void what_is_open_needs_no_key(void **state) {
-    unsigned key = 77;
     configure_keys();
-    assert_true(access_check(&snap, &message, &open_endpoint, &key, &error));
-    assert_int_equal(key, 0);
+    assert_int_equal(asks_for(&open_endpoint), 0);
     message.method = SPAN("OPTIONS"); /* a preflight carries none */
     assert_int_equal(asks(), 0);
 }
@@ -357,6 +374,54 @@ static void reading_needs_no_content_type(void **state) {
     assert_int_equal(asks(), 0);
     send_page("evil.com", NULL, NULL);
     assert_refused(ERROR_PERMISSION_DENIED);
+}
+
+/* --- what keys grant --- */
+
+static const struct span of_project[] = { { "shop", 4 }, { "eu", 2 } };
+static const struct project shop = {
+    .name = { "shop", 4 }, .tier = { "paid", 4 }, .tags = of_project, .n_tags = 2
+};
+
+static void without_a_grant_a_key_chooses_neither_tier_nor_chain(void **state) {
+    struct key key = { .id = SPAN("k") };
+    struct facts facts = { .key = &key, .project = &shop, .tier = SPAN("free") };
+    assert_false(access_grant(&facts, &message.arena, &error));
+    assert_int_equal(error.code, ERROR_PERMISSION_DENIED);
+    assert_span(error.param, "x-route-tier");
+    key.grants = KEYS_GRANT_TIER;
+    assert_true(access_grant(&facts, &message.arena, &error));
+    assert_span(facts.tier, "free");
+    facts = (struct facts){ .key = &key, .project = &shop, .models = of_project, .n_models = 2 };
+    assert_false(access_grant(&facts, &message.arena, &error));
+    assert_span(error.param, "models");
+    key.grants = KEYS_GRANT_MODELS;
+    assert_true(access_grant(&facts, &message.arena, &error));
+}
+
+static void what_a_key_does_not_say_its_project_does(void **state) {
+    const struct span of_key[] = { SPAN("eu"), SPAN("ci") }, of_header[] = { SPAN("batch") };
+    struct key key = { .id = SPAN("k"), .tags = of_key, .n_tags = 2, .strict = true };
+    struct facts facts = { .key = &key, .project = &shop, .tags = of_header, .n_tags = 1 };
+    assert_true(access_grant(&facts, &message.arena, &error));
+    assert_span(facts.tier, "paid");
+    assert_true(facts.strict);
+    assert_int_equal(facts.n_tags, 4);
+    assert_span(facts.tags[0], "batch");
+    assert_span(facts.tags[1], "eu");
+    assert_span(facts.tags[2], "ci");
+    assert_span(facts.tags[3], "shop");
+    key.tier = SPAN("free");
+    facts = (struct facts){ .key = &key, .project = &shop };
+    assert_true(access_grant(&facts, &message.arena, &error));
+    assert_span(facts.tier, "free");
+}
+
+static void without_keys_everything_is_granted(void **state) {
+    const struct span chain[] = { SPAN("gpt-4o") };
+    struct facts facts = { .project = &shop, .tier = SPAN("free"), .models = chain, .n_models = 1 };
+    assert_true(access_grant(&facts, &message.arena, &error));
+    assert_span(facts.tier, "free");
 }
 
 /* --- the headers that are ours --- */
@@ -621,6 +686,11 @@ int main(void) {
                                         tear_down),
         cmocka_unit_test_setup_teardown(with_keys_it_does_not_matter_where_from, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_open_needs_no_key, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(without_a_grant_a_key_chooses_neither_tier_nor_chain,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_a_key_does_not_say_its_project_does, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(without_keys_everything_is_granted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(this_machine_may_ask_by_its_loopback_names, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_rebound_name_is_refused, set_up, tear_down),

@@ -61,6 +61,7 @@ static void every_code_has_its_status_type_and_form(void **state) {
         { ERROR_FALLBACKS_EXHAUSTED, 503, "fallbacks_exhausted", "server_error" },
         { ERROR_NO_ELIGIBLE_TARGET, 503, "no_eligible_target", "server_error" },
         { ERROR_OVERLOADED, 503, "overloaded", "server_error" },
+        { ERROR_LEDGER_UNAVAILABLE, 503, "ledger_unavailable", "server_error" },
         { ERROR_DEADLINE_EXCEEDED, 504, "deadline_exceeded", "server_error" },
         { ERROR_UPSTREAM_INTERRUPTED, 502, "upstream_stream_interrupted", "upstream_error" },
     };

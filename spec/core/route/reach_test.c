@@ -217,6 +217,49 @@ static void who_asks_for_a_policy_gets_it_as_it_is(void **state) {
     assert_int_equal(facts.max_latency_ms, 0);
 }
 
+/* --- who asks --- */
+
+static struct key key;
+static const struct project project = { .name = { "shop", 4 }, .policy = { "tier", 4 } };
+
+static void ask_by_key(void) {
+    key = (struct key){ .id = SPAN("ci"), .project = SPAN("shop") };
+    facts.key = &key;
+    facts.project = &project;
+}
+
+static void a_key_goes_before_its_project_and_that_before_its_tier(void **state) {
+    ask_by_key();
+    facts.tier = SPAN("free");
+    assert_chooses(NULL, "tier");
+    assert_span(facts.chosen_by, "project shop");
+    key.policy = SPAN("quality");
+    assert_chooses(NULL, "quality");
+    assert_span(facts.chosen_by, "key ci");
+    assert_int_equal(facts.assignment, 0);
+    facts.key = NULL, facts.project = NULL;
+    assert_chooses(NULL, "cheapest");
+    assert_span(facts.chosen_by, "tier free");
+}
+
+static void a_key_chooses_a_policy_where_that_is_granted(void **state) {
+    const struct span listed[] = { SPAN("quality") };
+    ask_by_key();
+    assert_false(chooses("quality"));
+    assert_int_equal(error.code, ERROR_PERMISSION_DENIED);
+    assert_span(error.param, "x-route-policy");
+    facts.model = SPAN("policy/quality");
+    assert_false(chooses(NULL));
+    assert_span(error.param, "model");
+    key.grants = KEYS_GRANT_POLICY;
+    assert_chooses("cheapest", "cheapest");
+    assert_span(facts.chosen_by, "x-route-policy");
+    key.policies = listed, key.n_policies = 1;
+    assert_chooses("quality", "quality");
+    assert_false(chooses("cheapest"));
+    assert_int_equal(error.code, ERROR_PERMISSION_DENIED);
+}
+
 static void one_that_was_asked_for_must_exist(void **state) {
     assert_false(chooses("tire"));
     assert_int_equal(error.code, ERROR_INVALID_REQUEST);
@@ -549,6 +592,35 @@ static void who_is_not_strict_goes_where_the_policy_says(void **state) {
     assert_string_equal(enforced("gpt-4o", "openai/mini azure/tiny"), "openai/mini azure/tiny");
 }
 
+static void a_key_keeps_to_its_models(void **state) {
+    const struct span mine[] = { SPAN("azure/*"), SPAN("quick") };
+    ask_by_key();
+    key.models = mine, key.n_models = 2;
+    assert_string_equal(enforced("auto", "openai/gpt-4o azure/tiny openai/mini azure/gpt-4o"),
+                        "azure/tiny openai/mini azure/gpt-4o");
+    assert_string_equal(filtered("auto", "openai/gpt-4o azure/tiny"), "azure/tiny");
+    assert_string_equal(filtered("auto", "openai/gpt-4o"), "");
+    /* A policy that chose nothing of it: what the key may use is tried, as it lists it. */
+    assert_string_equal(enforced("auto", "openai/gpt-4o"),
+                        "azure/gpt-4o azure/free azure/tiny openai/mini");
+    facts.strict = true;
+    assert_string_equal(enforced("gpt-4o", "openai/gpt-4o"), "azure/gpt-4o");
+}
+
+static void a_model_the_key_may_not_use_is_refused(void **state) {
+    const struct span mine[] = { SPAN("mini") };
+    ask_by_key();
+    key.models = mine, key.n_models = 1;
+    facts.model = SPAN("gpt-4o");
+    assert_false(reach_names(snap, &facts, &arena, &error));
+    assert_int_equal(error.code, ERROR_PERMISSION_DENIED);
+    assert_span(error.param, "model");
+    facts.model = SPAN("safe"); /* a chain, of which it may use something */
+    assert_true(reach_names(snap, &facts, &arena, &error));
+    facts.model = SPAN("auto");
+    assert_true(reach_names(snap, &facts, &arena, &error));
+}
+
 static void a_strict_request_keeps_to_what_it_named(void **state) {
     facts.strict = true;
     assert_string_equal(enforced("gpt-4o", "openai/mini azure/gpt-4o azure/free openai/gpt-4o"),
@@ -640,6 +712,12 @@ int main(void) {
             a_configured_policy_that_never_loaded_is_not_the_clients_fault, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_assignment_only_tightens, set_up, tear_down),
         cmocka_unit_test_setup_teardown(who_asks_for_a_policy_gets_it_as_it_is, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_key_goes_before_its_project_and_that_before_its_tier,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_key_chooses_a_policy_where_that_is_granted, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_key_keeps_to_its_models, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_model_the_key_may_not_use_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_was_asked_for_must_exist, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_long_name_is_not_said_back_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_of_every_kind_are_known, set_up, tear_down),
