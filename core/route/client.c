@@ -1,6 +1,7 @@
 #include "route/client.h"
 
 #include "base/clock.h"
+#include "route/repeat.h"
 #include "route/reply.h"
 #include "route/wire.h"
 
@@ -82,18 +83,46 @@ void client_commit(struct request *r, const struct attempt *a, const struct trac
     reply_add(&reply, SPAN("x-accel-buffering"), SPAN("no"));
     if (record)
         add_routed(r, &reply, a, record, false);
-    conn_start(r->conn, 200, reply.headers, reply.n);
+    if (r->repeat)
+        repeat_head(r, 200, &reply);
+    if (r->conn)
+        conn_start(r->conn, 200, reply.headers, reply.n);
     r->committed = true;
+}
+
+bool client_write(struct request *r, struct span events) {
+    if (r->repeat)
+        repeat_body(r, events);
+    return !r->conn || conn_write(r->conn, events);
+}
+
+void client_comment(struct request *r, struct span comment) {
+    if (r->conn)
+        conn_write(r->conn, comment);
 }
 
 void client_end(struct request *r) {
     struct span mark = wire_of(r->facts.dialect)->end_mark;
     if (mark.at)
-        conn_write(r->conn, mark);
-    conn_finish(r->conn);
+        client_write(r, mark);
+    if (r->repeat)
+        repeat_whole(r);
+    if (r->conn)
+        conn_finish(r->conn);
 }
 
 /* --- whole answers --- */
+
+/* A reply that is all there is. */
+static void send_whole(struct request *r, int status, const struct reply *reply, struct span body) {
+    if (r->repeat) {
+        repeat_head(r, status, reply);
+        repeat_body(r, body);
+        repeat_whole(r);
+    }
+    if (r->conn)
+        conn_reply(r->conn, status, reply->headers, reply->n, body);
+}
 
 /* The answer with the trace in it. */
 static void splice_route(struct request *r, struct span body, struct buf *out) {
@@ -123,8 +152,18 @@ void client_answer(struct request *r, const struct attempt *a, const struct trac
         splice_route(r, body, &traced);
         body = buf_span(&traced);
     }
-    conn_reply(r->conn, 200, reply.headers, reply.n, body);
+    send_whole(r, 200, &reply, body);
     buf_deinit(&traced);
+}
+
+void client_replay(struct request *r, const struct idempotency_answer *answer) {
+    struct reply reply;
+    start_reply(r, &reply, SPAN_NONE);
+    reply_add(&reply, SPAN("idempotent-replayed"), SPAN("true"));
+    reply_add(&reply, SPAN("x-idempotent-original"), answer->id);
+    for (size_t i = 0; i < answer->n_headers; i++)
+        reply_add(&reply, answer->headers[i].name, answer->headers[i].value);
+    conn_reply(r->conn, answer->status, reply.headers, reply.n, answer->body);
 }
 
 void client_count(struct request *r, uint64_t tokens) {
@@ -149,8 +188,7 @@ static void reply_error(struct request *r, const struct api_error *error) {
     start_reply(r, &reply, SPAN("application/json"));
     reply_error_headers(&reply, error, r->trace.tried > 0);
     error_write(r->endpoint->dialect, error, &body);
-    conn_reply(r->conn, error_status_for(r->endpoint->dialect, error), reply.headers, reply.n,
-               buf_span(&body));
+    send_whole(r, error_status_for(r->endpoint->dialect, error), &reply, buf_span(&body));
     buf_deinit(&body);
 }
 
@@ -161,7 +199,9 @@ void client_error(struct request *r, const struct api_error *error) {
         return;
     }
     error_write_event(r->endpoint->dialect, error, &event);
-    conn_write(r->conn, buf_span(&event));
-    conn_finish(r->conn);
+    if (r->conn) {
+        conn_write(r->conn, buf_span(&event));
+        conn_finish(r->conn);
+    }
     buf_deinit(&event);
 }

@@ -8,8 +8,12 @@
 enum {
     QUARANTINE_WINDOW_MS = 60000,
     LOGGED_A_SECOND = 5,
-    KEPT_MAX = 64 << 20,   /* bytes of what models want back */
-    KEPT_MS = 3600 * 1000, /* longer than a turn of an agent takes */
+    KEPT_MAX = 64 << 20,                 /* bytes of what models want back */
+    KEPT_MS = 3600 * 1000,               /* longer than a turn of an agent takes */
+    REPEATED_MAX = 64 << 20,             /* bytes of answers to be given again, */
+    REPEATED_MS = 10 * 60 * 1000,        /* for as long as clients retry; */
+    REPEATED_NAMES = 100000,             /* requests that are known to have been answered, */
+    REPEATED_NAMES_MS = 24 * 3600 * 1000 /* for as long as a job may be resumed */
 };
 
 int engine_init(struct engine *e, const struct pump_options *pump, struct money *money,
@@ -27,6 +31,10 @@ int engine_init(struct engine *e, const struct pump_options *pump, struct money 
     e->keyring = keyring_new();
     e->kept = kept_new(KEPT_MAX, KEPT_MS);
     e->sessions = sessions_new();
+    e->idempotency = idempotency_new(&(struct idempotency_limits){ .max_bytes = REPEATED_MAX,
+                                                                   .answer_ms = REPEATED_MS,
+                                                                   .name_ms = REPEATED_NAMES_MS,
+                                                                   .max_names = REPEATED_NAMES });
     retries_init(&e->retries);
     e->record = record_new();
     e->shadow = shadow_new();
@@ -110,6 +118,8 @@ void engine_deinit(struct engine *e) {
         kept_free(e->kept);
     if (e->sessions)
         sessions_free(e->sessions);
+    if (e->idempotency)
+        idempotency_free(e->idempotency);
     if (e->record)
         record_free(e->record);
     if (e->shadow)

@@ -1,7 +1,8 @@
 /* engine.h - what all workers share, and the workers.
  *
- * Owns          health, sessions, the retry budget, the watchdog, the workers, the newest snapshot,
- *               the record, the shadows' counts, which policy versions are in quarantine.
+ * Owns          health, sessions, answers that may be asked for again, the retry budget, the
+ *               watchdog, the workers, the newest snapshot, the record, the shadows' counts, which
+ *               policy versions are in quarantine.
  * Fed by        admin (or a spec), with snapshots, on one thread: the builder's, which may block.
  * Feeds         workers, with snapshots and policy states; admin, with what is wanted.
  * Must not know files, configuration, HTTP.
@@ -14,6 +15,7 @@
 #ifndef PERILUNE_ROUTE_ENGINE_H
 #define PERILUNE_ROUTE_ENGINE_H
 
+#include "route/idempotency.h"
 #include "route/retries.h"
 #include "route/sessions.h"
 #include "route/worker.h"
@@ -38,6 +40,7 @@ struct engine {
     struct keyring *keyring;
     struct kept *kept;
     struct sessions *sessions;
+    struct idempotency *idempotency;
     struct retries retries;
     struct record *record;
     struct shadow *shadow;

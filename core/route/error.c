@@ -9,6 +9,8 @@ static const struct {
     [ERROR_INVALID_REQUEST] = { "invalid_request", 400 },
     [ERROR_CONTEXT_LENGTH_EXCEEDED] = { "context_length_exceeded", 400 },
     [ERROR_CONTENT_POLICY_VIOLATION] = { "content_policy_violation", 400 },
+    [ERROR_IDEMPOTENCY_MISMATCH] = { "idempotency_mismatch", 400 },
+    [ERROR_CONFLICT] = { "conflict", 409 },
     [ERROR_INVALID_API_KEY] = { "invalid_api_key", 401 },
     [ERROR_COST_CAP_REACHED] = { "cost_cap_reached", 402 },
     [ERROR_PERMISSION_DENIED] = { "permission_denied", 403 },

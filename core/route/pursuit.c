@@ -124,7 +124,7 @@ static void on_content(void *owner, struct attempt *a) {
 static enum attempt_flow on_events(void *owner, struct attempt *a, struct span events) {
     struct request *r = owner;
     assert(r->owner == a);
-    bool room = conn_write(r->conn, events);
+    bool room = client_write(r, events);
     if (!charge_flows(r, live_hold(r, a), attempt_tokens(a)))
         return ATTEMPT_STOP;
     return room ? ATTEMPT_FLOW : ATTEMPT_PAUSE;

@@ -9,6 +9,7 @@
 #include "route/pursuit.h"
 #include "route/reach.h"
 #include "route/record.h"
+#include "route/repeat.h"
 #include "route/shadow.h"
 #include "route/tokens.h"
 #include "route/waiting.h"
@@ -63,6 +64,7 @@ static void release(struct request *r) {
 void request_dismiss(struct request *r) {
     struct worker *w = r->worker;
     leave_awaiting(r);
+    repeat_end(r);
     *r->back = r->next;
     if (r->next)
         r->next->back = r->back;
@@ -80,24 +82,27 @@ void request_fail(struct request *r, const struct api_error *why) {
     placed.id = r->trace.id;
     request_gate(r, r->trace.tried ? REQUEST_FAILED : REQUEST_REFUSED, error_status(&placed),
                  error_code(&placed));
-    if (r->conn)
-        client_error(r, &placed);
+    client_error(r, &placed);
     request_dismiss(r);
 }
 
 /* --- the client ------------------------------------------------------------------------------ */
 
-static void on_gone(void *user) {
-    struct request *r = user;
-    r->conn = NULL;
-    request_gate(r, REQUEST_CANCELLED, 499, SPAN_NONE);
-    request_dismiss(r);
-}
-
 static void on_drain(void *user) {
     struct request *r = user;
     if (r->owner)
         attempt_resume(r->owner);
+}
+
+static void on_gone(void *user) {
+    struct request *r = user;
+    r->conn = NULL;
+    if (repeat_goes_on(r)) {
+        on_drain(r);
+        return;
+    }
+    request_gate(r, REQUEST_CANCELLED, 499, SPAN_NONE);
+    request_dismiss(r);
 }
 
 static const struct conn_user client_events = { .on_drain = on_drain, .on_gone = on_gone };
@@ -343,6 +348,14 @@ static void count_tokens(struct request *r) {
     request_dismiss(r);
 }
 
+void request_run(struct request *r) {
+    struct api_error error;
+    if (charge_enter(r, &error))
+        decide_soon(r);
+    else
+        request_fail(r, &error);
+}
+
 void request_begin(struct worker *w, struct conn *c, struct http_message *m,
                    const struct endpoint *endpoint, const struct keys_pass *pass) {
     struct request *r = request_new(w, c, m, endpoint, pass);
@@ -356,11 +369,8 @@ void request_begin(struct worker *w, struct conn *c, struct http_message *m,
         count_tokens(r);
         return;
     }
-    if (!charge_enter(r, &error)) {
-        request_fail(r, &error);
-        return;
-    }
     arm_deadline(r, r->epoch->snap->config.deadline_ms);
     arm_deadline(r, r->facts.deadline_ms);
-    decide_soon(r);
+    if (repeat_begin(r))
+        request_run(r);
 }

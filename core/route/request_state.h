@@ -32,6 +32,8 @@ struct live {
     enum breaker_permit permit; /* of its target, to be given back */
 };
 
+struct repeat;
+
 struct request {
     struct request *next, **back; /* in worker.requests */
     struct request *next_awaiting;
@@ -47,6 +49,7 @@ struct request {
     struct decision decision;
     struct chain_walk walk;
     struct trace trace;
+    struct repeat *repeat; /* it has an Idempotency-Key; NULL: none */
     struct charge charge;
     uint64_t queued_ms; /* it waited in the queue for that long */
     struct live live[LIVE_MAX];
@@ -82,6 +85,9 @@ static inline struct arena *request_arena(struct request *r) {
 static inline struct span request_key(const struct request *r) {
     return r->facts.key ? r->facts.key->id : SPAN_NONE;
 }
+
+/* It is to be answered by asking somebody: it is charged, decided, tried. */
+void request_run(struct request *r);
 
 /* The tail gate. Everything that ends a request comes through here, once, just before its last
  * bytes go out. `code`: of the error they tell; SPAN_NONE: none. */

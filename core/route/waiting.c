@@ -21,7 +21,7 @@ static void comment(struct request *r) {
     if (is_queued(r))
         text = arena_printf(request_arena(r), ": queued %zu of %zu\n\n",
                             queue_position(q, &r->turn) + 1, q->n);
-    conn_write(r->conn, text);
+    client_comment(r, text);
 }
 
 static void on_hold(void *owner) {

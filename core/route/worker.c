@@ -10,6 +10,7 @@
 #include "route/models.h"
 #include "route/reach.h"
 #include "route/record.h"
+#include "route/repeat.h"
 #include "route/reply.h"
 
 #include <assert.h>
@@ -244,6 +245,7 @@ static void on_wake(uv_async_t *async) {
         if (refill[i])
             put_state(w, refill[i]);
     serve_awaiting(w);
+    repeat_review(w);
     if (stop && !w->stopping)
         begin_stop(w);
 }
@@ -546,6 +548,9 @@ static void finish_stop(void *owner) {
     pump_close(w->pump, on_pump_closed, w);
     uv_timer_stop(&w->turner);
     uv_close((uv_handle_t *)&w->turner, NULL);
+    pthread_mutex_lock(&w->lock);
+    w->deaf = true;
+    pthread_mutex_unlock(&w->lock);
     uv_close((uv_handle_t *)&w->wake, NULL);
 }
 
@@ -681,6 +686,13 @@ void worker_stop(struct worker *w) {
     w->next_stop = true;
     pthread_mutex_unlock(&w->lock);
     uv_async_send(&w->wake);
+}
+
+void worker_wake(struct worker *w) {
+    pthread_mutex_lock(&w->lock);
+    if (!w->deaf)
+        uv_async_send(&w->wake);
+    pthread_mutex_unlock(&w->lock);
 }
 
 void worker_join(struct worker *w) {

@@ -77,6 +77,7 @@ struct worker {
     struct epoch *epoch;
     struct request *requests;   /* all under way */
     struct request *awaiting;   /* those that need a policy state */
+    struct repeat *repeats;     /* those that wait for the answer of another */
     struct wheel_timer drained; /* the end of patience when shutting down */
     bool stopping;
     uint64_t stopped_ms; /* when that began */
@@ -87,6 +88,7 @@ struct worker {
     struct policy_state *next_policy, *next_spare;
     struct policy_state *refill[2]; /* as many as an epoch can lack */
     bool next_stop;
+    bool deaf;              /* it can not be woken any more */
     atomic_uint generation; /* of the snapshot served */
     atomic_uint wants;      /* policy states missing here; engine builds them */
 };
@@ -108,6 +110,9 @@ void worker_refill(struct worker *w, struct policy_state *state);
 /* From any thread: no new connections, requests under way may end, for the configuration's
  * drain_ms; then the thread ends. */
 void worker_stop(struct worker *w);
+
+/* From any thread: what its requests wait for may have come. Nothing once it has ended. */
+void worker_wake(struct worker *w);
 
 /* Waits for the thread's end. */
 void worker_join(struct worker *w);

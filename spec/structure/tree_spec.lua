@@ -15,6 +15,7 @@ local TESTED_IN = {
   ["core/route/explain"] = "spec/gateway/explain_spec.lua",
   ["core/route/live"] = "spec/gateway/fallback_spec.lua",
   ["core/route/pursuit"] = "spec/gateway/fallback_spec.lua",
+  ["core/route/repeat"] = "spec/gateway/idempotency_spec.lua",
   ["core/route/request"] = "spec/gateway/fallback_spec.lua",
   ["core/route/token"] = "spec/gateway/keys_spec.lua",
   ["core/route/waiting"] = "spec/gateway/queue_spec.lua",
