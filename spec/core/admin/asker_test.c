@@ -64,14 +64,14 @@ static void money_is_read_digit_by_digit(void **state) {
 }
 
 static const char whole[] =
-    "{\"name\":\"CI of "
-    "\\u00fc\",\"project\":\"shop\",\"tier\":\"paid\",\"policy\":\"tier\",\"tags\":[\"ci\",\"eu\"],"
-    "\"metadata\":{\"team\" : \"x\", "
-    "\"n\":12345678901234567890},\"models\":[\"gpt-4o\",\"openai/*\"],"
-    "\"policies\":[\"cheapest\"],\"grants\":[\"policy\",\"models\"],\"strict\":true,"
+    "{\"name\":\"CI of \xc3\xbc\",\"project\":\"shop\",\"tier\":\"paid\",\"policy\":\"tier\","
+    "\"tags\":[\"ci\",\"eu\"],"
+    "\"metadata\":{\"team\" : \"x\", \"n\":12345678901234567890},"
+    "\"models\":[\"gpt-4o\",\"openai/*\"],\"policies\":[\"cheapest\"],"
+    "\"grants\":[\"policy\",\"models\"],\"strict\":true,"
     "\"expires\":\"2027-01-01T00:00:00.000Z\",\"rpm\":60,\"tpm\":100000,\"concurrent\":10,"
-    "\"daily_usd\":0.000000001,\"monthly_usd\":50.100000000,\"total_usd\":null,\"zone\":\"-05:30\","
-    "\"alerts\":[50,80,100]";
+    "\"daily_usd\":0.000000001,\"monthly_usd\":50.100000000,\"total_usd\":null,"
+    "\"zone\":\"-05:30\",\"alerts\":[50,80,100]";
 
 static void what_is_read_is_written(void **state) {
     struct buf body = { 0 }, out = { 0 };
