@@ -53,9 +53,13 @@ void reply_cors(struct reply *r, const struct config *config, const struct http_
         return;
     reply_add(r, SPAN("access-control-allow-origin"), allowed);
     reply_add(r, SPAN("access-control-expose-headers"),
-              SPAN("x-request-id, x-routed-model, x-routed-provider, x-route-policy, "
-                   "x-route-attempts, x-route-cost-usd, x-route-dropped, x-upstream-request-id, "
-                   "server-timing, retry-after"));
+              SPAN("x-request-id, request-id, x-routed-model, x-routed-provider, x-route-policy, "
+                   "x-route-arm, x-route-attempts, x-route-cost-usd, x-route-dropped, "
+                   "x-route-replaced, x-upstream-request-id, server-timing, retry-after, "
+                   "x-should-retry, idempotent-replayed, x-idempotent-original, "
+                   "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, "
+                   "x-ratelimit-reset-requests, x-ratelimit-limit-tokens, "
+                   "x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens"));
     if (span_eq(m->method, SPAN("OPTIONS"))) {
         reply_add(r, SPAN("access-control-allow-methods"), SPAN("GET, POST, OPTIONS"));
         reply_add(r, SPAN("access-control-allow-headers"),

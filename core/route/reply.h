@@ -12,7 +12,7 @@
 #include "net/http1.h"
 #include "route/error.h"
 
-enum { REPLY_HEADERS = 32 };
+enum { REPLY_HEADERS = 48 };
 
 struct reply {
     struct pair headers[REPLY_HEADERS];

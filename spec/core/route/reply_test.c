@@ -168,11 +168,28 @@ static void a_configured_page_hears_all_our_headers(void **state) {
     assert_span(value_of(&r, "access-control-allow-origin"), "http://localhost:3000");
     assert_span(value_of(&r, "vary"), "origin");
     struct span exposed = value_of(&r, "access-control-expose-headers");
-    static const char *const ours[] = { "x-request-id",      "x-routed-model",
-                                        "x-routed-provider", "x-route-policy",
-                                        "x-route-attempts",  "x-route-cost-usd",
-                                        "x-route-dropped",   "x-upstream-request-id",
-                                        "server-timing",     "retry-after" };
+    static const char *const ours[] = { "x-request-id",
+                                        "request-id",
+                                        "x-routed-model",
+                                        "x-routed-provider",
+                                        "x-route-policy",
+                                        "x-route-arm",
+                                        "x-route-attempts",
+                                        "x-route-cost-usd",
+                                        "x-route-dropped",
+                                        "x-route-replaced",
+                                        "x-upstream-request-id",
+                                        "server-timing",
+                                        "retry-after",
+                                        "x-should-retry",
+                                        "idempotent-replayed",
+                                        "x-idempotent-original",
+                                        "x-ratelimit-limit-requests",
+                                        "x-ratelimit-remaining-requests",
+                                        "x-ratelimit-reset-requests",
+                                        "x-ratelimit-limit-tokens",
+                                        "x-ratelimit-remaining-tokens",
+                                        "x-ratelimit-reset-tokens" };
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
         struct span rest = exposed, one;
         bool found = false;
