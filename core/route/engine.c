@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "route/feed.h"
 #include "route/record.h"
 #include "route/shadow.h"
 
@@ -37,6 +38,7 @@ int engine_init(struct engine *e, const struct pump_options *pump, struct money 
                                                                    .max_names = REPEATED_NAMES });
     retries_init(&e->retries);
     e->record = record_new();
+    e->feed = feed_new();
     e->shadow = shadow_new();
     e->guard = vm_guard_open(e->watchdog);
     return 0;
@@ -53,11 +55,16 @@ static struct policy_state *build_state(struct engine *e, struct snapshot *snap)
     return state;
 }
 
+static void open_files(struct engine *e, const struct config *c) {
+    record_open(e->record, c->record, c->record_max_bytes);
+    feed_open(e->feed, c->access_log);
+}
+
 int engine_start(struct engine *e, struct snapshot *snap, const struct sockaddr_storage *address) {
     unsigned wanted = snap->config.workers < WORKERS_MAX ? snap->config.workers : WORKERS_MAX;
     e->snap = snap;
     e->address = *address;
-    record_open(e->record, snap->config.record, snap->config.record_max_bytes);
+    open_files(e, &snap->config);
     for (unsigned i = 0; i < wanted; i++) {
         int error = worker_start(&e->workers[i], e, i, address, snap, build_state(e, snap),
                                  build_state(e, snap));
@@ -74,7 +81,7 @@ int engine_start(struct engine *e, struct snapshot *snap, const struct sockaddr_
 void engine_adopt(struct engine *e, struct snapshot *snap) {
     struct snapshot *old = e->snap;
     e->snap = snap;
-    record_open(e->record, snap->config.record, snap->config.record_max_bytes);
+    open_files(e, &snap->config);
     for (unsigned i = 0; i < e->n_workers; i++)
         worker_adopt(&e->workers[i], snap, build_state(e, snap), build_state(e, snap));
     snapshot_unref(old);
@@ -122,6 +129,7 @@ void engine_deinit(struct engine *e) {
         idempotency_free(e->idempotency);
     if (e->record)
         record_free(e->record);
+    feed_free(e->feed);
     if (e->shadow)
         shadow_free(e->shadow);
     pthread_mutex_destroy(&e->lock);

@@ -1,8 +1,8 @@
 /* engine.h - what all workers share, and the workers.
  *
  * Owns          health, sessions, answers that may be asked for again, the retry budget, the
- *               watchdog, the workers, the newest snapshot, the record, the shadows' counts, which
- *               policy versions are in quarantine.
+ *               watchdog, the workers, the newest snapshot, the record, the feed, the shadows'
+ *               counts, which policy versions are in quarantine.
  * Fed by        admin (or a spec), with snapshots, on one thread: the builder's, which may block.
  * Feeds         workers, with snapshots and policy states; admin, with what is wanted.
  * Must not know files, configuration, HTTP.
@@ -43,6 +43,7 @@ struct engine {
     struct idempotency *idempotency;
     struct retries retries;
     struct record *record;
+    struct feed *feed;
     struct shadow *shadow;
     struct vm_watchdog *watchdog;
     struct vm_guard *guard; /* the builder's own */

@@ -28,7 +28,9 @@ bool feed_next(struct span *entries, struct arena *arena, struct entry *e) {
 }
 
 void feed_write(struct buf *out, const struct entry *e) {
-    const struct search_row row = { *e, entry_sum(e), e->n_attempts };
+    const struct search_row row = { .entry = *e,
+                                    .sums = entry_sum(e),
+                                    .n_attempts = e->n_attempts };
     export_request_json(out, &row);
 }
 

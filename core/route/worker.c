@@ -6,6 +6,7 @@
 #include "route/access.h"
 #include "route/engine.h"
 #include "route/error.h"
+#include "route/feed.h"
 #include "route/figures.h"
 #include "route/models.h"
 #include "route/reach.h"
@@ -298,6 +299,7 @@ void worker_queue_changed(struct worker *w) {
         wheel_disarm(&w->wheel, &w->queue_timer);
     else
         worker_arm(w, &w->queue_timer, due < review ? due : review);
+    atomic_store_explicit(&w->figures.queued, (unsigned)w->queue.n, memory_order_relaxed);
 }
 
 /* --- requests ------------------------------------------------------------------------------- */
@@ -328,6 +330,28 @@ static enum dialect dialect_of_message(struct http_message *m) {
     return DIALECT_ANTHROPIC_MESSAGES;
 }
 
+void worker_over(struct worker *w, const struct snapshot *snap, const struct entry *e) {
+    metrics_count(w->metrics, snap, e);
+    feed_add(w->engine->feed, e);
+}
+
+/* Of a path there is nothing at no more is noted than that: what clients make up may be anything. */
+static void note_refusal(struct worker *w, struct http_message *m, const struct api_error *error) {
+    const struct entry e = {
+        .id = error->id,
+        .at_us = clock_wall_ms() * 1000,
+        .endpoint = m ? endpoint_match(m->method, m->path, &m->arena).endpoint->path : SPAN_NONE,
+        .outcome = ENTRY_REFUSED,
+        .status = error_status(error),
+        .error = error_code(error),
+        .queue_us = -1,
+        .policy_us = -1,
+        .first_us = -1,
+        .total_us = -1,
+    };
+    worker_over(w, w->epoch->snap, &e);
+}
+
 static void refuse(struct worker *w, struct conn *c, struct http_message *m, struct arena *arena,
                    const struct api_error *why, struct span allow) {
     enum dialect dialect = m ? dialect_of_message(m) : DIALECT_NONE;
@@ -341,6 +365,7 @@ static void refuse(struct worker *w, struct conn *c, struct http_message *m, str
     reply_add(&headers, SPAN("allow"), allow);
     reply_error_headers(&headers, error, false);
     error_write(dialect, error, &body);
+    note_refusal(w, m, error);
     reply(w, c, m, error_status_for(dialect, error), &headers, buf_span(&body));
     buf_deinit(&body);
 }
@@ -620,6 +645,7 @@ static void undo_start(struct worker *w) {
     uv_loop_close(&w->loop);
     retire(w->epoch);
     json_parser_free(w->parser);
+    metrics_free(w->metrics);
     pthread_mutex_destroy(&w->lock);
 }
 
@@ -653,6 +679,7 @@ int worker_start(struct worker *w, struct engine *engine, unsigned index,
     wheel_init(&w->wheel, uv_now(&w->loop));
     random_seed_system(&w->random);
     ident_init(&w->ids);
+    w->metrics = metrics_new();
     w->parser = json_parser_new();
     w->pump = pump_new(&w->loop, &engine->pump_options);
     w->tools = (struct attempt_tools){ .pump = w->pump,
@@ -698,6 +725,7 @@ void worker_wake(struct worker *w) {
 void worker_join(struct worker *w) {
     pthread_join(w->thread, NULL);
     journal_close(w->journal);
+    metrics_free(w->metrics);
     if (w->next_snap)
         snapshot_unref(w->next_snap);
     struct policy_state *left[] = { w->next_policy, w->next_spare, w->refill[0], w->refill[1] };

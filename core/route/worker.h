@@ -15,6 +15,7 @@
 #include "net/listener.h"
 #include "route/attempt.h"
 #include "route/health.h"
+#include "route/metrics.h"
 #include "route/queue.h"
 #include "route/request.h"
 #include "route/wheel.h"
@@ -52,7 +53,7 @@ struct epoch {
 /* Counted by one thread, read by any. */
 struct worker_figures {
     atomic_ullong requests, answered, failed, cancelled, policy_failures, kills;
-    atomic_uint in_flight;
+    atomic_uint in_flight, queued;
 };
 
 struct worker {
@@ -82,6 +83,7 @@ struct worker {
     bool stopping;
     uint64_t stopped_ms; /* when that began */
     struct worker_figures figures;
+    struct metrics *metrics; /* of requests that are over */
 
     pthread_mutex_t lock; /* the mailbox: written by engine, emptied on the loop */
     struct snapshot *next_snap;
@@ -139,6 +141,10 @@ void worker_policy_died(struct worker *w, struct epoch *e);
  * there is none. And when it died of that: another is asked for. */
 struct policy_state *worker_spare(struct worker *w, struct epoch *e);
 void worker_spare_died(struct worker *w, struct epoch *e);
+
+/* What became of a request, or of what was refused before it was one: counted, and told to whoever
+ * follows. Once, just before its last bytes. */
+void worker_over(struct worker *w, const struct snapshot *snap, const struct entry *e);
 
 /* A request ends: it does not count on its epoch any more. */
 void worker_release(struct worker *w, struct epoch *e);
