@@ -105,7 +105,7 @@ static void keep_versions(struct admin *a, const struct snapshot *before,
 /* Who takes the last client key out of the configuration does not mean to open the gateway to the
  * network. Consumes the caller's reference when it says NULL. */
 static struct snapshot *guarded(struct admin *a, struct snapshot *snap) {
-    if (!snap || !a->options->beyond_loopback || snap->config.n_client_keys)
+    if (!snap || !a->options->beyond_loopback || snap->config.n_keys)
         return snap;
     config_findings_add(
         &a->findings,

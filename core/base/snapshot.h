@@ -190,10 +190,8 @@ struct config {
     size_t n_policy_params;
     const struct shadow_setting *shadows; /* each live policy at most once */
     size_t n_shadows;
-    const struct span
-        *client_keys; /* secrets clients must present; none: everyone may, on loopback only */
-    size_t n_client_keys;
-    const struct configured_key *keys; /* those of client_keys, as money takes them over */
+    const struct configured_key *keys; /* as money takes them over; none, and none made otherwise:
+                                        * everyone may, on loopback only */
     size_t n_keys;
     const struct project *projects;
     size_t n_projects;
@@ -208,8 +206,8 @@ struct config {
     struct span ledger_spill; /* absolute; SPAN_NONE: none */
     uint32_t ledger_retention_days; /* 0: for ever */
     struct span access_log;         /* absolute, or "stdout"; SPAN_NONE: none is written */
-    struct span alert_webhook;      /* where alerts are sent, signed with */
-    struct span alert_secret;
+    struct span alert_webhook;      /* where alerts are sent; SPAN_NONE: nowhere */
+    struct span alert_secret;       /* what they are signed with; there if the webhook is */
     const struct span *cors_origins;
     size_t n_cors_origins;
 

@@ -79,7 +79,7 @@ static bool read_config(struct run *r) {
  * to the configuration like one that was set. */
 static bool ensure_key(struct run *r, bool loopback) {
     bool made;
-    if (loopback || r->snap->config.n_client_keys)
+    if (loopback || r->snap->config.n_keys)
         return true;
     if (r->mock) {
         fprintf(stderr,
@@ -140,7 +140,7 @@ static void print_curl(const struct run *r, const char *address) {
     printf("\nTry it:\n\n  curl -i http://%s/v1/chat/completions -H 'content-type: "
            "application/json' \\\n",
            address);
-    if (r->snap->config.n_client_keys)
+    if (r->snap->config.n_keys)
         printf("    -H \"authorization: Bearer %s\" \\\n", key);
     printf("    -d "
            "'{\"model\":\"auto\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n\n");

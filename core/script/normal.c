@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 #include <math.h>
+#include <string.h>
 #include <unistd.h>
 
 struct reader {
@@ -153,16 +154,115 @@ static void read_assignment(struct reader *r, void *out) {
     a->managed = flag(r, "managed");
 }
 
+/* ---- who asks, and what may be spent ---- */
+
+static enum budget_scope budget_scope_of(struct span name) {
+    static const struct span names[BUDGET_SCOPES] = { [BUDGET_REQUEST] = SPAN("request"),
+                                                      [BUDGET_KEY] = SPAN("key"),
+                                                      [BUDGET_PROJECT] = SPAN("project"),
+                                                      [BUDGET_ROUTE] = SPAN("route"),
+                                                      [BUDGET_ACCOUNT] = SPAN("account") };
+    enum budget_scope scope = 0;
+    while (scope < BUDGET_SCOPES && !span_eq(name, names[scope]))
+        scope++;
+    return scope;
+}
+
+static void read_share(struct reader *r, void *out) {
+    *(unsigned char *)out = (unsigned char)lua_tointeger(r->L, -1);
+}
+
+static void read_cap(struct reader *r, void *out) {
+    struct budget_cap *cap = out;
+    size_t n;
+    *cap = (struct budget_cap){
+        .scope = budget_scope_of(text(r, "scope")),
+        .name = text(r, "name"),
+        .period = period_of(text(r, "period")),
+        .offset_min = (int)number(r, "offset_min", 0),
+        .nano = (int64_t)number(r, "nano", 0),
+    };
+    const unsigned char *alerts = list(r, "alerts", 1, read_share, &n);
+    if (cap->scope == BUDGET_SCOPES || cap->period == PERIOD_KINDS || n > BUDGET_ALERTS)
+        luaL_error(r->L, "the configuration's cap is none that is known");
+    memcpy(cap->alerts, alerts, n);
+}
+
+static const struct budget_cap *read_caps(struct reader *r, size_t *n) {
+    return list(r, "caps", sizeof(struct budget_cap), read_cap, n);
+}
+
+static const struct span *texts(struct reader *r, const char *name, size_t *n) {
+    return list(r, name, sizeof(struct span), read_text, n);
+}
+
+static struct limits_rule read_rule_of(struct reader *r) {
+    return (struct limits_rule){ whole(r, "rpm"), whole(r, "tpm"), whole(r, "concurrent") };
+}
+
 static void read_client_key(struct reader *r, void *out) {
     struct configured_key *k = out;
-    struct span secret;
-    read_text(r, &secret);
-    *k = (struct configured_key){ .key = { .id = secret,
-                                           .name = SPAN("client"),
-                                           .project = SPAN("default"),
-                                           .grants = KEYS_GRANT_ALL,
-                                           .expires_s = PERIOD_FOR_EVER },
-                                  .secret = secret };
+    struct key *key = &k->key;
+    k->secret = text(r, "secret");
+    key->id = text(r, "id");
+    key->name = text(r, "name");
+    key->project = text(r, "project");
+    key->tier = text(r, "tier");
+    key->policy = text(r, "policy");
+    key->metadata = text(r, "metadata");
+    key->tags = texts(r, "tags", &key->n_tags);
+    key->models = texts(r, "models", &key->n_models);
+    key->policies = texts(r, "policies", &key->n_policies);
+    key->grants = whole(r, "grants");
+    key->strict = flag(r, "strict");
+    key->limits = read_rule_of(r);
+    key->caps = read_caps(r, &key->n_caps);
+    key->source = KEYS_MANAGED;
+    double expires = number(r, "expires_s", INFINITY);
+    key->expires_s = isinf(expires) ? PERIOD_FOR_EVER : (int64_t)expires;
+}
+
+static void read_project(struct reader *r, void *out) {
+    struct project *p = out;
+    p->name = text(r, "name");
+    p->tier = text(r, "tier");
+    p->policy = text(r, "policy");
+    p->tags = texts(r, "tags", &p->n_tags);
+    p->limits = read_rule_of(r);
+    p->caps = read_caps(r, &p->n_caps);
+    p->free_requests = size(r, "free_requests");
+    p->markup_ppm = whole(r, "markup_ppm");
+    p->bodies.max_bytes = whole(r, "bodies_max_bytes");
+    p->bodies.retention_days = whole(r, "bodies_retention_days");
+    p->bodies.redact = flag(r, "bodies_redact");
+    p->source = KEYS_MANAGED;
+}
+
+static void read_model_limits(struct reader *r, void *out) {
+    *(struct model_limits *)out = (struct model_limits){ text(r, "model"), read_rule_of(r) };
+}
+
+/* A file's path is absolute; "stdout" is none. */
+static struct span access_log(struct reader *r) {
+    struct span name = text(r, "access_log");
+    return span_eq(name, SPAN("stdout")) ? name : absolute(r, "access_log");
+}
+
+static void read_money(struct reader *r, struct config *c) {
+    c->keys = list(r, "keys", sizeof(struct configured_key), read_client_key, &c->n_keys);
+    c->projects = list(r, "projects", sizeof(struct project), read_project, &c->n_projects);
+    c->caps = read_caps(r, &c->n_caps);
+    c->model_limits =
+        list(r, "model_limits", sizeof(struct model_limits), read_model_limits, &c->n_model_limits);
+    c->clamp = flag(r, "clamp");
+    c->clamp_least = whole(r, "clamp_least");
+    c->ledger = flag(r, "ledger");
+    c->ledger_power = flag(r, "ledger_power");
+    c->ledger_spill = absolute(r, "ledger_spill");
+    c->ledger_retention_days = whole(r, "ledger_retention_days");
+    c->access_log = access_log(r);
+    c->alert_webhook = text(r, "alert_webhook");
+    c->alert_secret = text(r, "alert_secret");
 }
 
 static void read_config(struct reader *r, struct config *c) {
@@ -185,12 +285,11 @@ static void read_config(struct reader *r, struct config *c) {
     c->shadows = list(r, "shadows", sizeof(struct shadow_setting), read_shadow, &c->n_shadows);
     c->policy_params =
         list(r, "policy_params", sizeof(struct pair), read_pair, &c->n_policy_params);
-    c->client_keys = list(r, "client_keys", sizeof(struct span), read_text, &c->n_client_keys);
-    c->keys = list(r, "client_keys", sizeof(struct configured_key), read_client_key, &c->n_keys);
     c->cors_origins = list(r, "cors_origins", sizeof(struct span), read_text, &c->n_cors_origins);
     c->unsupported =
         span_eq(text(r, "unsupported"), SPAN("refuse")) ? UNSUPPORTED_REFUSE : UNSUPPORTED_DROP;
     c->reroute_retired = flag(r, "reroute_retired");
+    read_money(r, c);
     read_limits(r, c);
     read_times(r, c);
 }

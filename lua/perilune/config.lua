@@ -1,4 +1,5 @@
 --- The configuration: perilune.lua, the provider files and the environment, made into settings the core takes as they are.
+local account = require "perilune.account"
 local json = require "perilune.json"
 local provider = require "perilune.provider"
 local routes = require "perilune.routes"
@@ -62,7 +63,15 @@ local SETTINGS = {
   data_dir = S.text,
   providers_dir = S.text,
   lua_dir = S.text,
-  client_keys = S.list(S.secret),
+  client_keys = account.settings.client_keys,
+  projects = account.settings.projects,
+  account = account.settings.account,
+  route_caps = account.settings.route_caps,
+  model_limits = account.settings.model_limits,
+  on_cap = account.settings.on_cap,
+  ledger = account.settings.ledger,
+  access_log = account.settings.access_log,
+  alerts = account.settings.alerts,
   providers = S.map(provider.configured_schema, provider.name_check),
   chains = S.map(S.list(S.text)),
   aliases = S.map(S.list(S.text)),
@@ -489,21 +498,6 @@ local function data_dir(config, env)
   return "/var/lib/perilune"
 end
 
-local function client_keys(config, env)
-  local list, seen = {}, {}
-  for _, secret in ipairs(config.client_keys or {}) do
-    if not seen[secret] then
-      seen[secret] = true
-      list[#list + 1] = secret
-    end
-  end
-  local own = env "PERILUNE_API_KEY"
-  if own and own ~= "" and not seen[own] then
-    list[#list + 1] = own
-  end
-  return list
-end
-
 -- By the name of the live policy: which one decides beside it, on which share of its requests.
 local function shadows(map)
   local out = {}
@@ -529,12 +523,25 @@ local function setting_of(a, base)
   return a.name and S.join(base, a.name) or base
 end
 
+-- What the configuration says itself, and where its keys and projects stand.
+local function own_assignments(config)
+  local policies = config.policies or {}
+  local askers, places = account.assignments(config)
+  local list = routes.list {
+    account = policies.default, endpoint = policies.routes, tier = policies.tiers, key = askers.key, project = askers.project,
+  }
+  for _, a in ipairs(list) do
+    a.setting = SETTING[a.scope] and setting_of(a, SETTING[a.scope]) or places[a.scope][a.name]
+  end
+  return list, places
+end
+
 -- All of them, each with how to say what is wrong with it. What the configuration says itself goes before what the file says.
 local function assignments(config, file, findings, add)
-  local policies = config.policies or {}
-  local list, there = routes.list { account = policies.default, endpoint = policies.routes, tier = policies.tiers }, {}
+  local list, places = own_assignments(config)
+  local there = {}
   for _, a in ipairs(list) do
-    a.managed, a.add, a.setting = true, add, setting_of(a, SETTING[a.scope])
+    a.managed, a.add = true, add
     there[setting_of(a, a.scope)] = a
   end
   local scopes, add_to_file = {}, nil
@@ -549,14 +556,14 @@ local function assignments(config, file, findings, add)
       list[#list + 1] = a
     end
   end
-  return list
+  return list, places
 end
 
--- Keys and projects with names are not there yet: whom nobody is would never be asked for.
-local function check_askers(assigned)
+-- Keys and projects are made by command line and admin side as well, which the configuration does not know of.
+local function check_askers(assigned, places)
   for _, a in ipairs(assigned) do
-    if a.scope == "key" or a.scope == "project" then
-      a.add(a.setting, ('there is no %s "%s"'):format(a.scope, a.name))
+    if places[a.scope] and not places[a.scope][a.name] then
+      a.add(a.setting, ('the configuration has no %s "%s"'):format(a.scope, a.name), "it counts for one that was made otherwise", true)
     end
   end
 end
@@ -578,13 +585,18 @@ end
 local function normalise(config, path, host, assigned)
   local policies, limits, timeouts = config.policies or {}, config.limits or {}, config.timeouts or {}
   local quarantine, queue = policies.quarantine or {}, config.queue or {}
+  local ledger, alerts = config.ledger or {}, config.alerts or {}
+  local state = data_dir(config, host.env)
+  local function in_state(file)
+    return file and beside(state .. "/", file)
+  end
   return {
     path = path,
     listen = config.listen or "127.0.0.1:4100",
     admin = config.admin or "127.0.0.1:4101",
     workers = config.workers or 0, -- 0: as many as there are cores
-    data_dir = data_dir(config, host.env),
-    record = config.record and beside(data_dir(config, host.env) .. "/", config.record),
+    data_dir = state,
+    record = in_state(config.record),
     record_max_bytes = config.record_max_bytes or 1024 * MB,
     record_headers = config.record_headers or {},
     policies_dir = policies_dir(config, path),
@@ -597,7 +609,19 @@ local function normalise(config, path, host, assigned)
     policy_params = pairs_sorted(policies.params, function(value)
       return assert(json.encode(value))
     end),
-    client_keys = client_keys(config, host.env),
+    keys = account.keys(config, host.env),
+    projects = account.projects(config),
+    caps = account.caps(config),
+    model_limits = account.model_limits(config),
+    clamp = config.on_cap ~= "refuse",
+    clamp_least = 16, -- the least that OpenAI's Responses take as a maximum
+    ledger = config.ledger ~= false,
+    ledger_power = ledger.durability == "power",
+    ledger_spill = in_state(ledger.spill),
+    ledger_retention_days = ledger.retention_days or 0,
+    access_log = config.access_log == "stdout" and "stdout" or in_state(config.access_log),
+    alert_webhook = alerts.webhook,
+    alert_secret = alerts.secret,
     cors_origins = config.cors and config.cors.origins or {},
     unsupported = config.unsupported or "drop",
     reroute_retired = config.retired == "reroute",
@@ -648,11 +672,15 @@ local function known_names(providers, targets, aliases, chains)
 end
 
 -- Names nothing answers to: a warning, because models come and go and the rest of the chain still works.
+local function check_name(setting, name, known, names, add)
+  if not known(name) then
+    add(setting, ('no configured provider has "%s"'):format(name), S.did_you_mean(name, names), true)
+  end
+end
+
 local function check_names(setting, list, known, names, add)
   for i, name in ipairs(list or {}) do
-    if not known(name) then
-      add(S.join(setting, i), ('no configured provider has "%s"'):format(name), S.did_you_mean(name, names), true)
-    end
+    check_name(S.join(setting, i), name, known, names, add)
   end
 end
 
@@ -664,9 +692,9 @@ local function check_policies(config, assigned, names, add)
   for _, name in ipairs(names) do
     there[name] = true
   end
-  local function one(setting, name, add_to)
+  local function one(setting, name, add_to, warning)
     if name and not there[name] then
-      (add_to or add)(setting, ('no policy "%s"'):format(name), S.did_you_mean(name, there))
+      (add_to or add)(setting, ('no policy "%s"'):format(name), S.did_you_mean(name, there), warning)
     end
   end
   local policies = config.policies or {}
@@ -680,6 +708,9 @@ local function check_policies(config, assigned, names, add)
   end
   for name in pairs(policies.params or {}) do
     one(S.join("policies.params", name), name)
+  end
+  for _, named in ipairs(account.policies_named(config)) do
+    one(named.setting, named.name, nil, true)
   end
 end
 
@@ -701,7 +732,7 @@ end
 -- Every page may ask, with a key; without client keys none may but those of this machine, or any page could spend.
 local function check_origins(config, env, add)
   for i, name in ipairs(config.cors and config.cors.origins or {}) do
-    if name == "*" and #client_keys(config, env) == 0 then
+    if name == "*" and #account.keys(config, env) == 0 then
       add(S.join("cors.origins", i), '"*" counts only with client keys', "set client_keys, or name the pages", true)
     end
   end
@@ -726,12 +757,13 @@ function M.read(text, path, host)
   local provider_files = listed(host.provider_files, beside(path, config.providers_dir or "providers"))
   local files, order = read_provider_files(provider_files or {}, findings)
   local dir = policies_dir(config, path)
-  local assigned = assignments(config, listed(host.routes, dir), findings, add)
+  local assigned, askers = assignments(config, listed(host.routes, dir), findings, add)
   local sound = not failed(findings) -- else providers would be looked for in half a configuration
   check_policies(config, assigned, listed(host.policies, dir), add)
-  check_askers(assigned)
+  check_askers(assigned, askers)
   check_params(config, assigned, add)
   check_origins(config, host.env, add)
+  account.check(config, MISSING, add)
   if not sound then
     return nil, in_order(findings)
   end
@@ -754,6 +786,9 @@ function M.read(text, path, host)
     for name, chain in pairs(config[map] or {}) do
       check_names(S.join(map, name), chain, known, names, add)
     end
+  end
+  for _, named in ipairs(account.models_named(config)) do
+    check_name(named.setting, named.name, known, names, add)
   end
   return {
     config = normalise(config, path, host, normalised(assigned)),

@@ -5,18 +5,12 @@
 ---
 --- A rule holds when all it states holds: more input tokens than `above`, no later than the day `until`, between `hours` and on `days` of
 --- the week, both in UTC. The first that holds is the price; what it does not say is as without it.
+local moment = require "perilune.moment"
 local S = require "perilune.schema"
 
 local M = {}
 
 local floor = math.floor
-
--- Days from 1970-01-01 to a date, by the rules of the calendar.
-local function days_since_1970(year, month, day)
-  local y = month <= 2 and year - 1 or year
-  local m = month <= 2 and month + 12 or month
-  return 365 * y + floor(y / 4) - floor(y / 100) + floor(y / 400) + floor((153 * (m - 3) + 2) / 5) + day - 719469
-end
 
 -- The moment a price ends: the end of that day, in UTC.
 local function last_day(v, path, add)
@@ -29,7 +23,7 @@ local function last_day(v, path, add)
     add(path, 'expected the last day it holds, like "2026-12-31"')
     return nil
   end
-  return (days_since_1970(year, month, day) + 1) * 86400
+  return (moment.days_since_1970(year, month, day) + 1) * 86400
 end
 
 local function minute_of(v)

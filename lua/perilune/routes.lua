@@ -24,11 +24,12 @@ local LIMITS = {
 }
 M.limits = S.record(LIMITS)
 
--- What can be written into the file and handed to a policy as it is.
-local function plain(v, path, add, depth)
+--- What can be written into the file and handed to a policy as it is.
+---@type perilune.Check
+function M.plain(v, path, add, depth)
   if type(v) == "table" and (depth or 0) < 16 then
     for key, member in pairs(v) do
-      plain(member, S.join(path, key), add, (depth or 0) + 1)
+      M.plain(member, S.join(path, key), add, (depth or 0) + 1)
     end
   elseif type(v) ~= "string" and type(v) ~= "boolean" and not (type(v) == "number" and v == v and v > -huge and v < huge) then
     add(path, "expected a text, a number, true, false, or a table of these")
@@ -36,7 +37,7 @@ local function plain(v, path, add, depth)
   return v
 end
 
-local fields = S.record { policy = S.text, params = S.map(plain), limits = M.limits }
+local fields = S.record { policy = S.text, params = S.map(M.plain), limits = M.limits }
 
 ---@class perilune.Assignment
 ---@field scope? string

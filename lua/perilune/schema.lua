@@ -24,7 +24,7 @@ end
 
 -- Whether what stands there may be a secret, or hold one, even where something else was expected.
 local function is_private(path, v)
-  return path:find "key" or path:find "headers" or (type(v) == "string" and v:find("://[^/]*@"))
+  return path:find "key" or path:find "headers" or path:find "^alerts" or (type(v) == "string" and v:find("://[^/]*@"))
 end
 
 --- The hint that names what was probably meant; nil when nothing is near.
@@ -150,7 +150,7 @@ function M.list(of)
     local n = #v
     for k in pairs(v) do
       if type(k) ~= "number" or k % 1 ~= 0 or k < 1 or k > n then
-        add(join(path, k), "expected a list without names and holes")
+        add(is_private(path) and path or join(path, k), "expected a list without names and holes")
         return nil
       end
     end

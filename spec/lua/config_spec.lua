@@ -39,7 +39,10 @@ describe("without a file", function()
       listen = "127.0.0.1:4100", admin = "127.0.0.1:4101", workers = 0, data_dir = "/state/perilune", policies_dir = "policies",
       providers_dir = "providers", lua_dir = "lua", assignments = {}, auto_policy = "auto", fallback = {},
       record_max_bytes = 1073741824, record_headers = {}, shadows = {}, policy_params = {},
-      client_keys = { "mine" }, cors_origins = {}, unsupported = "drop",
+      keys = { { id = "environment", name = "PERILUNE_API_KEY", secret = "mine", project = "default", grants = 7, strict = false,
+        tags = {}, models = {}, policies = {}, caps = {} } },
+      projects = {}, caps = {}, model_limits = {}, clamp = true, clamp_least = 16,
+      ledger = true, ledger_power = false, ledger_retention_days = 0, cors_origins = {}, unsupported = "drop",
       reroute_retired = false, policy_deadline_ms = 5, policy_memory = 16777216,
       quarantine_kills = 3, quarantine_kills_one = 10, max_body = 33554432, max_bodies = 268435456, max_header_bytes = 32768,
       max_headers = 100, max_connections = 10000, max_in_flight = 4096, queue_max = 1000, queue_max_a_key = 100,
@@ -81,7 +84,10 @@ describe("the config fields", function()
   it("are all that the core's struct has", function()
     local c = kit.read(nil, { OPENAI_API_KEY = "k" }).config
     local body = kit.read_file("core/base/snapshot.h"):match "struct config (%b{})":gsub("/%*.-%*/", "")
-    local elsewhere = { path = true, record = true, mock_only = true } -- nil without a file, unless set; beside the settings
+    -- Nil without a file, unless set; beside the settings.
+    local elsewhere = {
+      path = true, record = true, mock_only = true, ledger_spill = true, access_log = true, alert_webhook = true, alert_secret = true,
+    }
     for name in pairs(c) do
       assert(body:find("%f[%w_]" .. name .. "%f[^%w_]"), "struct config has no " .. name)
     end
@@ -117,7 +123,7 @@ describe("a configuration", function()
       c.listen, c.workers, c.auto_policy, c.policy_memory, c.policy_deadline_ms, c.quarantine_kills, c.max_body,
       c.hold_ms,
     })
-    assert.same({ "client", "second" }, c.client_keys)
+    assert.same({ "client", "second" }, { c.keys[1].secret, c.keys[2].secret })
     assert.same({
       { scope = "tier", name = "free", policy = "cheapest", managed = true },
       { scope = "tier", name = "paid", policy = "quality", managed = true },
@@ -405,11 +411,27 @@ describe("policies/routes.lua", function()
     end
     assert.matches("limits.deadline_ms: expected a whole number", of_account "limits = { deadline_ms = 0 }", 1, true)
     assert.matches("params.f: expected a text, a number", of_account "params = { f = string.format }", 1, true)
-    assert.matches('project.shop: there is no project "shop"', (refused("", "return { project = { shop = 'tier' } }")), 1, true)
-    assert.matches('key.ci: there is no key "ci"', (refused("", "return { key = { ci = 'tier' } }")), 1, true)
     assert.matches("policies/routes.lua:1 : ", (refused("", "return {")), 1, true)
     assert.matches("policies/routes.lua: : expected the file to return a table", (refused("", "")), 1, true)
     assert.matches("policies/routes.lua:1 : ", (refused("", "return { account = env 'HOME' }")), 1, true)
+  end)
+
+  it("may name keys and projects that the configuration does not know: others are made later", function()
+    local text = "return { project = { shop = 'tier', default = 'tier', web = 'tier' }, key = { ci = 'tier', key_1 = 'cheapest' } }"
+    local r, findings = read('client_keys = { "s" }, projects = { web = {} }', text)
+    assert.equal(5, #r.config.assignments)
+    assert.equal(2, #findings)
+    for i, what in ipairs { 'key "ci"', 'project "shop"' } do
+      assert.equal("the configuration has no " .. what, findings[i].message)
+      assert.is_true(findings[i].warning)
+    end
+  end)
+
+  it("comes second to what keys and projects say themselves, which is said", function()
+    local _, findings = read('client_keys = { { secret = "s", id = "ci", policy = "tier" } }, projects = { web = { policy = "cheapest" } }',
+      "return { key = { ci = 'tier' }, project = { web = 'tier' } }")
+    assert.same({ "this is not used: client_keys[1].policy is set in the configuration",
+      "this is not used: projects.web.policy is set in the configuration" }, { findings[1].message, findings[2].message })
   end)
 
   it("is written anew when an assignment changes, and says the same as before otherwise", function()

@@ -164,8 +164,9 @@ static void settings_and_defaults(void **state) {
     assert_span(snapshot_assignment(w->snap, ASSIGNED_TIER, SPAN("free"))->policy, "cheapest");
     assert_true(snapshot_assignment(w->snap, ASSIGNED_ENDPOINT, SPAN("/v1/messages"))->managed);
     assert_span(c->policy_params[0].value, "{\"steps\":2}");
-    assert_int_equal(c->n_client_keys, 1);
-    assert_span(c->client_keys[0], "pl-client");
+    assert_int_equal(c->n_keys, 1);
+    assert_span(c->keys[0].secret, "pl-client");
+    assert_span(c->keys[0].key.id, "key_1");
     assert_int_equal(c->policy_deadline_ms, 7);
     assert_int_equal(c->policy_memory, 8 << 20);
     assert_int_equal(c->max_body, 32 << 20);

@@ -5,14 +5,31 @@
 
 #include <math.h>
 
+#define AMOUNT "offset_min = 90, nano = 5000000001, alerts = { 80, 100 }"
+#define KEY_CAP "{ scope = 'key', name = 'ci', period = 'day', " AMOUNT " }"
+#define ACCOUNT_CAP "{ scope = 'account', period = 'month', " AMOUNT " }"
+#define KEYS                                                                                       \
+    "keys = { { id = 'ci', name = 'CI', secret = 'sk', project = 'shop', tier = 'paid', policy = " \
+    "'tier', metadata = '{}', tags = { 'a' }, models = { 'm' }, policies = { 'x', 'y' }, "         \
+    "grants = 5, strict = true, expires_s = 1798761600, rpm = 60, caps = { " KEY_CAP " } }, "      \
+    "{ id = 'key_2', name = 'key_2', secret = 's2', project = 'default', tags = {}, models = {}, " \
+    "policies = {}, grants = 0, strict = false, caps = {} } }, "
+#define PROJECTS                                                                                   \
+    "projects = { { name = 'shop', tags = {}, tpm = 7, concurrent = 3, caps = {}, free_requests "  \
+    "= 1000, markup_ppm = 200000, bodies_max_bytes = 16384, bodies_retention_days = 7, "           \
+    "bodies_redact = true } }, "
+#define RECORD                                                                                     \
+    "caps = { " ACCOUNT_CAP " }, model_limits = { { model = 'm', rpm = 5, tpm = 6, concurrent = "  \
+    "7 } }, clamp = true, clamp_least = 16, ledger = true, ledger_power = true, ledger_spill = "   \
+    "'spill', ledger_retention_days = 90, access_log = 'stdout', alert_webhook = 'http://h', "     \
+    "alert_secret = 'as', "
 #define SETTINGS                                                                                   \
     "config = { workers = 2, listen = 'a:1', fallback = { 'x' }, assignments = { { scope = "       \
     "'tier', name = 'r', policy = 'p', params = '{}', max_latency_ms = 5, managed = true }, { "    \
     "scope = 'account', policy = 'q', max_cost_usd = 0.5 } }, "                                    \
-    "policy_params = {}, unsupported = 'refuse', reroute_retired = true, client_keys = {}, "       \
-    "cors_origins = {}, lua_dir = 'lua', data_dir = "                                              \
-    "'/data', max_body = 5e9, record = '/data/r', record_max_bytes = 7e9, record_headers = { "     \
-    "'x-team' }, "                                                                                 \
+    "policy_params = {}, unsupported = 'refuse', reroute_retired = true, " KEYS PROJECTS RECORD    \
+    "cors_origins = {}, lua_dir = 'lua', data_dir = '/data', max_body = 5e9, record = '/data/r', " \
+    "record_max_bytes = 7e9, record_headers = { 'x-team' }, "                                      \
     "shadows = { { live = 'a', candidate = 'b', share = 0.5 } } }"
 #define PROVIDER                                                                                   \
     "{ name = 'p', base_url = 'http://x/v1', dialect = 'openai_chat', auth = 'aws-sigv4', "        \
@@ -142,10 +159,81 @@ static void another_shape_is_an_error(void **state) {
     }
 }
 
+static struct snapshot *read_settings(void) {
+    struct call c = { "{ " SETTINGS ", providers = {}, targets = {}, " REST " }", snapshot_new() };
+    assert_int_equal(lua_run(read, &c), VM_OK);
+    return c.snap;
+}
+
+static void assert_cap(const struct budget_cap *cap, enum budget_scope scope, const char *name,
+                       enum period_kind period) {
+    assert_int_equal(cap->scope, scope);
+    assert_true(span_eq(cap->name, span_of(name)));
+    assert_int_equal(cap->period, period);
+    assert_int_equal(cap->offset_min, 90);
+    assert_true(cap->nano == 5000000001);
+    assert_int_equal(cap->alerts[0], 80);
+    assert_int_equal(cap->alerts[1], 100);
+    assert_int_equal(cap->alerts[2], 0);
+}
+
+static void keys_are_read_with_all_they_have(void **state) {
+    struct snapshot *snap = read_settings();
+    const struct config *c = &snap->config;
+    assert_int_equal(c->n_keys, 2);
+    const struct key *k = &c->keys[0].key;
+    assert_span(c->keys[0].secret, "sk");
+    assert_span(k->id, "ci");
+    assert_span(k->name, "CI");
+    assert_span(k->project, "shop");
+    assert_span(k->tier, "paid");
+    assert_span(k->policy, "tier");
+    assert_span(k->metadata, "{}");
+    assert_true(k->n_tags == 1 && k->n_models == 1 && k->n_policies == 2);
+    assert_span(k->policies[1], "y");
+    assert_int_equal(k->grants, KEYS_GRANT_POLICY | KEYS_GRANT_MODELS);
+    assert_true(k->strict && !k->revoked);
+    assert_true(k->expires_s == 1798761600);
+    assert_true(k->limits.rpm == 60 && !k->limits.tpm && !k->limits.concurrent);
+    assert_int_equal(k->n_caps, 1);
+    assert_cap(k->caps, BUDGET_KEY, "ci", PERIOD_DAY);
+    assert_int_equal(k->source, KEYS_MANAGED);
+    const struct key *plain = &c->keys[1].key;
+    assert_true(plain->expires_s == PERIOD_FOR_EVER && !plain->tier.at && !plain->metadata.at);
+    assert_true(!plain->grants && !plain->strict && !plain->n_caps);
+    snapshot_unref(snap);
+}
+
+static void and_so_are_projects_caps_and_the_record(void **state) {
+    struct snapshot *snap = read_settings();
+    const struct config *c = &snap->config;
+    assert_int_equal(c->n_projects, 1);
+    const struct project *p = c->projects;
+    assert_span(p->name, "shop");
+    assert_true(p->limits.tpm == 7 && p->limits.concurrent == 3 && !p->limits.rpm);
+    assert_true(p->free_requests == 1000 && p->markup_ppm == 200000);
+    assert_true(p->bodies.max_bytes == 16384 && p->bodies.retention_days == 7 && p->bodies.redact);
+    assert_int_equal(p->source, KEYS_MANAGED);
+    assert_int_equal(c->n_caps, 1);
+    assert_cap(c->caps, BUDGET_ACCOUNT, NULL, PERIOD_MONTH);
+    assert_int_equal(c->n_model_limits, 1);
+    assert_span(c->model_limits->model, "m");
+    assert_true(c->model_limits->limits.rpm == 5 && c->model_limits->limits.concurrent == 7);
+    assert_true(c->clamp && c->clamp_least == 16 && c->ledger && c->ledger_power);
+    assert_true(c->ledger_spill.at[0] == '/' && span_ends(c->ledger_spill, SPAN("/spill")));
+    assert_int_equal(c->ledger_retention_days, 90);
+    assert_span(c->access_log, "stdout");
+    assert_span(c->alert_webhook, "http://h");
+    assert_span(c->alert_secret, "as");
+    snapshot_unref(snap);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_of_it_is_copied),
         cmocka_unit_test(another_shape_is_an_error),
+        cmocka_unit_test(keys_are_read_with_all_they_have),
+        cmocka_unit_test(and_so_are_projects_caps_and_the_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
