@@ -13,8 +13,8 @@
 ---@field dialect string "openai_chat"
 ---@field stream boolean
 ---@field headers table<string, string> by lower-case name, without credentials
----@field key perilune.Key of the client
----@field tier? string "free", "paid": a label of the key
+---@field key perilune.Key who asks
+---@field tier? string "free", "paid": a label of the key or its project, or the client's own where it may choose
 ---@field user? string who the client says it asks for
 ---@field session? string the conversation
 ---@field tags table<string, boolean>
@@ -29,18 +29,25 @@
 ---@field system? string the first system text, at most 16 KB; what reads it is not replayable
 ---@field bound_to? string the provider whose signed state the history holds
 ---@field limits { max_cost_usd?: number, max_latency_ms?: number, deadline_ms?: number } the client's own
----@field budget { left_usd: number, used: number, free_left: number } of the tightest cap; math.huge left without one
+---@field budget perilune.Budget of the tightest cap on who asks
 ---@field strict boolean the client wants what it named and nothing else
 ---@field params table<string, any> the policy's settings
 ---@field clock fun(zone?: string): perilune.Clock "UTC", or an offset like "+02:00"
 ---@field random fun(m?: integer, n?: integer): number from 0 to 1, from 1 to m, or from m to n
 
---- The client's key.
+--- Who asks. Without a key there is no id and no name, and the project is "default".
 ---@class perilune.Key
----@field name? string
+---@field id? string
+---@field name? string for people
 ---@field project? string
----@field tags table<string, boolean>
----@field meta table<string, any>
+---@field tags table<string, boolean> the key's own
+---@field meta table<string, any> the key's metadata
+
+--- What the tightest cap leaves.
+---@class perilune.Budget
+---@field left_usd number math.huge where there is no cap
+---@field used number 0 to 1
+---@field free_left number of the project's free requests
 
 --- A moment as a clock shows it.
 ---@class perilune.Clock

@@ -98,11 +98,14 @@ void api_explain(struct api_call *call) {
         return;
     struct explain_answer answer;
     struct api_error error;
+    struct keys_pass known = keys_anybody(a->engine.money->keys);
+    q.asked.known = &known;
     if (explain_ask(a->engine.snap, a->engine.health, a->engine.guard, &q.asked, call->arena,
                     &answer, &error))
         reply(call, &answer);
     else
         refuse(call, &error);
+    keys_pass_end(&known);
     explain_answer_deinit(&answer);
 }
 

@@ -4,6 +4,7 @@
 #include "base/ident.h"
 #include "base/json.h"
 #include "route/access.h"
+#include "route/assumed.h"
 #include "route/body.h"
 #include "route/endpoint.h"
 #include "route/figures.h"
@@ -43,6 +44,18 @@ static struct span endpoint_of(struct json_parser *parser, struct span body) {
     return SPAN("/v1/chat/completions");
 }
 
+/* Who would decide; or who is asked instead: whether the key may choose that one is no question then. */
+static bool choose_policy(const struct snapshot *snap, const struct explain_question *q,
+                          struct arena *arena, struct reading *r, struct api_error *error) {
+    const struct key *key = r->facts.key;
+    struct span wished = q->policy.at ? q->policy : r->wishes.policy;
+    if (q->policy.at)
+        r->facts.key = NULL;
+    bool found = reach_policy(snap, &r->facts, wished, arena, &r->policy, error);
+    r->facts.key = key;
+    return found;
+}
+
 static bool read_question(const struct snapshot *snap, const struct explain_question *q,
                           struct json_parser *parser, struct arena *arena, struct reading *r,
                           struct api_error *error) {
@@ -60,12 +73,11 @@ static bool read_question(const struct snapshot *snap, const struct explain_ques
     r->facts.dialect = match.endpoint->dialect;
     r->facts.now_ms = clock_wall_ms();
     r->facts.seed = 1;
-    r->facts.budget_left = INT64_MAX;
-    if (!access_read(&r->message, &r->facts, &r->wishes, error) ||
-        !body_read(parser, q->body, &r->facts, arena, &r->body, error))
-        return false;
-    struct span wished = q->policy.at ? q->policy : r->wishes.policy;
-    return reach_policy(snap, &r->facts, wished, arena, &r->policy, error) &&
+    return assumed_asker(&snap->config, q->known, q->assume, q->n_assume, arena, &r->facts,
+                         error) &&
+           access_read(&r->message, &r->facts, &r->wishes, error) &&
+           body_read(parser, q->body, &r->facts, arena, &r->body, error) &&
+           access_grant(&r->facts, arena, error) && choose_policy(snap, q, arena, r, error) &&
            reach_names(snap, &r->facts, arena, error);
 }
 
@@ -311,7 +323,8 @@ bool explain_found(const struct explain_found *f, const struct snapshot *snap,
     struct span policy;
     *answer = (struct explain_answer){ 0 };
     recorded_facts(f->line, snap, arena, &facts);
-    if (!find_policy(snap, q, f->line, arena, &policy, error) ||
+    if (!assumed_over(&snap->config, q->known, q->assume, q->n_assume, arena, &facts, error) ||
+        !find_policy(snap, q, f->line, arena, &policy, error) ||
         !explain_with(snap, &f->known, guard, q, &facts, policy, arena, answer, error))
         return false;
     compare(answer, f->line);

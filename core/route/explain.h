@@ -24,8 +24,10 @@ struct explain_question {
     const struct pair *headers; /* names in lower case */
     size_t n_headers;
     struct span policy; /* SPAN_NONE: the one that would decide */
+    /* Of who asks: route/assumed.h; of targets: lua/perilune/assume.lua. */
     const struct span *assume;
     size_t n_assume;
+    const struct keys_pass *known; /* keys and projects there are; NULL: the configuration's */
 };
 
 struct explain_answer {

@@ -3,6 +3,9 @@
 ---   openai=down                      all targets of a provider, or one target, have an open breaker (`up`: a closed one)
 ---   openai/gpt-4o.ttft_ms=900        one figure of one target
 ---   anthropic.error_rate=0.3         the same of all of a provider's
+---
+--- What is assumed of who asks is taken for true by the core, before anything is decided (core/route/assumed.h): key=ci, project=shop,
+--- budget.left_usd=0.5. Here such a text is only known for what it is.
 local catalogue = require "perilune.catalogue"
 local near = require "perilune.near"
 
@@ -37,13 +40,17 @@ local FIGURES = {
   ["price.output"] = amount(),
 }
 
+-- Of who asks, and what is left to spend.
+local ASKER = { key = true, project = true, ["budget.left_usd"] = true, ["budget.used"] = true, ["budget.free_left"] = true }
+
 local WORDS = { down = "open", up = "closed" } -- what stands for a whole state
 
 ---@class perilune.Assumption
 ---@field text string as it was written
 ---@field indices integer[] the targets it is about
----@field figure string
----@field value number|string
+---@field figure? string of targets
+---@field value? number|string
+---@field of_asker? true it is about who asks
 
 local function indices_of(name)
   local found = catalogue.named[name] or catalogue.named[name .. "/*"]
@@ -75,6 +82,11 @@ function M.parse(text)
   if not left or left == "" or value == "" then
     return nil, ('"%s": expected TARGET=down or TARGET.FIGURE=VALUE, like openai/gpt-4o.ttft_ms=900'):format(text)
   end
+  if ASKER[left] then
+    return { text = text, indices = {}, of_asker = true }
+  elseif left:find "^budget%." then
+    return nil, ('"%s": there is no such figure of a budget%s (they are left_usd, used, free_left)'):format(text, near.hint(left, ASKER))
+  end
   local name, figure = split_figure(left)
   local read, expected
   if name then
@@ -99,6 +111,9 @@ end
 --- Takes the assumption for true, in this state and for good: what explains has a state of its own.
 ---@param assumption perilune.Assumption
 function M.apply(assumption)
+  if assumption.of_asker then
+    return
+  end
   local part = assumption.figure:match "^price%.(.+)$"
   for _, i in ipairs(assumption.indices) do
     if part then

@@ -7,6 +7,7 @@ local catalogue = require "perilune.catalogue"
 local failure = require "perilune.failure"
 local host = require "perilune.host"
 local json = require "perilune.json"
+local request = require "perilune.request"
 
 local M = {}
 
@@ -68,12 +69,29 @@ local function names_of(set)
   return out
 end
 
+-- Who asks; nothing where that is nobody of whom anything is known.
+local function key_of(key)
+  local out = pick(key, request.key_fields)
+  out.tags = names_of(key.tags)
+  return (out.project or out.id or out.tags[1]) and out or nil
+end
+
+-- What caps leave; nothing where none holds.
+local function budget_of(budget)
+  local out = pick(budget, request.budget_fields)
+  if out.left_usd == math.huge then
+    out.left_usd, out.used = nil, nil
+  end
+  return (out.left_usd or (out.free_left or 0) > 0) and out or nil
+end
+
 local function request_of(req)
   local out = pick(req, ASKED)
   out.models = out.models and out.models[1] and out.models or nil
   out.tokens = { input = call.t_in, output = call.t_out }
   out.uses, out.tags = names_of(req.uses), names_of(req.tags)
   out.limits = next(req.limits) and req.limits or nil
+  out.key, out.budget = key_of(req.key), budget_of(req.budget)
   return out
 end
 
@@ -332,6 +350,25 @@ local function other_lines(lines, report, verdict, title)
   end
 end
 
+-- Only a key says more than that it is one of ours.
+local function asker_line(key)
+  if not (key and key.id) then
+    return ""
+  end
+  return ("key %s%s of project %s"):format(key.id, key.name and key.name ~= key.id and " (" .. key.name .. ")" or "", key.project or "?")
+end
+
+local function budget_line(budget)
+  local said = {}
+  if budget and budget.left_usd then
+    said[1] = ("%s left under the tightest cap, %.0f%% of it is used"):format(usd(budget.left_usd), (budget.used or 0) * 100)
+  end
+  if budget and (budget.free_left or 0) > 0 then
+    said[#said + 1] = ("%d free requests left"):format(budget.free_left)
+  end
+  return table.concat(said, ", ")
+end
+
 --- The report for a terminal.
 ---@param report perilune.Report
 ---@return string
@@ -342,6 +379,9 @@ function M.text(report)
     ("%s for %s, %d tokens in, %d expected out%s%s"):format(req.endpoint or "a request", req.model, req.tokens.input, req.tokens.output,
       req.tier and ", tier " .. req.tier or "", req.uses[1] and ", needs " .. table.concat(req.uses, " ") or ""),
   }
+  for _, line in ipairs { asker_line(req.key), budget_line(req.budget) } do
+    lines[#lines + 1] = line ~= "" and line or nil
+  end
   for _, text in ipairs(report.assumed) do
     lines[#lines + 1] = "assuming " .. text
   end

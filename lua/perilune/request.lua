@@ -28,6 +28,10 @@ local function empty()
   return {}
 end
 
+--- What `req.key` and `req.budget` hold.
+M.key_fields = { "id", "name", "project", "tags", "meta" }
+M.budget_fields = { "left_usd", "used", "free_left" }
+
 local DEFAULTS = {
   models = empty,
   headers = empty,

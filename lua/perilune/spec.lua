@@ -22,7 +22,7 @@ local host = require "perilune.host"
 local near = require "perilune.near"
 local prices = require "perilune.prices"
 local provider = require "perilune.provider"
-local request_fields = require("perilune.request").fields
+local request_shape = require "perilune.request"
 local S = require "perilune.schema"
 local shipped = require "perilune.spec.shipped"
 local walk = require "perilune.spec.walk"
@@ -152,6 +152,8 @@ local function figures_of(t, index)
   return figures
 end
 
+local CLAMP_LEAST = 16 -- as where the configuration says nothing of on_cap
+
 local function set_up(fleet, name, params, assumed)
   if type(fleet) ~= "table" or #fleet == 0 then
     error('expected a fleet, a list of targets like { id = "openai/gpt-4o" }', 0)
@@ -161,11 +163,17 @@ local function set_up(fleet, name, params, assumed)
     targets[i] = target_of(given, ("fleet[%d]"):format(i))
     figures[i] = figures_of(targets[i], i)
   end
-  host.setup { targets = targets, params = { [name] = params } }
+  host.setup { targets = targets, params = { [name] = params }, clamp_least = CLAMP_LEAST }
   host.update(figures)
-  local _, why = assume.all(assumed or {})
-  if why then
+  local list, why = assume.all(assumed or {})
+  if not list then
     error("assume: " .. why, 0)
+  end
+  for _, assumption in ipairs(list) do
+    if assumption.of_asker then
+      error(('assume: "%s": who asks, and what is left, is said in the request: { key = { ... }, budget = { ... } }'):format(
+        assumption.text), 0)
+    end
   end
   return targets
 end
@@ -205,8 +213,31 @@ end
 -- The request
 
 local KNOWN = { last_target = true, cached = true } -- what sticky() and cost() go by
-for _, name in ipairs(request_fields()) do
+for _, name in ipairs(request_shape.fields()) do
   KNOWN[name] = true
+end
+
+-- Parts of a request that have a shape of their own, as the core makes them.
+local PARTS = {
+  key = S.record { id = S.text, name = S.text, project = S.text, tags = S.map(S.boolean), meta = S.map(S.anything) },
+  budget = S.record { left_usd = S.number(0, math.huge), used = S.number(0, 1), free_left = S.integer(0, 1e15) },
+}
+local UNSAID = {
+  key = function()
+    return { project = "default", tags = {}, meta = {} }
+  end,
+  budget = function()
+    return { left_usd = math.huge, used = 0, free_left = 0 }
+  end,
+}
+
+-- A part with what the spec says of it.
+local function part_of(name, given)
+  local part = UNSAID[name]()
+  for field, value in pairs(given ~= nil and PARTS[name](given, name, wrong) or {}) do
+    part[field] = value
+  end
+  return part
 end
 
 -- What a request says when the spec does not.
@@ -220,6 +251,9 @@ local function request_of(given)
       error(('req has no field "%s"%s'):format(tostring(name), near.hint(tostring(name), KNOWN)), 0)
     end
     req[name] = value
+  end
+  for name in pairs(PARTS) do
+    req[name] = part_of(name, req[name])
   end
   req.params = nil -- the library makes them, of what is declared and what is set
   return req

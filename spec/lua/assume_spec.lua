@@ -33,6 +33,12 @@ describe("assume", function()
       { t.ttft_ms.p50, t.error_rate, t.headroom, t.in_flight, t.tokens_per_s, t.price.input, t.price.output })
   end)
 
+  it("knows what is about who asks, which changes no target", function()
+    local list = assert(assume.all { "key=ci", "budget.left_usd=0.5", "openai/gpt-4o=down" })
+    assert.same({ true, true, nil }, { list[1].of_asker, list[2].of_asker, list[3].of_asker })
+    assert.equal("open", view("openai/gpt-4o").state)
+  end)
+
   it("says what is wrong, and then changes nothing", function()
     for text, why in pairs {
       ["openai"] = "expected TARGET=down",
@@ -45,6 +51,7 @@ describe("assume", function()
       ["openai.ttft_ms=-1"] = "expected a number not below 0",
       ["openai.ttft_ms=inf"] = "expected a number not below 0",
       ["openai.ttft_ms=nan"] = "expected a number not below 0",
+      ["budget.lef_usd=1"] = 'there is no such figure of a budget; did you mean "budget.left_usd"? (they are left_usd, used, free_left)',
       ["openai.state=ajar"] = "expected closed, open or half_open",
     } do
       local list, said = assume.all { "azure=down", text }

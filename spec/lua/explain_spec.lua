@@ -39,6 +39,20 @@ describe("explain", function()
     assert.not_matches("the gateway would stop", took(5), 1, true)
   end)
 
+  it("tells who asks and what is left, where that is known", function()
+    local key = { id = "ci", name = "CI", project = "shop", tags = { a = true }, meta = { team = "x" } }
+    local r = report("return fleet:able()", { key = key, budget = { left_usd = 0.0008, used = 0.95, free_left = 2 } })
+    assert.same({ id = "ci", name = "CI", project = "shop", tags = { "a" }, meta = { team = "x" } }, r.request.key)
+    assert.same({ left_usd = 0.0008, used = 0.95, free_left = 2 }, r.request.budget)
+    assert.equal("able: price over budget", by_target(r)["openai/gpt-4o"].why)
+    assert.equal("able: price_unknown", by_target(r)["vllm/llama-3.3-70b"].why)
+    local lines = "\nkey ci (CI) of project shop\n$0.000800 left under the tightest cap, 95% of it is used, 2 free requests left\n"
+    assert.matches(lines, explain.text(r), 1, true)
+    r = report "return fleet:able()"
+    assert.same({}, { r.request.key, r.request.budget })
+    assert.not_matches("key", explain.text(r), 1, true)
+  end)
+
   it("has every target, with the word that left it out", function()
     local r = report(CHAIN, { uses = { images = true } })
     local c = by_target(r)

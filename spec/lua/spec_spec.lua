@@ -55,6 +55,28 @@ describe("perilune.spec", function()
     assert.same({ "openai/gpt-next" }, route('return function() return { "openai/gpt-next" } end').targets)
   end)
 
+  it("gives who asks and what is left the shape they have in the gateway", function()
+    local policy = [[return function(req, fleet)
+      local k, b = req.key, req.budget
+      return fleet:able(), ("%s %s %s %s %s %s"):format(k.name, k.project, k.tags.ci, k.meta.plan, b.left_usd, b.used)
+    end]]
+    assert.equal("nil default nil nil inf 0", route(policy).reason)
+    local said = { key = { name = "CI", tags = { ci = true } }, budget = { left_usd = 2 } }
+    assert.equal("CI default true nil 2 0", route(policy, said).reason)
+    assert.matches('^key%.nam: .*did you mean "name"', fails(policy, { key = { nam = "CI" } }))
+    assert.matches("^budget%.used: expected a number from 0 to 1", fails(policy, { budget = { used = 2 } }))
+    -- A cap leaves out what it has no room for, and what nobody knows the price of.
+    assert.same({ "able: price_unknown: 1" }, route(policy, { budget = { left_usd = 0.003 } }).cuts)
+    assert.same({}, route(policy, { budget = { left_usd = 0 } }).targets)
+  end)
+
+  it("says where who asks and what is left stand", function()
+    process.write(dir .. "/p.lua", "return function(req, fleet) return fleet:able() end")
+    local ok, why = pcall(spec.route, dir .. "/p.lua", {}, FLEET, { assume = { "budget.used=0.5" } })
+    assert.is_false(ok)
+    assert.is_truthy(why:find("is said in the request", 1, true), why)
+  end)
+
   it("gives a refusal", function()
     local decision = route [[return function() return nil, { status = 413, message = "no" } end]]
     assert.same({ status = 413, message = "no" }, decision.refused)

@@ -50,6 +50,11 @@ describe("the definitions for editors", function()
     assert.same(set_of(catalogue.fields()), fields_of "Target")
   end)
 
+  it("have every field of who asks and what is left, and no other", function()
+    assert.same(set_of(request.key_fields), fields_of "Key")
+    assert.same(set_of(request.budget_fields), fields_of "Budget")
+  end)
+
   it("have every field of steps and chains, and no other", function()
     assert.same(keys(steps.step_fields), fields_of "StepFields")
     assert.same(keys(steps.chain_fields), fields_of "ChainFields")

@@ -319,6 +319,10 @@ static void the_key_as_policies_see_it(void **state) {
                               "  assert(meta.left == nil and meta.x[2] == 2)\n"
                               "  assert(req.budget.left_usd == 1.5 and req.budget.used == 0.85)\n"
                               "  assert(req.budget.free_left == 3)\n"
+                              "  local n, m = 0, 0\n"
+                              "  for _ in pairs(key) do n = n + 1 end\n"
+                              "  for _ in pairs(req.budget) do m = m + 1 end\n"
+                              "  assert(n == 5 and m == 3)\n"
                               "  return fleet:take(1)\n"
                               "end"));
 }
