@@ -300,13 +300,14 @@ end)
 describe("what is kept for a client's key", function()
   local house, up
   local KEYS = { "sk-client-one", "sk-client-two" }
+  local ONE, TWO = { secret = KEYS[1], id = "one" }, { secret = KEYS[2], id = "two" }
 
   setup(loop.test(function()
     up = upstream.start(function(peer)
       peer:send(upstream.answer(200,
         GEMINI:format '{"functionCall":{"id":"call_1","name":"f","args":{}},"thoughtSignature":"c2lnbmF0dXJl"}', JSON))
     end)
-    house = gateway.start { providers = { gemini = providers_at(up.url).gemini }, config = { client_keys = KEYS } }
+    house = gateway.start { providers = { gemini = providers_at(up.url).gemini }, config = { client_keys = { ONE, TWO } } }
   end))
   teardown(loop.test(function()
     house:stop()
@@ -333,7 +334,7 @@ describe("what is kept for a client's key", function()
   it("stays that key's when keys come before it, and never becomes another's", loop.test(function()
     local id = ask(KEYS[1])
     assert.is_true(select(2, ask(KEYS[1], id)))
-    house.config.client_keys = { KEYS[2], "sk-client-three", KEYS[1] }
+    house.config.client_keys = { TWO, "sk-client-three", ONE }
     house:write_config(house.config)
     assert.equal(0, (house:command "reload"))
     assert.is_false(select(2, ask(KEYS[2], id)))

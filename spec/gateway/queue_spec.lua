@@ -117,7 +117,7 @@ describe("the queue", function()
   end))
 
   it("goes round by client key", loop.test(function()
-    start { client_keys = { "greedy", "modest" } }
+    start { client_keys = { { secret = "greedy", grants = { "policy" } }, { secret = "modest", grants = { "policy" } } } }
     up.handler = limited
     local function ask(key)
       local c = house:ask {

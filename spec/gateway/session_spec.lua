@@ -15,7 +15,7 @@ describe("a session", function()
     up = mock.start()
     house = gateway.start {
       providers = { a = up:provider(), b = up:provider() }, policies = POLICIES,
-      config = { client_keys = { "one", "other" } },
+      config = { client_keys = { { secret = "one", grants = { "policy" } }, { secret = "other", grants = { "policy" } } } },
     }
   end))
   teardown(loop.test(function()
