@@ -3,6 +3,7 @@
 #include "base/utf8.h"
 
 #include <limits.h>
+#include <math.h>
 
 static const char *const names[ENTRY_OUTCOMES] = {
     [ENTRY_ANSWERED] = "answered",   [ENTRY_REFUSED] = "refused",   [ENTRY_FAILED] = "failed",
@@ -141,6 +142,23 @@ void entry_write_begun(struct buf *out, const struct entry_begun *b) {
     put_text(out, b->arm);
     put_text(out, b->target);
     put(out, b->bound);
+}
+
+void entry_write_feedback(struct buf *out, const struct entry_feedback *f) {
+    uint64_t score;
+    memcpy(&score, &f->score, sizeof score);
+    put_text(out, f->request);
+    put_bits(out, f->at_us);
+    put_bits(out, score);
+    put_text_of(out, f->label, ENTRY_LABEL_MAX);
+}
+
+void entry_write_body(struct buf *out, const struct entry_body *b) {
+    put_text(out, b->request);
+    put_bits(out, b->part);
+    put_bits(out, b->until_us);
+    put_bits(out, b->cut || b->bytes.len > ENTRY_BODY_MAX);
+    put_text_of(out, b->bytes, ENTRY_BODY_MAX);
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -296,6 +314,26 @@ bool entry_read_begun(struct span bytes, struct entry_begun *b) {
     b->arm = get_text(&r);
     b->target = get_text(&r);
     b->bound = get(&r);
+    return !r.wrong && !r.rest.len;
+}
+
+bool entry_read_feedback(struct span bytes, struct entry_feedback *f) {
+    struct reading r = { .rest = bytes };
+    f->request = get_text(&r);
+    f->at_us = get_bits(&r);
+    uint64_t score = get_bits(&r);
+    memcpy(&f->score, &score, sizeof score);
+    f->label = get_text(&r);
+    return !r.wrong && !r.rest.len && fabs(f->score) <= ENTRY_SCORE_MAX;
+}
+
+bool entry_read_body(struct span bytes, struct entry_body *b) {
+    struct reading r = { .rest = bytes };
+    b->request = get_text(&r);
+    b->part = (enum entry_part)get_below(&r, ENTRY_PARTS);
+    b->until_us = get_bits(&r);
+    b->cut = get_below(&r, 2);
+    b->bytes = get_text(&r);
     return !r.wrong && !r.rest.len;
 }
 

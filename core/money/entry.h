@@ -23,7 +23,9 @@ enum {
     ENTRY_CHAIN_MAX = 2048, /* bytes of `chain` */
     ENTRY_TAGS_MAX = 16,
     ENTRY_ATTEMPTS_MAX = 64,
-    ENTRY_MAX = 192 * 1024 /* bytes of any entry; none that is written is larger */
+    ENTRY_LABEL_MAX = 64,        /* bytes of a feedback's label */
+    ENTRY_BODY_MAX = 128 * 1024, /* bytes of a prompt or an answer */
+    ENTRY_MAX = 192 * 1024       /* bytes of any entry; none that is written is larger */
 };
 
 /* Numbers that stand in files: only ever added to. */
@@ -101,15 +103,41 @@ struct entry_begun {
     nanousd bound; /* what was set aside for it; -1: it has no price */
 };
 
+/* What a client says of the answer it got. Scores are compared with each other and nothing else: any
+ * scale will do. */
+#define ENTRY_SCORE_MAX 1e6 /* and not below its negative */
+struct entry_feedback {
+    struct span request;
+    uint64_t at_us;
+    double score;
+    struct span label; /* SPAN_NONE: none */
+};
+
+/* Numbers that stand in files. */
+enum entry_part { ENTRY_PROMPT = 0, ENTRY_ANSWER = 1, ENTRY_PARTS };
+
+/* What was asked or answered, where it is kept. */
+struct entry_body {
+    struct span request;
+    enum entry_part part;
+    uint64_t until_us; /* when it has to be gone; 0: with its request */
+    bool cut;          /* there was more */
+    struct span bytes;
+};
+
 /* Appends the bytes of an entry, at most ENTRY_MAX. */
 void entry_write(struct buf *out, const struct entry *e);
 void entry_write_begun(struct buf *out, const struct entry_begun *b);
+void entry_write_feedback(struct buf *out, const struct entry_feedback *f);
+void entry_write_body(struct buf *out, const struct entry_body *b);
 
 /* The way back. Texts point into `bytes`, lists lie in `arena`. False, with nothing to be used,
  * when
  * these are not the bytes of exactly one entry. */
 bool entry_read(struct span bytes, struct arena *arena, struct entry *e);
 bool entry_read_begun(struct span bytes, struct entry_begun *b);
+bool entry_read_feedback(struct span bytes, struct entry_feedback *f);
+bool entry_read_body(struct span bytes, struct entry_body *b);
 
 /* Over all attempts: sums of what is known, -1 where nothing is. `most` sums what those without a
  * cost can have cost at most. */

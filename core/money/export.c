@@ -70,6 +70,17 @@ static void usd_cell(struct buf *out, nanousd amount) {
     export_usd(out, amount);
 }
 
+/* 15 digits come back as they were written. */
+static void add_score(struct buf *out, double score) {
+    buf_printf(out, "%.15g", score);
+}
+
+static void score_cell(struct buf *out, bool known, double score) {
+    next_cell(out);
+    if (known)
+        add_score(out, score);
+}
+
 static void tags_cell(struct buf *out, const struct entry *e) {
     struct buf joined = { 0 };
     for (size_t i = 0; i < e->n_tags; i++) {
@@ -99,7 +110,7 @@ void export_requests_head(struct buf *out) {
             SPAN("time,id,project,key,tier,endpoint,model,policy,assignment,arm,chain,session,"
                  "user,tags,outcome,status,class,error,stream,free,queue_ms,policy_ms,first_ms,"
                  "total_ms,attempts,unpriced,estimated,input,cached,written,output,reasoning,"
-                 "cost_usd,billed_usd,most_usd\n"));
+                 "cost_usd,billed_usd,most_usd,score,label\n"));
 }
 
 static struct span class_of(enum failure failure) {
@@ -142,6 +153,8 @@ void export_request_csv(struct buf *out, const struct search_row *row) {
     usd_cell(out, row->sums.cost);
     usd_cell(out, row->sums.billed);
     usd_cell(out, row->sums.most);
+    score_cell(out, row->scored, row->score);
+    text_cell(out, row->label);
     buf_add_char(out, '\n');
 }
 
@@ -176,6 +189,13 @@ static void json_ms(struct buf *out, const char *name, int64_t us) {
         return;
     name_value(out, name);
     add_ms(out, us);
+}
+
+static void json_score(struct buf *out, const char *name, bool known, double score) {
+    if (!known)
+        return;
+    name_value(out, name);
+    add_score(out, score);
 }
 
 /* {"cost_usd":1.500000000,"cost_nano":1500000000} */
@@ -291,6 +311,8 @@ void export_request_json(struct buf *out, const struct search_row *row) {
     json_money(out, "cost", row->sums.cost);
     json_money(out, "billed", row->sums.billed);
     json_money(out, "most", row->sums.most);
+    json_score(out, "score", row->scored, row->score);
+    json_string(out, "label", row->label);
     json_attempts(out, e);
     buf_add(out, SPAN("}\n"));
 }
@@ -323,10 +345,12 @@ void export_usage_head(struct buf *out) {
     buf_add(out, SPAN("day,name"));
     for (int i = 0; i < FIGURES; i++)
         text_cell(out, span_of(figure_names[i]));
-    buf_add(out, SPAN(",cost_usd,billed_usd,most_usd,p50_ms,p95_ms\n"));
+    buf_add(out, SPAN(",cost_usd,billed_usd,most_usd,p50_ms,p95_ms,score_n,score_mean,"
+                      "score_variance,score_low,score_high\n"));
 }
 
 void export_usage_csv(struct buf *out, const struct usage_line *line) {
+    uint64_t scores = line->figures.scores;
     int64_t figures[FIGURES];
     char day[16];
     usage_day_write(line->day, day);
@@ -342,10 +366,16 @@ void export_usage_csv(struct buf *out, const struct usage_line *line) {
     usd_cell(out, line->figures.most);
     number_cell(out, rounded(line->p50_ms));
     number_cell(out, rounded(line->p95_ms));
+    number_cell(out, scores ? (int64_t)scores : -1);
+    score_cell(out, scores > 0, line->score_mean);
+    score_cell(out, scores > 1, line->score_variance);
+    score_cell(out, scores > 1, line->score_low);
+    score_cell(out, scores > 1, line->score_high);
     buf_add_char(out, '\n');
 }
 
 static void usage_object(struct buf *out, const struct usage_line *line) {
+    uint64_t scores = line->figures.scores;
     int64_t figures[FIGURES];
     char day[16];
     usage_day_write(line->day, day);
@@ -360,6 +390,11 @@ static void usage_object(struct buf *out, const struct usage_line *line) {
     json_money(out, "most", line->figures.most);
     json_number(out, "p50_ms", rounded(line->p50_ms));
     json_number(out, "p95_ms", rounded(line->p95_ms));
+    json_number(out, "score_n", scores ? (int64_t)scores : -1);
+    json_score(out, "score_mean", scores > 0, line->score_mean);
+    json_score(out, "score_variance", scores > 1, line->score_variance);
+    json_score(out, "score_low", scores > 1, line->score_low);
+    json_score(out, "score_high", scores > 1, line->score_high);
     buf_add_char(out, '}');
 }
 

@@ -126,13 +126,26 @@ static const char schema_2[] =
     " usage.project AND name = coalesce(CASE kind WHEN 1 THEN r.project WHEN 2 THEN r.key"
     " ELSE r.endpoint END, 0)) WHERE kind IN (1, 2, 7) AND free > 0;";
 
-static const char *const versions[] = { schema_1, schema_2 };
+/* What clients said, by the request's `at`; sums of it by arm. Prompts and answers, by the request's
+ * id, for they may come before it. */
+static const char schema_3[] =
+    "CREATE TABLE feedback (request INTEGER PRIMARY KEY, given INTEGER NOT NULL,"
+    " score REAL NOT NULL, label TEXT) STRICT;"
+    "ALTER TABLE usage ADD COLUMN scores INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE usage ADD COLUMN score_sum REAL NOT NULL DEFAULT 0;"
+    "ALTER TABLE usage ADD COLUMN score_squares REAL NOT NULL DEFAULT 0;"
+
+    "CREATE TABLE bodies (number INTEGER PRIMARY KEY, request TEXT NOT NULL, part INTEGER NOT NULL,"
+    " until INTEGER, cut INTEGER NOT NULL, bytes BLOB NOT NULL, UNIQUE (request, part)) STRICT;"
+    "CREATE INDEX bodies_by_until ON bodies (until) WHERE until IS NOT NULL;";
+
+static const char *const versions[] = { schema_1, schema_2, schema_3 };
 
 const struct store_schema fold_schema = { .what = "ledger",
                                           .application_id = 0x506c4c67, /* "PlLg" */
                                           .functions = add_functions,
                                           .versions = versions,
-                                          .n_versions = 2 };
+                                          .n_versions = 3 };
 
 enum statement {
     BEGIN,
@@ -144,6 +157,9 @@ enum statement {
     ADD_TAG,
     ADD_ATTEMPT,
     ADD_USAGE,
+    FIND_FEEDBACK,
+    SET_FEEDBACK,
+    SET_BODY,
     ADD_BEGUN,
     END_BEGUN,
     ALL_BEGUN,
@@ -154,7 +170,10 @@ enum statement {
     OLDEST,
     DROP_TAG,
     DROP_ATTEMPTS,
+    DROP_FEEDBACK,
+    DROP_BODIES,
     DROP_REQUESTS,
+    EXPIRE_BODIES,
     VACUUM,
     STATEMENTS
 };
@@ -177,7 +196,7 @@ static const char *const texts[STATEMENTS] = {
     [ADD_USAGE] =
         "INSERT INTO usage VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
         "?15,"
-        " ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24) ON CONFLICT DO UPDATE SET"
+        " ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27) ON CONFLICT DO UPDATE SET"
         " requests = requests + excluded.requests, answered = answered + excluded.answered,"
         " failed = failed + excluded.failed, cancelled = cancelled + excluded.cancelled,"
         " refused = refused + excluded.refused, orphaned = orphaned + excluded.orphaned,"
@@ -188,7 +207,14 @@ static const char *const texts[STATEMENTS] = {
         " reasoning = add_up(reasoning, excluded.reasoning), cost = add_up(cost, excluded.cost),"
         " billed = add_up(billed, excluded.billed), most = add_up(most, excluded.most),"
         " times = add_times(times, excluded.times),"
-        " free_spent = add_up(free_spent, excluded.free_spent)",
+        " free_spent = add_up(free_spent, excluded.free_spent),"
+        " scores = scores + excluded.scores, score_sum = score_sum + excluded.score_sum,"
+        " score_squares = score_squares + excluded.score_squares",
+    [FIND_FEEDBACK] = "SELECT r.at, r.arm, coalesce(r.project, 0), f.given, f.score FROM requests r"
+                      " LEFT JOIN feedback f ON f.request = r.at WHERE r.id = ?1",
+    [SET_FEEDBACK] = "INSERT OR REPLACE INTO feedback VALUES (?1, ?2, ?3, ?4)",
+    [SET_BODY] = "INSERT OR REPLACE INTO bodies (request, part, until, cut, bytes)"
+                 " VALUES (?1, ?2, ?3, ?4, ?5)",
     [ADD_BEGUN] = "INSERT OR REPLACE INTO begun VALUES (?1, ?2, ?3, ?4)",
     [END_BEGUN] = "DELETE FROM begun WHERE request = ?1",
     [ALL_BEGUN] = "SELECT request, number, writer, entry FROM begun ORDER BY request, number",
@@ -199,6 +225,10 @@ static const char *const texts[STATEMENTS] = {
     [OLDEST] = "SELECT at, tags FROM requests WHERE at < ?1 ORDER BY at LIMIT ?2",
     [DROP_TAG] = "DELETE FROM request_tags WHERE tag = ?1 AND request = ?2",
     [DROP_ATTEMPTS] = "DELETE FROM attempts WHERE request <= ?1",
+    [DROP_FEEDBACK] = "DELETE FROM feedback WHERE request <= ?1",
+    [DROP_BODIES] = "DELETE FROM bodies WHERE request IN (SELECT id FROM requests WHERE at <= ?1)",
+    [EXPIRE_BODIES] = "DELETE FROM bodies WHERE number IN"
+                      " (SELECT number FROM bodies WHERE until <= ?1 LIMIT ?2)",
     [DROP_REQUESTS] = "DELETE FROM requests WHERE at <= ?1",
     [VACUUM] = "PRAGMA incremental_vacuum(512)",
 };
@@ -399,6 +429,9 @@ static void add_figures(struct usage_figures *to, const struct usage_figures *fr
     to->billed = entry_add(to->billed, from->billed);
     to->most = entry_add(to->most, from->most);
     to->free_spent = entry_add(to->free_spent, from->free_spent);
+    to->scores += from->scores;
+    to->score_sum += from->score_sum;
+    to->score_squares += from->score_squares;
 }
 
 /* `ms` is the time that was answered in; -1: it was not. */
@@ -512,6 +545,9 @@ static int write_sum(struct fold *f, const struct sum *sum) {
     sqlite3_bind_blob(s, n + 1, f->scratch.len ? f->scratch.at : "", (int)f->scratch.len,
                       SQLITE_STATIC);
     sqlite3_bind_int64(s, n + 2, u->free_spent);
+    sqlite3_bind_int64(s, n + 3, (int64_t)u->scores);
+    sqlite3_bind_double(s, n + 4, u->score_sum);
+    sqlite3_bind_double(s, n + 5, u->score_squares);
     return run(s);
 }
 
@@ -779,6 +815,62 @@ int fold_ended(struct fold *f, const struct entry *e) {
     return result == SQLITE_OK ? end_pending(f, e->id) : result;
 }
 
+/* --- feedback, prompts and answers ------------------------------------------------------------ */
+
+/* A request as feedback finds it: what was said of it before, if anything was. */
+struct judged {
+    int64_t at, arm, project;
+    int64_t given; /* -1: nothing was said yet */
+    double score;
+};
+
+/* 1: there is no such request. */
+static int find_judged(struct fold *f, struct span request, struct judged *j) {
+    struct sqlite3_stmt *s = f->statements[FIND_FEEDBACK];
+    store_bind_text(s, 1, request);
+    int result = sqlite3_step(s);
+    if (result == SQLITE_ROW)
+        *j = (struct judged){ sqlite3_column_int64(s, 0), store_known(s, 1),
+                              sqlite3_column_int64(s, 2), store_known(s, 3),
+                              sqlite3_column_double(s, 4) };
+    sqlite3_reset(s);
+    return result == SQLITE_ROW || result == SQLITE_DONE ? SQLITE_OK : result;
+}
+
+int fold_feedback(struct fold *f, const struct entry_feedback *said) {
+    struct sqlite3_stmt *s = f->statements[SET_FEEDBACK];
+    struct judged j = { .at = -1 };
+    int result = find_judged(f, said->request, &j);
+    int64_t given = (int64_t)(said->at_us & INT64_MAX);
+    if (result != SQLITE_OK || j.at < 0 || given < j.given)
+        return result;
+    sqlite3_bind_int64(s, 1, j.at);
+    sqlite3_bind_int64(s, 2, given);
+    sqlite3_bind_double(s, 3, said->score);
+    store_bind_text(s, 4, said->label);
+    result = run(s);
+    if (result != SQLITE_OK || j.arm < 0)
+        return result;
+    /* In the place of what was said before. */
+    double before = j.given < 0 ? 0 : j.score;
+    struct usage_figures figures = { .scores = j.given < 0,
+                                     .score_sum = said->score - before,
+                                     .score_squares = said->score * said->score - before * before };
+    struct sum_key key = { FOLD_ARM, usage_day((uint64_t)j.at), j.arm, j.project };
+    add_sum(f, key, &figures, -1);
+    return SQLITE_OK;
+}
+
+int fold_body(struct fold *f, const struct entry_body *b) {
+    struct sqlite3_stmt *s = f->statements[SET_BODY];
+    store_bind_text(s, 1, b->request.at ? b->request : SPAN(""));
+    sqlite3_bind_int(s, 2, b->part);
+    store_bind_known(s, 3, b->until_us ? (int64_t)(b->until_us & INT64_MAX) : -1);
+    sqlite3_bind_int(s, 4, b->cut);
+    sqlite3_bind_blob(s, 5, b->bytes.len ? b->bytes.at : "", (int)b->bytes.len, SQLITE_STATIC);
+    return run(s);
+}
+
 /* --- orphans ---------------------------------------------------------------------------------- */
 
 /* What has to be said of a request whose process died: nothing of its answers is known, and each
@@ -923,10 +1015,13 @@ static int drop_tags(struct fold *f, int64_t request, struct span tags) {
 }
 
 static int drop_through(struct fold *f, int64_t last) {
-    sqlite3_bind_int64(f->statements[DROP_ATTEMPTS], 1, last);
-    sqlite3_bind_int64(f->statements[DROP_REQUESTS], 1, last);
-    int result = run(f->statements[DROP_ATTEMPTS]);
-    return result == SQLITE_OK ? run(f->statements[DROP_REQUESTS]) : result;
+    int result = SQLITE_OK;
+    /* Prompts and answers are found by their requests, which so go last. */
+    for (int i = DROP_ATTEMPTS; i <= DROP_REQUESTS && result == SQLITE_OK; i++) {
+        sqlite3_bind_int64(f->statements[i], 1, last);
+        result = run(f->statements[i]);
+    }
+    return result;
 }
 
 static int retire(struct fold *f, uint64_t before_us, unsigned max, unsigned *n) {
@@ -953,6 +1048,15 @@ int fold_retire(struct fold *f, uint64_t before_us, unsigned max, unsigned *n) {
         result = retire(f, before_us, max, n);
     if (result == SQLITE_OK)
         result = fold_commit(f);
+    return result == SQLITE_OK && *n ? run(f->statements[VACUUM]) : result;
+}
+
+int fold_expire(struct fold *f, uint64_t now_us, unsigned max, unsigned *n) {
+    struct sqlite3_stmt *s = f->statements[EXPIRE_BODIES];
+    sqlite3_bind_int64(s, 1, (int64_t)(now_us & INT64_MAX));
+    sqlite3_bind_int64(s, 2, max);
+    int result = run(s);
+    *n = result == SQLITE_OK ? (unsigned)sqlite3_changes(f->db) : 0;
     return result == SQLITE_OK && *n ? run(f->statements[VACUUM]) : result;
 }
 

@@ -51,6 +51,13 @@ int fold_begun(struct fold *f, struct span writer, const struct entry_begun *b);
 /* A request is over, with all its attempts. */
 int fold_ended(struct fold *f, const struct entry *e);
 
+/* The last word of a client on one of its requests, which has ended and been folded before. Of one
+ * nobody knows, or that is retired, nothing happens. */
+int fold_feedback(struct fold *f, const struct entry_feedback *said);
+
+/* A request's prompt or answer; it may come before or after the request. */
+int fold_body(struct fold *f, const struct entry_body *b);
+
 /* Costs are indexed by their size in bits, so that "at least so much" is a few runs of the index,
  * each in
  * order of time; -1 for what is not known. */
@@ -81,5 +88,8 @@ int fold_orphans(struct fold *f, bool (*alive)(void *owner, struct span writer),
 /* Deletes at most `max` of the requests that began before that time, the oldest first, and gives
  * some of the space back; sums stay. `*n` says how many there were. A transaction of its own. */
 int fold_retire(struct fold *f, uint64_t before_us, unsigned max, unsigned *n);
+
+/* The same of prompts and answers that had to be gone by then. */
+int fold_expire(struct fold *f, uint64_t now_us, unsigned max, unsigned *n);
 
 #endif

@@ -230,12 +230,33 @@ static int append(struct journal *j, size_t at, enum journal_kind kind) {
     return journal_flush(j);
 }
 
+/* Whether there is no room for what is less than a bill. */
+static bool is_crowded(const struct journal *j) {
+    return j->kept.len > KEPT_MAX;
+}
+
 int journal_begun(struct journal *j, const struct entry_begun *b) {
-    if (j->kept.len > KEPT_MAX)
+    if (is_crowded(j))
         return -ENOBUFS;
     size_t at = open_kept(j);
     entry_write_begun(&j->kept, b);
     return append(j, at, JOURNAL_BEGUN);
+}
+
+int journal_feedback(struct journal *j, const struct entry_feedback *f) {
+    if (is_crowded(j))
+        return -ENOBUFS;
+    size_t at = open_kept(j);
+    entry_write_feedback(&j->kept, f);
+    return append(j, at, JOURNAL_FEEDBACK);
+}
+
+int journal_body(struct journal *j, const struct entry_body *b) {
+    if (is_crowded(j))
+        return -ENOBUFS;
+    size_t at = open_kept(j);
+    entry_write_body(&j->kept, b);
+    return append(j, at, JOURNAL_BODY);
 }
 
 int journal_ended(struct journal *j, const struct entry *e) {
@@ -281,7 +302,7 @@ enum journal_found journal_read(struct span bytes, struct span name, uint64_t se
     if (bytes.len < JOURNAL_FRAME_HEAD)
         return JOURNAL_NEED_MORE;
     uint32_t len = get32(bytes.at), kind = get32(bytes.at + 4);
-    if (len > ENTRY_MAX || (kind != JOURNAL_BEGUN && kind != JOURNAL_ENDED) ||
+    if (len > ENTRY_MAX || kind < JOURNAL_BEGUN || kind > JOURNAL_BODY ||
         get64(bytes.at + 8) != sequence)
         return JOURNAL_BROKEN;
     if (bytes.len - JOURNAL_FRAME_HEAD < len)

@@ -43,10 +43,12 @@ struct journal_error {
 struct journal *journal_open(const struct journal_settings *s, struct journal_error *error);
 
 /* One entry. 0, or a negative errno: then it is not in the file, but kept in memory and tried again
- * by the next call, in order; nothing half written stays in the file. Over 1 MB so kept, a begun
- * attempt is dropped (-ENOBUFS), an ended request never is. */
+ * by the next call, in order; nothing half written stays in the file. Over 1 MB so kept, whatever
+ * else comes is dropped (-ENOBUFS), but an ended request never is. */
 int journal_begun(struct journal *j, const struct entry_begun *b);
 int journal_ended(struct journal *j, const struct entry *e);
+int journal_feedback(struct journal *j, const struct entry_feedback *f);
+int journal_body(struct journal *j, const struct entry_body *b);
 
 /* Tries again what could not be written. 0 when nothing waits. */
 int journal_flush(struct journal *j);
@@ -59,7 +61,7 @@ void journal_close(struct journal *j);
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-enum journal_kind { JOURNAL_BEGUN = 1, JOURNAL_ENDED = 2 };
+enum journal_kind { JOURNAL_BEGUN = 1, JOURNAL_ENDED = 2, JOURNAL_FEEDBACK = 3, JOURNAL_BODY = 4 };
 
 struct journal_frame {
     enum journal_kind kind;

@@ -22,6 +22,8 @@ enum {
     PATH_SIZE = 4096,
     NAME_SIZE = 64,
     CHUNK = 1 << 20, /* bytes read at once */
+    NOT_READ = -1,   /* beside SQLite's results: no entry */
+    LONG_FRAME = 8192,
     BATCH = 2048, /* frames a transaction: less than 100 ms, so that journals are synced in time */
     TURN_MS = 100,
     FAILING_MS = 1000, /* between tries while the database takes nothing */
@@ -337,21 +339,51 @@ static bool is_all_zeros(struct span bytes) {
     return true;
 }
 
-static int fold_frame(struct ledger *l, const struct source *s, const struct journal_frame *frame) {
+static int fold_begun_frame(struct ledger *l, const struct source *s, struct span bytes) {
     struct span writer;
     struct entry_begun begun;
-    struct entry ended;
     journal_named(span_of(s->name), &writer);
-    if (frame->kind == JOURNAL_BEGUN && entry_read_begun(frame->entry, &begun))
-        return fold_begun(l->fold, writer, &begun);
+    return entry_read_begun(bytes, &begun) ? fold_begun(l->fold, writer, &begun) : NOT_READ;
+}
+
+static int fold_ended_frame(struct ledger *l, const struct source *s, struct span bytes) {
+    struct entry ended;
     arena_reset(&l->arena, CHUNK);
-    if (frame->kind == JOURNAL_ENDED && entry_read(frame->entry, &l->arena, &ended)) {
-        l->now.folded++;
-        return fold_ended(l->fold, &ended);
-    }
+    if (!entry_read(bytes, &l->arena, &ended))
+        return NOT_READ;
+    l->now.folded++;
+    return fold_ended(l->fold, &ended);
+}
+
+static int fold_feedback_frame(struct ledger *l, const struct source *s, struct span bytes) {
+    struct entry_feedback said;
+    return entry_read_feedback(bytes, &said) ? fold_feedback(l->fold, &said) : NOT_READ;
+}
+
+static int fold_body_frame(struct ledger *l, const struct source *s, struct span bytes) {
+    struct entry_body body;
+    return entry_read_body(bytes, &body) ? fold_body(l->fold, &body) : NOT_READ;
+}
+
+static int fold_frame(struct ledger *l, const struct source *s, const struct journal_frame *frame) {
+    static int (*const folds[])(struct ledger *, const struct source *, struct span) = {
+        [JOURNAL_BEGUN] = fold_begun_frame,
+        [JOURNAL_ENDED] = fold_ended_frame,
+        [JOURNAL_FEEDBACK] = fold_feedback_frame,
+        [JOURNAL_BODY] = fold_body_frame,
+    };
+    int result = folds[frame->kind](l, s, frame->entry);
+    if (result != NOT_READ)
+        return result;
     log_error("%s: entry %llu can not be understood and is left out", s->path,
               (unsigned long long)frame->sequence);
     return SQLITE_OK;
+}
+
+/* What a frame takes of a batch: a long one as much as many. */
+static unsigned share_of(const struct journal_frame *frame, unsigned left) {
+    unsigned share = 1 + (unsigned)(frame->size / LONG_FRAME);
+    return share < left ? share : left;
 }
 
 /* The whole frames at the front of the bytes, at most as many as are left of the batch. `*found` is
@@ -370,7 +402,7 @@ static int fold_bytes(struct ledger *l, struct source *s, struct span bytes, uns
         bytes = span_sub(bytes, frame.size, SIZE_MAX);
         s->read.offset += frame.size;
         s->read.sequence = frame.sequence;
-        --*left;
+        *left -= share_of(&frame, *left);
     }
     return SQLITE_OK;
 }
@@ -491,8 +523,11 @@ static void remove_read(struct ledger *l) {
 
 static uint64_t count_unfolded(const struct ledger *l) {
     uint64_t n = 0;
-    for (size_t i = 0; i < l->n_sources; i++)
-        n += l->sources[i]->size - l->sources[i]->folded.offset;
+    for (size_t i = 0; i < l->n_sources; i++) {
+        const struct source *s = l->sources[i];
+        /* It may have grown since it was looked at, and have been read as far as it had. */
+        n += s->size > s->folded.offset ? s->size - s->folded.offset : 0;
+    }
     return n;
 }
 
@@ -525,18 +560,26 @@ static void judge(struct ledger *l, int result) {
     pthread_mutex_unlock(&l->mutex);
 }
 
-/* Deletes for a while; true when there is more to delete. */
-static bool retire(struct ledger *l, uint64_t now_us) {
-    uint64_t age = l->retention_days * DAY_US, until = clock_us() + RETIRE_US;
+/* Deletes by one of the two for a while; true when there is more to delete. */
+static bool delete_old(struct ledger *l,
+                       int (*delete)(struct fold *, uint64_t, unsigned, unsigned *),
+                       uint64_t before_us) {
+    uint64_t until = clock_us() + RETIRE_US;
     unsigned n = RETIRE_STEP;
-    if (!l->retention_days || now_us < age)
-        return false;
     while (n == RETIRE_STEP && clock_us() < until)
-        if (fold_retire(l->fold, now_us - age, RETIRE_STEP, &n) != SQLITE_OK) {
+        if (delete (l->fold, before_us, RETIRE_STEP, &n) != SQLITE_OK) {
             fold_abandon(l->fold);
             return false;
         }
     return n == RETIRE_STEP;
+}
+
+static bool retire(struct ledger *l, uint64_t now_us) {
+    uint64_t age = l->retention_days * DAY_US;
+    bool more = delete_old(l, fold_expire, now_us);
+    if (l->retention_days && now_us > age)
+        more |= delete_old(l, fold_retire, now_us - age);
+    return more;
 }
 
 static uint64_t cpu_us(void) {

@@ -29,7 +29,7 @@ enum lead {
     LEADS
 };
 
-enum { NAME = LEADS, TAGS, CHECK, TRIED, ROW, ROW_OF_ID, ATTEMPTS, STATEMENTS };
+enum { NAME = LEADS, TAGS, CHECK, TRIED, ROW, ROW_OF_ID, ATTEMPTS, OWNER, BODIES, STATEMENTS };
 
 #define BELOW " AND at < ?1 AND at >= ?2 ORDER BY at DESC LIMIT ?3"
 #define BELOW_REQUEST " AND request < ?1 AND request >= ?2 ORDER BY request DESC LIMIT ?3"
@@ -55,7 +55,9 @@ static const char *const texts[STATEMENTS] = {
         " policy.text, assignment.text, arm.text, r.chain, r.session, r.user, r.tags, r.outcome,"
         " r.status, class.text, error.text, r.stream, r.free, r.queue_us, r.policy_us,"
         " r.first_us, r.total_us, r.attempts, r.unpriced, r.estimated, r.input, r.cached,"
-        " r.written, r.output, r.reasoning, r.cost, r.billed, r.most FROM requests r"
+        " r.written, r.output, r.reasoning, r.cost, r.billed, r.most,"
+        " feedback.score, feedback.label FROM requests r"
+        " LEFT JOIN feedback ON feedback.request = r.at"
         " LEFT JOIN names project ON project.id = r.project"
         " LEFT JOIN names key ON key.id = r.key"
         " LEFT JOIN names tier ON tier.id = r.tier"
@@ -75,6 +77,10 @@ static const char *const texts[STATEMENTS] = {
                  " LEFT JOIN names upstream ON upstream.id = a.upstream"
                  " LEFT JOIN names class ON class.id = a.class"
                  " WHERE a.request = ?1 ORDER BY a.number",
+    [OWNER] = "SELECT key.text, project.text FROM requests r"
+              " LEFT JOIN names key ON key.id = r.key"
+              " LEFT JOIN names project ON project.id = r.project WHERE r.id = ?1",
+    [BODIES] = "SELECT part, cut, bytes FROM bodies WHERE request = ?1",
 };
 
 struct search {
@@ -188,6 +194,9 @@ static void read_row(struct columns *c, struct search_row *row) {
     row->sums.cost = known(c);
     row->sums.billed = known(c);
     row->sums.most = known(c);
+    row->scored = sqlite3_column_type(c->s, c->at) != SQLITE_NULL;
+    row->score = sqlite3_column_double(c->s, c->at++);
+    row->label = text(c);
 }
 
 static void read_attempt(struct columns *c, struct entry_attempt *a) {
@@ -248,6 +257,38 @@ int search_request(struct search *s, struct span id, struct arena *arena, struct
         return result == SQLITE_DONE ? 1 : -result;
     result = row_at(s, at, arena, row);
     return result ? result : attempts_of(s, at, arena, &row->entry);
+}
+
+int search_owner(struct search *s, struct span id, struct arena *arena, struct search_who *who) {
+    struct sqlite3_stmt *q = s->statements[OWNER];
+    struct columns c = { q, 0, arena };
+    store_bind_text(q, 1, id);
+    int result = sqlite3_step(q);
+    *who = (struct search_who){ 0 };
+    if (result == SQLITE_ROW) {
+        who->key = text(&c);
+        who->project = text(&c);
+    }
+    sqlite3_reset(q);
+    return result == SQLITE_ROW ? 0 : result == SQLITE_DONE ? 1 : -result;
+}
+
+int search_bodies(struct search *s, struct span id, struct arena *arena,
+                  struct search_body bodies[ENTRY_PARTS]) {
+    struct sqlite3_stmt *q = s->statements[BODIES];
+    int result;
+    memset(bodies, 0, ENTRY_PARTS * sizeof *bodies);
+    store_bind_text(q, 1, id);
+    while ((result = sqlite3_step(q)) == SQLITE_ROW) {
+        unsigned part = (unsigned)sqlite3_column_int(q, 0);
+        const char *at = sqlite3_column_blob(q, 2);
+        struct span bytes = { at ? at : "", (size_t)sqlite3_column_bytes(q, 2) };
+        if (part < ENTRY_PARTS)
+            bodies[part] =
+                (struct search_body){ arena_copy(arena, bytes), sqlite3_column_int(q, 1) };
+    }
+    sqlite3_reset(q);
+    return result == SQLITE_DONE ? 0 : -result;
 }
 
 /* --- what is looked for ----------------------------------------------------------------------- */

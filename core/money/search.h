@@ -44,6 +44,9 @@ struct search_row {
     struct entry entry;
     struct entry_sums sums;
     size_t n_attempts;
+    bool scored; /* the client has said something of it: */
+    double score;
+    struct span label; /* SPAN_NONE: none */
 };
 
 struct search_page {
@@ -62,5 +65,19 @@ int search_requests(struct search *s, const struct search_query *q, struct arena
 
 /* One request with its attempts. 1: there is none. */
 int search_request(struct search *s, struct span id, struct arena *arena, struct search_row *row);
+
+/* Whose it was; SPAN_NONE where it had none. 1: there is no such request. */
+struct search_who {
+    struct span key, project;
+};
+int search_owner(struct search *s, struct span id, struct arena *arena, struct search_who *who);
+
+/* Its prompt and its answer by enum entry_part; SPAN_NONE: it is not kept. */
+struct search_body {
+    struct span bytes;
+    bool cut; /* there was more */
+};
+int search_bodies(struct search *s, struct span id, struct arena *arena,
+                  struct search_body bodies[ENTRY_PARTS]);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "money/fold.h"
 
+#include <math.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +35,8 @@ static const char *const texts[STATEMENTS] = {
     [SUMS] =
         "SELECT u.day, coalesce(n.text, ''), u.requests, u.answered, u.failed, u.cancelled,"
         " u.refused, u.orphaned, u.free, u.attempts, u.unpriced, u.estimated, u.input, u.cached,"
-        " u.written, u.output, u.reasoning, u.cost, u.billed, u.most, u.times"
+        " u.written, u.output, u.reasoning, u.cost, u.billed, u.most, u.times, u.scores,"
+        " u.score_sum, u.score_squares"
         " FROM usage u LEFT JOIN names n ON n.id = u.name"
         " WHERE u.kind = ?1 AND u.day BETWEEN ?2 AND ?3 AND (?4 IS NULL OR u.project ="
         " (SELECT id FROM names WHERE tag = 0 AND text = ?4))",
@@ -238,7 +240,11 @@ static void add_row(struct usage_figures *f, struct sqlite3_stmt *s, int at) {
         count_up(counts[i], s, at++);
     f->cost = entry_add(f->cost, sqlite3_column_int64(s, at++));
     f->billed = entry_add(f->billed, sqlite3_column_int64(s, at++));
-    f->most = entry_add(f->most, sqlite3_column_int64(s, at));
+    f->most = entry_add(f->most, sqlite3_column_int64(s, at++));
+    at++; /* times */
+    count_up(&f->scores, s, at++);
+    f->score_sum += sqlite3_column_double(s, at++);
+    f->score_squares += sqlite3_column_double(s, at);
 }
 
 static void add_to_groups(struct group **groups, struct arena *arena, const struct usage_query *q,
@@ -264,6 +270,20 @@ static int by_day_and_cost(const void *a, const void *b) {
     return order ? order : (x->name.len > y->name.len) - (x->name.len < y->name.len);
 }
 
+static void judge_scores(struct usage_line *line) {
+    double n = (double)line->figures.scores, sum = line->figures.score_sum;
+    if (n < 1)
+        return;
+    line->score_mean = sum / n;
+    if (n < 2)
+        return;
+    /* Never below 0, whatever rounding leaves of scores that are all the same. */
+    line->score_variance = fmax(0, (line->figures.score_squares - sum * sum / n) / (n - 1));
+    double error = 1.96 * sqrt(line->score_variance / n);
+    line->score_low = line->score_mean - error;
+    line->score_high = line->score_mean + error;
+}
+
 static struct usage_lines finish_groups(struct group *groups, struct arena *arena) {
     struct usage_lines lines = { 0 };
     lines.at = arena_new_array(arena, struct usage_line, HASH_COUNT(groups));
@@ -273,6 +293,7 @@ static struct usage_lines finish_groups(struct group *groups, struct arena *aren
         histogram_read(&times, 1, (double[]){ 0.5, 0.95 }, 2, found);
         g->line.p50_ms = found[0];
         g->line.p95_ms = found[1];
+        judge_scores(&g->line);
         lines.at[lines.n++] = g->line;
     }
     qsort(lines.at, lines.n, sizeof *lines.at, by_day_and_cost);

@@ -49,6 +49,8 @@ struct usage_figures {
     nanousd cost, billed;
     nanousd most;       /* what attempts without a cost can have cost at most, over `cost` */
     nanousd free_spent; /* of both, what free requests took */
+    uint64_t scores;    /* by arm: requests clients gave feedback on; by all else 0 */
+    double score_sum, score_squares;
 };
 
 struct usage_query {
@@ -64,6 +66,9 @@ struct usage_line {
     struct span name; /* of what it is by; empty where the requests had none */
     struct usage_figures figures;
     double p50_ms, p95_ms; /* total time of what was answered; -1: nothing was */
+    /* Of the scores: their mean; with two or more also how they vary (over n - 1), and where the mean
+     * lies with 95% likelihood: 1.96 standard errors to both sides. */
+    double score_mean, score_variance, score_low, score_high;
 };
 
 struct usage_lines {

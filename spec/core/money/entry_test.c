@@ -5,6 +5,8 @@
 #include "support/records.h"
 #include "support/unit.h"
 
+#include <math.h>
+
 static struct arena arena;
 static struct buf out;
 
@@ -93,6 +95,48 @@ static void begun_comes_back(void **state) {
     assert_span(got.target, "openai/gpt-4o");
     for (size_t len = 0; len < out.len; len++)
         assert_false(entry_read_begun(span_sub(buf_span(&out), 0, len), &got));
+}
+
+static void feedback_comes_back(void **state) {
+    static const double scores[] = { 0, 1, -1, 0.1, -ENTRY_SCORE_MAX };
+    static const double wrong[] = { (double)NAN, (double)INFINITY, 1.1e6 };
+    struct entry_feedback f = { SPAN("r1"), 17, 0, SPAN("too long") }, got;
+    for (size_t i = 0; i < sizeof scores / sizeof *scores; i++) {
+        buf_clear(&out);
+        f.score = scores[i];
+        entry_write_feedback(&out, &f);
+        assert_true(entry_read_feedback(buf_span(&out), &got));
+        assert_span(got.request, "r1");
+        assert_true(got.at_us == 17 && got.score == scores[i]);
+        assert_span(got.label, "too long");
+        for (size_t len = 0; len < out.len; len++)
+            assert_false(entry_read_feedback(span_sub(buf_span(&out), 0, len), &got));
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        buf_clear(&out);
+        f.score = wrong[i];
+        entry_write_feedback(&out, &f);
+        assert_false(entry_read_feedback(buf_span(&out), &got));
+    }
+}
+
+static void a_body_comes_back(void **state) {
+    static char text[ENTRY_BODY_MAX + 1];
+    struct entry_body b = { SPAN("r1"), ENTRY_ANSWER, 17, false, SPAN("{}") }, got;
+    entry_write_body(&out, &b);
+    assert_true(entry_read_body(buf_span(&out), &got));
+    assert_span(got.request, "r1");
+    assert_span(got.bytes, "{}");
+    assert_true(got.part == ENTRY_ANSWER && got.until_us == 17 && !got.cut);
+    for (size_t len = 0; len < out.len; len++)
+        assert_false(entry_read_body(span_sub(buf_span(&out), 0, len), &got));
+    memset(text, 'x', sizeof text);
+    buf_clear(&out);
+    b.bytes = (struct span){ text, sizeof text };
+    entry_write_body(&out, &b);
+    assert_true(out.len <= ENTRY_MAX);
+    assert_true(entry_read_body(buf_span(&out), &got));
+    assert_true(got.cut && got.bytes.len == ENTRY_BODY_MAX);
 }
 
 static void a_part_or_more_is_no_entry(void **state) {
@@ -203,6 +247,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(comes_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(extremes_come_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(begun_comes_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(feedback_comes_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_body_comes_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_part_or_more_is_no_entry, set_up, tear_down),
         cmocka_unit_test_setup_teardown(changed_bytes_are_survived, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_largest_entry_is_within_its_bound, set_up, tear_down),

@@ -29,7 +29,7 @@ static unsigned count_cells(void) {
 }
 
 static struct search_row row_of(const struct entry *e) {
-    return (struct search_row){ *e, entry_sum(e), e->n_attempts };
+    return (struct search_row){ .entry = *e, .sums = entry_sum(e), .n_attempts = e->n_attempts };
 }
 
 static void each_line_has_the_cells_of_its_head(void **state) {
@@ -119,6 +119,35 @@ static void a_statement_ends_with_its_total(void **state) {
     assert_non_null(strstr(out.at, "\n,p/a,"));
 }
 
+static void scores_are_there_where_something_was_said(void **state) {
+    struct entry e = { .id = SPAN("r") };
+    struct search_row row = row_of(&e);
+    struct usage_line line = { .name = SPAN("x/1"), .score_mean = 0.1 };
+    export_request_json(&out, &row);
+    export_usage_json(&out, &line);
+    buf_add_char(&out, '\0');
+    assert_null(strstr(out.at, "score"));
+    buf_clear(&out);
+    row.scored = true;
+    row.score = -0.1;
+    row.label = SPAN("wrong, twice");
+    export_request_json(&out, &row);
+    export_request_csv(&out, &row);
+    line.figures.scores = 1;
+    export_usage_json(&out, &line);
+    buf_add_char(&out, '\0');
+    assert_non_null(strstr(out.at, "\"score\":-0.1,\"label\":\"wrong, twice\""));
+    assert_non_null(strstr(out.at, ",-0.1,\"wrong, twice\"\n"));
+    assert_non_null(strstr(out.at, "\"score_n\":1,\"score_mean\":0.1}"));
+    buf_clear(&out);
+    line.figures.scores = 2;
+    line.score_low = -1;
+    line.score_high = 2;
+    export_usage_csv(&out, &line);
+    buf_add_char(&out, '\0');
+    assert_non_null(strstr(out.at, ",2,0.1,0,-1,2\n"));
+}
+
 static void money_is_exact(void **state) {
     export_usd(&out, 1);
     buf_add_char(&out, ' ');
@@ -136,6 +165,7 @@ int main(void) {
         UNIT(texts_are_quoted_and_no_formulas),
         UNIT(json_is_json),
         UNIT(a_statement_ends_with_its_total),
+        UNIT(scores_are_there_where_something_was_said),
         UNIT(money_is_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

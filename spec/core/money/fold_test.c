@@ -171,8 +171,11 @@ static void sums_stop_at_the_largest_number(void **state) {
     " + billed * 3 + most * 5 + free * 19 + free_spent * 23) FROM usage WHERE kind"
 
 static void a_ledger_without_endpoints_is_brought_up_to_date(void **state) {
-    static const char undo[] = "DELETE FROM usage WHERE kind = 7; DROP INDEX usage_by_name;"
-                               "ALTER TABLE usage DROP COLUMN free_spent; PRAGMA user_version = 1";
+    static const char undo[] =
+        "DELETE FROM usage WHERE kind = 7; DROP INDEX usage_by_name; DROP TABLE feedback;"
+        "DROP TABLE bodies; ALTER TABLE usage DROP COLUMN scores;"
+        "ALTER TABLE usage DROP COLUMN score_sum; ALTER TABLE usage DROP COLUMN score_squares;"
+        "ALTER TABLE usage DROP COLUMN free_spent; PRAGMA user_version = 1";
     struct store_error error;
     begin();
     for (unsigned i = 0; i < 2000; i++)
@@ -183,11 +186,73 @@ static void a_ledger_without_endpoints_is_brought_up_to_date(void **state) {
     fold_free(f);
     sqlite3_close(db);
     db = store_open(path, &fold_schema, &error);
-    f = db ? fold_new(db) : NULL;
+    if (!db)
+        fail_msg("%s", error.text);
+    f = fold_new(db);
     assert_non_null(f);
     assert_true(number("SELECT count(*) FROM usage WHERE kind = 7 AND free_spent > 0") > 3);
     assert_int_equal(number(SUM_OF_SUMS " = 7"), endpoints);
     assert_int_equal(number(SUM_OF_SUMS " IN (1, 2)"), rest);
+}
+
+/* --- feedback, prompts and answers --- */
+
+static void say(const char *request, uint64_t at_us, double score, const char *label) {
+    struct entry_feedback said = { span_of(request), at_us, score, span_of(label) };
+    assert_int_equal(fold_feedback(f, &said), 0);
+}
+
+static void keep(const char *request, enum entry_part part, uint64_t until_us) {
+    struct entry_body b = { span_of(request), part, until_us, false, SPAN("{}") };
+    assert_int_equal(fold_body(f, &b), 0);
+}
+
+static void with_arm(const char *id, const char *arm) {
+    struct entry e = { .id = span_of(id), .at_us = AT, .project = SPAN("shop") };
+    e.arm = span_of(arm);
+    assert_int_equal(fold_ended(f, &e), 0);
+}
+
+static void the_last_word_of_a_client_counts(void **state) {
+    begin();
+    with_arm("a", "x/1");
+    with_arm("b", "x/1");
+    with_arm("c", NULL);
+    say("a", AT + 5, 1, "fine");
+    say("b", AT + 5, 0.5, NULL);
+    commit();
+    begin();
+    say("a", AT + 7, -1, "wrong");
+    say("a", AT + 6, 9, "written before the last");
+    say("c", AT + 7, 3, NULL);
+    say("nobody's", AT + 7, 100, NULL);
+    commit();
+    assert_int_equal(number("SELECT count(*) FROM feedback"), 3);
+    assert_int_equal(number("SELECT count(*) FROM feedback WHERE label = 'wrong'"), 1);
+    assert_int_equal(number("SELECT scores FROM usage WHERE kind = 4"), 2);
+    assert_int_equal(number("SELECT score_sum * 4 FROM usage WHERE kind = 4"), -2);
+    assert_int_equal(number("SELECT score_squares * 4 FROM usage WHERE kind = 4"), 5);
+    assert_int_equal(number("SELECT requests FROM usage WHERE kind = 4"), 2);
+    assert_int_equal(number("SELECT sum(scores) FROM usage"), 2);
+}
+
+static void prompts_go_when_their_time_has_come(void **state) {
+    unsigned n;
+    begin();
+    keep("a", ENTRY_PROMPT, AT);
+    keep("a", ENTRY_ANSWER, AT + 1);
+    keep("a", ENTRY_ANSWER, AT + 2);
+    keep("b", ENTRY_PROMPT, 0);
+    commit();
+    assert_int_equal(number("SELECT count(*) FROM bodies"), 3);
+    assert_int_equal(fold_expire(f, AT - 1, 10, &n), 0);
+    assert_int_equal(n, 0);
+    assert_int_equal(fold_expire(f, AT + 2, 1, &n), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(fold_expire(f, AT + 2, 10, &n), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(number("SELECT count(*) FROM bodies WHERE request = 'b'"), 1);
+    assert_int_equal(number("SELECT count(*) FROM bodies"), 1);
 }
 
 /* --- attempts under way --- */
@@ -287,6 +352,10 @@ static void what_is_old_goes_and_its_sums_stay(void **state) {
     begin();
     for (unsigned i = 0; i < 1000; i++)
         fold(i, AT + i * 1000);
+    say("r-0000001", AT, 1, NULL);
+    say("r-0000999", AT, 1, NULL);
+    keep("r-0000001", ENTRY_PROMPT, 0);
+    keep("r-0000999", ENTRY_PROMPT, 0);
     commit();
     int64_t cost = number("SELECT sum(cost) FROM usage WHERE kind = 1");
     assert_int_equal(fold_retire(f, AT + 500 * 1000, 200, &n), 0);
@@ -298,6 +367,9 @@ static void what_is_old_goes_and_its_sums_stay(void **state) {
     assert_int_equal(number("SELECT count(*) FROM requests"), 500);
     assert_int_equal(number("SELECT min(at) FROM requests"), AT + 500 * 1000);
     assert_int_equal(number("SELECT count(DISTINCT request) FROM attempts"), 500);
+    assert_int_equal(number("SELECT count(*) FROM feedback"), 1);
+    assert_int_equal(number("SELECT count(*) FROM bodies WHERE request = 'r-0000999'"), 1);
+    assert_int_equal(number("SELECT count(*) FROM bodies"), 1);
     assert_int_equal(
         number("SELECT count(*) FROM request_tags WHERE request < (SELECT min(at) FROM "
                "requests)"),
@@ -330,6 +402,8 @@ int main(void) {
         UNIT(an_id_is_told_once),
         UNIT(sums_stop_at_the_largest_number),
         UNIT(a_ledger_without_endpoints_is_brought_up_to_date),
+        UNIT(the_last_word_of_a_client_counts),
+        UNIT(prompts_go_when_their_time_has_come),
         UNIT(what_never_ended_is_an_orphan_once_its_writer_is_dead),
         UNIT(what_ended_is_none),
         UNIT(an_orphan_given_up_comes_again),

@@ -119,21 +119,24 @@ static void entries_are_read_again(void **state) {
     journal_close(j);
 }
 
-static void begun_and_ended_share_a_sequence(void **state) {
+static void all_kinds_share_a_sequence(void **state) {
     char names[4][64];
     struct journal_frame frame;
     struct entry_begun begun = { .request = SPAN("r"), .number = 1, .bound = 5 };
     struct journal *j = start(0, false);
     assert_int_equal(journal_begun(j, &begun), 0);
     assert_int_equal(append(j, 0), 0);
+    assert_int_equal(journal_feedback(j, &(struct entry_feedback){ .request = SPAN("r") }), 0);
+    assert_int_equal(journal_body(j, &(struct entry_body){ .request = SPAN("r") }), 0);
     journal_close(j);
     assert_int_equal(list(folder, names, 4), 1);
     struct span bytes = load(folder, names[0]), name = span_of(names[0]);
-    assert_int_equal(journal_read(bytes, name, 1, &frame), JOURNAL_FRAME);
-    assert_int_equal(frame.kind, JOURNAL_BEGUN);
-    bytes = span_sub(bytes, frame.size, SIZE_MAX);
-    assert_int_equal(journal_read(bytes, name, 2, &frame), JOURNAL_FRAME);
-    assert_int_equal(frame.kind, JOURNAL_ENDED);
+    for (unsigned kind = JOURNAL_BEGUN; kind <= JOURNAL_BODY; kind++) {
+        assert_int_equal(journal_read(bytes, name, kind, &frame), JOURNAL_FRAME);
+        assert_int_equal(frame.kind, kind);
+        bytes = span_sub(bytes, frame.size, SIZE_MAX);
+    }
+    assert_int_equal(bytes.len, 0);
 }
 
 static void any_changed_or_missing_byte_is_told(void **state) {
@@ -275,7 +278,7 @@ static void a_folder_that_is_not_there_is_named(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(entries_are_read_again, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(begun_and_ended_share_a_sequence, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(all_kinds_share_a_sequence, set_up, tear_down),
         cmocka_unit_test_setup_teardown(any_changed_or_missing_byte_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(files_follow_each_other, set_up, tear_down),
         cmocka_unit_test_setup_teardown(only_the_newest_is_locked, set_up, tear_down),

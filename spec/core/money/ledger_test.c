@@ -92,6 +92,32 @@ static unsigned count_files(const char *ending) {
 
 /* --- the ordinary --- */
 
+static void what_was_said_and_asked_is_folded_and_goes_in_its_time(void **state) {
+    static char text[ENTRY_BODY_MAX];
+    struct entry_body body = { .request = SPAN("r-0000001"), .until_us = NOW + 10 };
+    struct entry_feedback said = { .request = SPAN("r-0000001"), .at_us = NOW, .score = 1 };
+    struct ledger *l = start(NULL);
+    struct journal *j = writer(l, 0);
+    memset(text, 'x', sizeof text);
+    body.bytes = (struct span){ text, sizeof text };
+    assert_int_equal(append(j, 1), 0);
+    assert_int_equal(journal_feedback(j, &said), 0);
+    for (int i = 0; i < 300; i++) { /* more than a batch takes */
+        body.part = i % ENTRY_PARTS;
+        assert_int_equal(journal_body(j, &body), 0);
+    }
+    assert_true(ledger_turn(l, NOW));
+    turns(l);
+    assert_int_equal(number("SELECT count(*) FROM feedback WHERE score = 1"), 1);
+    assert_int_equal(number("SELECT sum(length(bytes)) FROM bodies"), 2 * ENTRY_BODY_MAX);
+    ledger_turn(l, NOW + 9);
+    assert_int_equal(number("SELECT count(*) FROM bodies"), 2);
+    ledger_turn(l, NOW + 10);
+    assert_int_equal(number("SELECT count(*) FROM bodies"), 0);
+    journal_close(j);
+    ledger_close(l);
+}
+
 static void journals_are_folded_and_removed(void **state) {
     struct ledger_status status;
     struct ledger *l = start(NULL);
@@ -554,6 +580,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         UNIT(nothing_is_lost_or_doubled_by_death),
         UNIT(journals_are_folded_and_removed),
+        UNIT(what_was_said_and_asked_is_folded_and_goes_in_its_time),
         UNIT(the_thread_folds_by_itself),
         UNIT(begun_under_a_writer_that_lives_is_no_orphan),
         UNIT(many_files_wait_and_nobody_is_dead_meanwhile),

@@ -19,6 +19,17 @@ static char folder[64], path[96];
 static struct search *s;
 static struct arena arena;
 
+/* Of one request there is more. */
+static int say(struct fold *f) {
+    const struct entry_feedback said = { SPAN("r-0000100"), AT, -0.5, SPAN("slow") };
+    const struct entry_body prompt = { SPAN("r-0000100"), ENTRY_PROMPT, 0, true,
+                                       SPAN("{\"a\":1}") };
+    const struct entry_body answer = { SPAN("r-0000100"), ENTRY_ANSWER, 0, false, SPAN("") };
+    fold_begin(f);
+    return fold_feedback(f, &said) || fold_body(f, &prompt) || fold_body(f, &answer) ||
+           fold_commit(f);
+}
+
 static int set_up(void **state) {
     struct store_error error;
     struct records records;
@@ -38,6 +49,8 @@ static int set_up(void **state) {
             return -1;
     }
     printf("folded at %.0f records a second\n", N / ((double)(clock_us() - began) / 1e6));
+    if (say(f) != 0)
+        return -1;
     fold_free(f);
     sqlite3_close(db);
     arena_init(&arena, 65536);
@@ -210,8 +223,39 @@ static void one_request_has_all_that_was_recorded(void **state) {
     assert_int_equal(search_request(s, SPAN("r-no"), &arena, &row), 1);
 }
 
+static void what_was_said_of_a_request_is_found_with_it(void **state) {
+    struct search_row row;
+    assert_int_equal(search_request(s, SPAN("r-0000100"), &arena, &row), 0);
+    assert_true(row.scored && row.score == -0.5);
+    assert_span(row.label, "slow");
+    assert_int_equal(search_request(s, SPAN("r-0000101"), &arena, &row), 0);
+    assert_false(row.scored);
+    assert_span(row.label, NULL);
+}
+
+static void whose_a_request_was_is_found(void **state) {
+    struct search_who who;
+    struct search_row row;
+    assert_int_equal(search_request(s, SPAN("r-0000100"), &arena, &row), 0);
+    assert_int_equal(search_owner(s, SPAN("r-0000100"), &arena, &who), 0);
+    assert_true(span_eq(who.key, row.entry.key) && span_eq(who.project, row.entry.project));
+    assert_int_equal(search_owner(s, SPAN("r-x"), &arena, &who), 1);
+    assert_span(who.key, NULL);
+}
+
+static void what_was_asked_and_answered_is_found(void **state) {
+    struct search_body bodies[ENTRY_PARTS];
+    assert_int_equal(search_bodies(s, SPAN("r-0000100"), &arena, bodies), 0);
+    assert_span(bodies[ENTRY_PROMPT].bytes, "{\"a\":1}");
+    assert_true(bodies[ENTRY_PROMPT].cut);
+    assert_span(bodies[ENTRY_ANSWER].bytes, "");
+    assert_false(bodies[ENTRY_ANSWER].cut);
+    assert_int_equal(search_bodies(s, SPAN("r-0000101"), &arena, bodies), 0);
+    assert_span(bodies[ENTRY_PROMPT].bytes, NULL);
+}
+
 static void no_statement_reads_a_whole_table(void **state) {
-    assert_int_equal(ledger_kit_plans(), 17);
+    assert_int_equal(ledger_kit_plans(), 19);
 }
 
 static void what_is_no_ledger_is_told(void **state) {
@@ -223,9 +267,15 @@ static void what_is_no_ledger_is_told(void **state) {
 int main(void) {
 #define UNIT(name) cmocka_unit_test_setup(name, reset)
     const struct CMUnitTest tests[] = {
-        UNIT(no_statement_reads_a_whole_table), UNIT(each_thing_is_found),
-        UNIT(things_are_found_together),        UNIT(what_nobody_had_is_not_found),
-        UNIT(a_page_looks_at_so_many),          UNIT(one_request_has_all_that_was_recorded),
+        UNIT(no_statement_reads_a_whole_table),
+        UNIT(each_thing_is_found),
+        UNIT(things_are_found_together),
+        UNIT(what_nobody_had_is_not_found),
+        UNIT(a_page_looks_at_so_many),
+        UNIT(one_request_has_all_that_was_recorded),
+        UNIT(what_was_said_of_a_request_is_found_with_it),
+        UNIT(whose_a_request_was_is_found),
+        UNIT(what_was_asked_and_answered_is_found),
         UNIT(what_is_no_ledger_is_told),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

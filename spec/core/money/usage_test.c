@@ -21,6 +21,16 @@ static char folder[64], path[96];
 static struct usage *u;
 static struct arena arena;
 
+/* What the client of a request of an arm says of it. */
+static int judge(struct fold *f, const struct entry *e, unsigned i) {
+    static unsigned n;
+    struct entry_feedback said = { .request = e->id, .at_us = e->at_us };
+    if (!e->arm.at || i % 3)
+        return 0;
+    said.score = n++ % 7;
+    return fold_feedback(f, &said);
+}
+
 static int set_up(void **state) {
     struct store_error error;
     struct records records;
@@ -33,7 +43,8 @@ static int set_up(void **state) {
         if (i % 500 == 0)
             fold_begin(f);
         records_make(&records, i, AT + i * GAP, &e);
-        if (fold_ended(f, &e) != 0 || (i % 500 == 499 && fold_commit(f) != 0))
+        if (fold_ended(f, &e) != 0 || judge(f, &e, i) != 0 ||
+            (i % 500 == 499 && fold_commit(f) != 0))
             return -1;
     }
     fold_free(f);
@@ -202,6 +213,33 @@ static void of_one_project_and_some_days(void **state) {
     assert_int_equal(lines.n, 0);
 }
 
+/* Every third request of an arm is judged, the n-th of them by n % 7. */
+static void scores_of_an_arm_equal_a_recount(void **state) {
+    struct records records;
+    struct entry e;
+    struct usage_lines lines;
+    struct usage_query q = { .by = USAGE_BY_ARM, .to_day = UINT32_MAX };
+    double sum = 0, off = 0, mean;
+    unsigned n = 0;
+    records_init(&records, 1);
+    for (unsigned i = 0; i < N; i++) {
+        records_make(&records, i, AT + i * GAP, &e);
+        if (e.arm.at && i % 3 == 0)
+            sum += n++ % 7;
+    }
+    mean = sum / n;
+    for (unsigned i = 0; i < n; i++)
+        off += (i % 7 - mean) * (i % 7 - mean);
+    assert_int_equal(usage_read(u, &q, &arena, &lines), 0);
+    assert_int_equal(lines.n, 1);
+    double variance = off / (n - 1), error = 1.96 * sqrt(variance / n);
+    assert_true(n > 300 && lines.at[0].figures.scores == n);
+    assert_true(fabs(lines.at[0].score_mean - mean) < 1e-9);
+    assert_true(fabs(lines.at[0].score_variance - variance) < 1e-9);
+    assert_true(fabs(lines.at[0].score_low - (mean - error)) < 1e-9);
+    assert_true(fabs(lines.at[0].score_high - (mean + error)) < 1e-9);
+}
+
 /* --- what was spent, statements --- */
 
 static void spent_is_exact_at_both_ends(void **state) {
@@ -305,6 +343,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_statement_reads_a_whole_table),
         cmocka_unit_test(sums_equal_a_recount),
+        cmocka_unit_test(scores_of_an_arm_equal_a_recount),
         cmocka_unit_test(of_one_project_and_some_days),
         cmocka_unit_test(spent_is_exact_at_both_ends),
         cmocka_unit_test(a_statement_is_right_to_the_nano_dollar),
