@@ -24,6 +24,16 @@ const struct api_route api_routes[] = {
     { "DELETE", "/api/routes/{scope}/{name...}", API_ADMIN, api_routes_delete, NULL },
     { "GET", "/api/explain", API_VIEWER, api_explain_recorded, "id policy" },
     { "POST", "/api/explain", API_VIEWER, api_explain, NULL },
+    { "GET", "/api/keys", API_VIEWER, api_keys_list, "project" },
+    { "POST", "/api/keys", API_ADMIN, api_keys_make, NULL },
+    { "GET", "/api/keys/{id}", API_VIEWER, api_keys_get, NULL },
+    { "PATCH", "/api/keys/{id}", API_ADMIN, api_keys_change, NULL },
+    { "DELETE", "/api/keys/{id}", API_ADMIN, api_keys_revoke, NULL },
+    { "POST", "/api/keys/{id}/rotate", API_ADMIN, api_keys_rotate, NULL },
+    { "GET", "/api/projects", API_VIEWER, api_projects_list, NULL },
+    { "GET", "/api/projects/{name}", API_VIEWER, api_projects_get, NULL },
+    { "PUT", "/api/projects/{name}", API_ADMIN, api_projects_put, NULL },
+    { "GET", "/api/caps", API_VIEWER, api_caps, "scope name" },
 };
 const size_t api_n_routes = sizeof api_routes / sizeof *api_routes;
 

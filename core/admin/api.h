@@ -148,6 +148,22 @@ void api_routes_list(struct api_call *call);
 void api_routes_put(struct api_call *call);
 void api_routes_delete(struct api_call *call);
 
+/* api_keys.c */
+void api_keys_list(struct api_call *call);
+void api_keys_get(struct api_call *call);
+void api_keys_make(struct api_call *call);
+void api_keys_change(struct api_call *call);
+void api_keys_revoke(struct api_call *call);
+void api_keys_rotate(struct api_call *call);
+
+/* api_projects.c */
+void api_projects_list(struct api_call *call);
+void api_projects_get(struct api_call *call);
+void api_projects_put(struct api_call *call);
+
+/* api_caps.c */
+void api_caps(struct api_call *call);
+
 /* api_explain.c */
 void api_explain(struct api_call *call);
 void api_explain_recorded(struct api_call *call);

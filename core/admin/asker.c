@@ -739,8 +739,8 @@ void asker_write_project(const struct project *project, struct buf *out) {
     write_flag(out, "managed_by_file", project->source == KEYS_MANAGED);
 }
 
-void asker_write_cap(const struct budget_cap *cap, const struct budget_figure *figure,
-                     struct buf *out) {
+static void write_cap(const struct budget_cap *cap, const struct budget_figure *figure,
+                      struct buf *out) {
     char zone[8];
     buf_add_char(out, '{');
     write_text(out, "scope", span_of(budget_scope_name(cap->scope)));
@@ -755,4 +755,16 @@ void asker_write_cap(const struct budget_cap *cap, const struct budget_figure *f
     write_moment(out, "resets", figure->resets_s);
     write_alerts(out, cap->alerts);
     buf_add_char(out, '}');
+}
+
+void asker_write_caps(struct budget *budget, const struct budget_cap *caps, size_t n, int64_t now_s,
+                      struct buf *out) {
+    for (size_t i = 0; i < n; i++) {
+        if (caps[i].scope == BUDGET_REQUEST)
+            continue;
+        struct budget_figure figure = budget_figure(budget, &caps[i], now_s);
+        if (out->len && out->at[out->len - 1] != '[')
+            buf_add_char(out, ',');
+        write_cap(&caps[i], &figure, out);
+    }
 }

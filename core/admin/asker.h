@@ -45,9 +45,10 @@ bool asker_is_id(struct span name);
 void asker_write_key(const struct key *key, struct buf *out);
 void asker_write_project(const struct project *project, struct buf *out);
 
-/* One cap and how it stands: an object. */
-void asker_write_cap(const struct budget_cap *cap, const struct budget_figure *figure,
-                     struct buf *out);
+/* Caps and how they stand, as objects with commas between; one in front, too, unless a list was just
+ * opened. What holds for each request by itself stands nowhere and is left out. */
+void asker_write_caps(struct budget *budget, const struct budget_cap *caps, size_t n, int64_t now_s,
+                      struct buf *out);
 
 /* A decimal number of JSON ("0.25", "1e-3") in units of 10^-places, exactly. False when it is
  * negative, finer than that, or more than `max` units. */

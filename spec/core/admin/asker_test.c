@@ -226,22 +226,29 @@ static void projects_have_their_own(void **state) {
     buf_deinit(&out);
 }
 
-static void a_cap_shows_how_it_stands(void **state) {
-    struct budget_cap cap = { .scope = BUDGET_ACCOUNT,
-                              .period = PERIOD_MONTH,
-                              .offset_min = 90,
-                              .nano = 5000000000,
-                              .alerts = { 50 } };
-    struct budget_figure figure = { .left = -1, .spent = 5000000001, .resets_s = 1798761600 };
+static void caps_show_how_they_stand(void **state) {
+    struct budget *budget = budget_new(NULL, NULL);
+    const struct budget_cap caps[] = {
+        { .scope = BUDGET_REQUEST, .period = PERIOD_TOTAL, .nano = 1 },
+        { BUDGET_ACCOUNT, SPAN_NONE, PERIOD_MONTH, 90, 5000000000, { 50 } },
+        { BUDGET_ROUTE, SPAN("/v1/messages"), PERIOD_TOTAL, 0, 7, { 0 } },
+    };
     struct buf out = { 0 };
-    asker_write_cap(&cap, &figure, &out);
+    assert_true(budget_load(budget, &caps[1], 5000000001, 1797000000));
+    buf_add_char(&out, '[');
+    asker_write_caps(budget, caps, 3, 1797000000, &out);
     assert_span(buf_span(&out),
-                "{\"scope\":\"account\",\"name\":null,\"period\":\"month\",\"zone\":\"+01:30\","
+                "[{\"scope\":\"account\",\"name\":null,\"period\":\"month\",\"zone\":\"+01:30\","
                 "\"cap_usd\":5.000000000,\"cap_nano\":5000000000,"
                 "\"spent_usd\":5.000000001,\"spent_nano\":5000000001,"
                 "\"held_usd\":0.000000000,\"held_nano\":0,\"left_usd\":0.000000000,\"left_nano\":0,"
-                "\"resets\":\"2027-01-01T00:00:00.000Z\",\"alerts\":[50]}");
+                "\"resets\":\"2026-12-31T22:30:00.000Z\",\"alerts\":[50]},"
+                "{\"scope\":\"route\",\"name\":\"/v1/messages\",\"period\":\"total\",\"zone\":null,"
+                "\"cap_usd\":0.000000007,\"cap_nano\":7,\"spent_usd\":0.000000000,\"spent_nano\":0,"
+                "\"held_usd\":0.000000000,\"held_nano\":0,\"left_usd\":0.000000007,\"left_nano\":7,"
+                "\"resets\":null,\"alerts\":[]}");
     buf_deinit(&out);
+    budget_free(budget);
 }
 
 int main(void) {
@@ -253,7 +260,7 @@ int main(void) {
         cmocka_unit_test(a_cap_warns_at_four_fifths_and_all),
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(projects_have_their_own),
-        cmocka_unit_test(a_cap_shows_how_it_stands),
+        cmocka_unit_test(caps_show_how_they_stand),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
