@@ -131,6 +131,7 @@ bool admin_reload(struct admin *a) {
     log_findings(&a->findings);
     a->loaded_ms = clock_wall_ms();
     a->loaded_ok = snap != NULL;
+    a->reloads[a->loaded_ok]++;
     if (!snap) {
         log_error("the configuration is wrong: what was loaded before keeps serving");
         return false;

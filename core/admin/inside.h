@@ -36,6 +36,7 @@ struct admin {
     unsigned closed;                 /* policy versions in quarantine that have been dealt with */
     struct config_findings findings; /* of the last reading */
     uint64_t began_ms, loaded_ms;    /* wall clock */
+    uint64_t reloads[2];             /* that failed, and that were served */
     bool loaded_ok, stopping, ready;
     char config_dir[1024], config_name[256];
 };
