@@ -77,7 +77,19 @@ static struct span endpoint_of(struct span name, struct arena *arena) {
     return m.endpoint->kind == ENDPOINT_GENERATE ? m.endpoint->path : SPAN_NONE;
 }
 
-/* Whom the path names. False when it has been answered. */
+/* Whether there is such a one, of the configuration or made later. Anybody can be of a tier. */
+static bool has_asker(struct api_call *call, enum assignment_scope scope, struct span name) {
+    if (scope != ASSIGNED_KEY && scope != ASSIGNED_PROJECT)
+        return true;
+    struct keys_pass pass = keys_anybody(call->admin->money.keys);
+    bool found =
+        scope == ASSIGNED_KEY ? keys_find(&pass, name) != NULL : keys_project(&pass, name) != NULL;
+    keys_pass_end(&pass);
+    return found;
+}
+
+/* Whom the path names. False when it has been answered. What is assigned to who is gone can be
+ * taken out. */
 static bool read_whom(struct api_call *call, struct config_assigning *whom) {
     const struct snapshot *snap = call->admin->engine.snap;
     struct span name = call->parts[1];
@@ -101,11 +113,11 @@ static bool read_whom(struct api_call *call, struct config_assigning *whom) {
     }
     if (whom->scope == ASSIGNED_ENDPOINT)
         whom->name = endpoint_of(name, call->arena);
-    if ((name.at && !whom->name.at) || !snapshot_has_asker(snap, whom->scope, whom->name)) {
+    const struct assignment *there = snapshot_assignment(snap, whom->scope, whom->name);
+    if ((name.at && !whom->name.at) || (!there && !has_asker(call, whom->scope, whom->name))) {
         api_fail(call, API_NOT_FOUND, "name", "There is no %s \"%.*s\".", scope, SPAN_ARGS(name));
         return false;
     }
-    const struct assignment *there = snapshot_assignment(snap, whom->scope, whom->name);
     if (there && there->managed) {
         api_fail(call, API_MANAGED_BY_FILE, NULL, "%.*s says this itself; it is changed there.",
                  SPAN_ARGS(snap->config.path.at ? snap->config.path : SPAN("perilune.lua")));

@@ -164,11 +164,6 @@ const struct assignment *snapshot_assignment(const struct snapshot *snap,
     return NULL;
 }
 
-bool snapshot_has_asker(const struct snapshot *snap, enum assignment_scope scope,
-                        struct span name) {
-    return scope != ASSIGNED_KEY && scope != ASSIGNED_PROJECT;
-}
-
 const struct named_chain *snapshot_chain(const struct snapshot *snap, struct span name) {
     uint32_t i = look_up(snap, KIND_CHAIN, name);
     return i == NONE ? NULL : &snap->chains[i];

@@ -284,10 +284,6 @@ bool snapshot_records(const struct snapshot *snap, struct span header);
 const struct assignment *snapshot_assignment(const struct snapshot *snap,
                                              enum assignment_scope scope, struct span name);
 
-/* Whether there is such a one to assign a policy to. Anybody can be of a tier; keys and projects
- * have no names yet. */
-bool snapshot_has_asker(const struct snapshot *snap, enum assignment_scope scope, struct span name);
-
 /* "tier"; and back, ASSIGNED_SCOPES for what is none. */
 const char *snapshot_scope_name(enum assignment_scope scope);
 enum assignment_scope snapshot_scope_of(struct span name);

@@ -74,6 +74,32 @@ describe("assignments", function()
     refused(house:admin("DELETE", "/api/routes/tier/free"), 404, "not_found")
   end))
 
+  it("decide for projects and keys that there are, before the rest", loop.test(function()
+    house.config.projects = { shop = {}, fixed = { policy = "to_a" } }
+    house.config.client_keys = { { secret = "s-ci", id = "ci", project = "shop" }, { secret = "s-web", id = "web", project = "shop" } }
+    house:write_config(house.config)
+    assert.equal(0, (house:command "reload"))
+    local function key_goes_to(secret)
+      local answer = house:chat { headers = { authorization = "Bearer " .. secret } }
+      assert.equal(200, answer.status, answer.body)
+      return answer.headers["x-routed-provider"]
+    end
+    taken(put("account", { policy = "to_a" }))
+    taken(put("project/shop", { policy = "to_b" }))
+    taken(put("key/ci", { policy = "to_a" }))
+    assert.same({ "a", "b" }, { key_goes_to "s-ci", key_goes_to "s-web" })
+    taken(house:admin("DELETE", "/api/routes/key/ci"))
+    assert.equal("b", key_goes_to "s-ci")
+    refused(put("project/fixed", { policy = "to_b" }), 409, "managed_by_file")
+    taken(put("key/ci", { policy = "to_a" }))
+    house.config.client_keys[1].id = "other"
+    house:write_config(house.config)
+    assert.equal(0, (house:command "reload"))
+    refused(put("key/ci", { policy = "to_b" }), 404, "not_found")
+    taken(house:admin("DELETE", "/api/routes/key/ci"))
+    refused(house:admin("DELETE", "/api/routes/key/ci"), 404, "not_found")
+  end))
+
   it("have params of their own, under which the policy's count for others", loop.test(function()
     taken(put("tier/one", { policy = "by_param", params = { target = "b/m" } }))
     taken(put("tier/two", { policy = "by_param" }))
