@@ -38,13 +38,28 @@ static bool broken(struct stream *s, enum failure why, struct span message) {
 
 /* --- what an event says --- */
 
+static void note_usage(struct stream *s, const struct wire_usage *told) {
+    int64_t known = s->usage.output;
+    wire_usage_merge(&s->usage, told);
+    if (s->usage.output != known)
+        s->told_at = s->text;
+}
+
+static void note_text(struct stream *s, const struct wire_seen *seen) {
+    if (!seen->all_text)
+        s->text += seen->text;
+    else if (seen->text > s->text)
+        s->text = seen->text;
+}
+
 static void note(struct stream *s, const struct wire_seen *seen) {
     s->content |= seen->content;
     s->begun |= seen->begun;
     s->ended |= seen->ended;
     s->excused |= seen->excused;
+    note_text(s, seen);
     if (seen->has_usage)
-        wire_usage_merge(&s->usage, &seen->usage);
+        note_usage(s, &seen->usage);
     if (!s->model.at && seen->model.len)
         s->model = arena_copy(s->setup.arena, seen->model);
 }
@@ -267,6 +282,7 @@ static struct wire_usage usage_of(const struct adapter_seen *seen) {
 static void note_adapted(struct stream *s, const struct adapter_seen *seen) {
     const struct wire_seen same = {
         .content = seen->content,
+        .text = seen->text,
         .excused = seen->excused,
         .has_usage = true,
         .usage = usage_of(seen),
@@ -406,5 +422,5 @@ void stream_settle(struct stream *s) {
         return;
     adapter_settle(s->setup.adapter, s->setup.handle, &seen);
     const struct wire_usage told = usage_of(&seen);
-    wire_usage_merge(&s->usage, &told);
+    note_usage(s, &told);
 }

@@ -62,7 +62,9 @@ struct stream {
     bool content;
     bool closing; /* the bytes are over: what comes now was not ended by a blank line */
     unsigned events;
+    uint64_t text; /* bytes of what was said so far: see wire_seen */
     struct wire_usage usage;
+    uint64_t told_at;           /* `text`, when usage.output was last told anew */
     struct span model;          /* in the arena; SPAN_NONE until it is known */
     struct error_place counted; /* where the events that were made so far lead to, */
     struct error_place

@@ -419,6 +419,23 @@ int64_t wire_count(struct json_value object, const char *key) {
     return json_int(json_get(object, key), &n) && n >= 0 ? n : -1;
 }
 
+/* What it takes to write a value, nearly: numbers are as long as most are, nothing is escaped. */
+static uint64_t weight(struct json_value v) {
+    enum json_type type = json_type(v);
+    uint64_t n = 1; /* of two brackets; the last member has no comma */
+    if (type == JSON_STRING)
+        return json_text(v).len + 2;
+    if (type != JSON_OBJECT && type != JSON_ARRAY)
+        return 4;
+    for (struct json_iter it = json_iter(v); json_next(&it);)
+        n += weight(it.value) + (it.key.at ? it.key.len + 4 : 1);
+    return n;
+}
+
+uint64_t wire_input(struct json_value v) {
+    return json_count(v) ? weight(v) : json_text(v).len;
+}
+
 struct json_value wire_first(struct json_value list) {
     struct json_iter it = json_iter(list);
     return json_type(list) == JSON_ARRAY && json_next(&it) ? it.value : (struct json_value){ 0 };

@@ -54,6 +54,8 @@ struct wire_error {
 struct wire_seen {
     enum wire_kind kind;
     bool content;      /* text, reasoning, refusal, tool or audio: something for the reader */
+    uint64_t text;     /* bytes of text, thoughts, refusals and arguments, of all choices */
+    bool all_text;     /* it repeats what came before: `text` is that of the whole answer */
     unsigned choices;  /* how many it speaks of */
     unsigned finished; /* how many of them have a finish reason */
     uint64_t begun; /* which they are: a bit each, by their index (all beyond 63 share the last) */
@@ -125,6 +127,10 @@ struct span wire_mask_text(struct wire_secrets secrets, struct arena *arena, str
 
 /* Whether `word` is in `list`, which ends in { 0 }. */
 bool wire_among(struct span word, const struct span *list);
+
+/* Bytes of a call's input: of a text, or of what a value is written in, nearly. 0 for an empty
+ * one. */
+uint64_t wire_input(struct json_value v);
 
 /* A count, a whole number from 0 up; -1 for anything else. */
 int64_t wire_count(struct json_value object, const char *key);

@@ -17,33 +17,37 @@ static void read_usage(struct json_value usage, struct wire_seen *seen) {
 
 /* --- content --- */
 
-/* Whether a block has anything for the reader. Texts and thoughts begin empty in streams; all other
- * kinds say something by being there: a call, its result, thoughts that are not shown. */
-static bool says(struct json_value block) {
+static void take_text(struct json_value text, struct wire_seen *seen) {
+    struct span s = json_text(text);
+    seen->content |= s.len > 0;
+    seen->text += s.len;
+}
+
+/* What a block has for the reader. Texts and thoughts begin empty in streams; all other kinds say
+ * something by being there: a call, its result, thoughts that are not shown. */
+static void take_block(struct json_value block, struct wire_seen *seen) {
     struct span type = json_text(json_get(block, "type"));
-    if (span_eq(type, SPAN("text")))
-        return json_text(json_get(block, "text")).len > 0;
-    if (span_eq(type, SPAN("thinking")))
-        return json_text(json_get(block, "thinking")).len > 0;
-    return type.len > 0;
+    if (span_eq(type, SPAN("text"))) {
+        take_text(json_get(block, "text"), seen);
+    } else if (span_eq(type, SPAN("thinking"))) {
+        take_text(json_get(block, "thinking"), seen);
+    } else if (type.len) {
+        seen->content = true;
+        seen->text += wire_input(json_get(block, "input"));
+    }
 }
 
-static bool any_says(struct json_value blocks) {
-    if (json_type(blocks) != JSON_ARRAY)
-        return false;
-    for (struct json_iter it = json_iter(blocks); json_next(&it);)
-        if (says(it.value))
-            return true;
-    return false;
+static void take_blocks(struct json_value blocks, struct wire_seen *seen) {
+    if (json_type(blocks) == JSON_ARRAY)
+        for (struct json_iter it = json_iter(blocks); json_next(&it);)
+            take_block(it.value, seen);
 }
 
-/* A signature belongs to a thought and says nothing by itself. */
-static bool delta_says(struct json_value delta) {
+/* One of these. A signature belongs to a thought and says nothing by itself. */
+static void take_delta(struct json_value delta, struct wire_seen *seen) {
     static const char *const texts[] = { "text", "thinking", "partial_json" };
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        if (json_text(json_get(delta, texts[i])).len)
-            return true;
-    return false;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts && !seen->text; i++)
+        take_text(json_get(delta, texts[i]), seen);
 }
 
 static void take_stop(struct json_value reason, struct wire_seen *seen) {
@@ -71,7 +75,7 @@ static void read_start(struct json_value message, struct wire_seen *seen) {
     seen->nameless = !model.len;
     seen->choices = 1;
     seen->begun = 1;
-    seen->content = any_says(json_get(message, "content"));
+    take_blocks(json_get(message, "content"), seen);
     read_usage(json_get(message, "usage"), seen);
 }
 
@@ -81,9 +85,9 @@ static void read_kind(const struct json_value at[ROOT_COUNT], struct wire_seen *
     if (span_eq(type, SPAN("message_start"))) {
         read_start(at[WIRE_AT_MESSAGE], seen);
     } else if (span_eq(type, SPAN("content_block_start"))) {
-        seen->content = says(at[ROOT_BLOCK]);
+        take_block(at[ROOT_BLOCK], seen);
     } else if (span_eq(type, SPAN("content_block_delta"))) {
-        seen->content = delta_says(at[ROOT_DELTA]);
+        take_delta(at[ROOT_DELTA], seen);
     } else if (span_eq(type, SPAN("message_delta"))) {
         take_stop(json_get(at[ROOT_DELTA], "stop_reason"), seen);
         read_usage(at[ROOT_USAGE], seen);
@@ -126,7 +130,7 @@ static void read_answer(struct json_parser *p, struct span body, struct arena *a
         seen->kind = WIRE_MALFORMED;
         return;
     }
-    seen->content = any_says(at[CONTENT]);
+    take_blocks(at[CONTENT], seen);
     take_stop(at[STOP], seen);
     read_usage(at[USAGE], seen);
     wire_usage_merge(&seen->usage, &seen->usage); /* nothing follows: the sum can be made */

@@ -39,24 +39,63 @@ static bool is_filled(struct json_value v) {
     return json_text(v).len > 0 || json_count(v) > 0;
 }
 
-/* Whether a delta, or a message, has anything for the reader. A role, an empty text and an id are
- * nothing. */
-static bool has_content(struct json_value delta, bool flat) {
-    static const struct span filled[] = {
-        WIRE_NAME("content"),    WIRE_NAME("reasoning_content"), WIRE_NAME("reasoning"),
-        WIRE_NAME("refusal"),    WIRE_NAME("reasoning_text"),    WIRE_NAME("thinking"),
-        WIRE_NAME("tool_calls"), WIRE_NAME("function_call"),     { 0 },
-    };
-    if (flat)
-        return is_filled(json_get(delta, "text"));
+/* Bytes of a text, or of the texts among parts, of which some have parts of their own. */
+static uint64_t bytes_of(struct json_value v) {
+    uint64_t n = json_text(v).len;
+    if (json_type(v) == JSON_ARRAY)
+        for (struct json_iter it = json_iter(v); json_next(&it);)
+            n += json_text(json_get(it.value, "text")).len +
+                 bytes_of(json_get(it.value, "thinking"));
+    return n;
+}
+
+static uint64_t bytes_of_calls(struct json_value calls) {
+    uint64_t n = 0;
+    if (json_type(calls) == JSON_ARRAY)
+        for (struct json_iter it = json_iter(calls); json_next(&it);)
+            n += wire_input(json_get(json_get(it.value, "function"), "arguments")) +
+                 wire_input(json_get(json_get(it.value, "custom"), "input"));
+    return n;
+}
+
+static bool is_heard(struct json_value audio) {
+    return is_filled(json_get(audio, "data")) || is_filled(json_get(audio, "transcript"));
+}
+
+/* What a delta, or a message, has for the reader. A role, an empty text and an id are nothing. A
+ * thought may stand there under several names. */
+static void take_said(struct json_value delta, struct wire_seen *seen) {
+    static const struct span texts[] = { WIRE_NAME("content"), WIRE_NAME("refusal"), { 0 } },
+                             thoughts[] = { WIRE_NAME("reasoning_content"),
+                                            WIRE_NAME("reasoning"),
+                                            WIRE_NAME("reasoning_text"),
+                                            WIRE_NAME("thinking"),
+                                            { 0 } };
+    uint64_t thought = 0, n;
     for (struct json_iter it = json_iter(delta); json_next(&it);) {
-        if (wire_among(it.key, filled) && is_filled(it.value))
-            return true;
-        if (span_eq(it.key, SPAN("audio")) &&
-            (is_filled(json_get(it.value, "data")) || is_filled(json_get(it.value, "transcript"))))
-            return true;
+        bool filled = is_filled(it.value);
+        if (!filled)
+            continue;
+        if (wire_among(it.key, texts)) {
+            seen->text += bytes_of(it.value);
+        } else if (wire_among(it.key, thoughts)) {
+            n = bytes_of(it.value);
+            thought = n > thought ? n : thought;
+        } else if (span_eq(it.key, SPAN("tool_calls"))) {
+            seen->text += bytes_of_calls(it.value);
+        } else if (span_eq(it.key, SPAN("function_call"))) {
+            seen->text += wire_input(json_get(it.value, "arguments"));
+        } else {
+            filled = span_eq(it.key, SPAN("audio")) && is_heard(it.value);
+        }
+        seen->content |= filled;
     }
-    return false;
+    seen->text += thought;
+}
+
+static void take_text(struct json_value text, struct wire_seen *seen) {
+    seen->content |= is_filled(text);
+    seen->text += bytes_of(text);
 }
 
 /* --- choices --- */
@@ -121,7 +160,10 @@ static bool read_choice(struct json_value choice, bool flat, bool whole, struct 
         return false;
     struct span reason = json_text(at[2]);
     seen->choices++;
-    seen->content |= has_content(said, flat);
+    if (flat)
+        take_text(json_get(said, "text"), seen);
+    else
+        take_said(said, seen);
     seen->finished += reason.len > 0;
     seen->begun |= bit_of(at[3]);
     seen->ended |= reason.len ? bit_of(at[3]) : 0;

@@ -16,31 +16,28 @@ static void read_usage(struct json_value usage, struct wire_seen *seen) {
 
 /* --- content --- */
 
-/* A text or a refusal among an item's parts, or a part of a summary. */
-static bool any_text(struct json_value parts) {
-    if (json_type(parts) != JSON_ARRAY)
-        return false;
-    for (struct json_iter it = json_iter(parts); json_next(&it);)
-        if (json_text(json_get(it.value, "text")).len ||
-            json_text(json_get(it.value, "refusal")).len)
-            return true;
-    return false;
+/* Bytes of the texts and refusals among an item's parts, or a summary's. */
+static uint64_t bytes_of(struct json_value parts) {
+    uint64_t n = 0;
+    if (json_type(parts) == JSON_ARRAY)
+        for (struct json_iter it = json_iter(parts); json_next(&it);)
+            n += json_text(json_get(it.value, "text")).len +
+                 json_text(json_get(it.value, "refusal")).len;
+    return n;
 }
 
-/* Whether an item has anything for the reader: a call by being there, a message and a thought by
- * their texts. Sealed thoughts alone are nothing. */
-static bool says(struct json_value item) {
-    return span_ends(json_text(json_get(item, "type")), SPAN("_call")) ||
-           any_text(json_get(item, "content")) || any_text(json_get(item, "summary"));
+/* What an item has for the reader: a call by being there, a message and a thought by their texts.
+ * Sealed thoughts alone are nothing. */
+static void take_item(struct json_value item, struct wire_seen *seen) {
+    uint64_t n = bytes_of(json_get(item, "content")) + bytes_of(json_get(item, "summary"));
+    seen->content |= n || span_ends(json_text(json_get(item, "type")), SPAN("_call"));
+    seen->text += n + wire_input(json_get(item, "arguments")) + wire_input(json_get(item, "input"));
 }
 
-static bool any_says(struct json_value items) {
-    if (json_type(items) != JSON_ARRAY)
-        return false;
-    for (struct json_iter it = json_iter(items); json_next(&it);)
-        if (says(it.value))
-            return true;
-    return false;
+static void take_items(struct json_value items, struct wire_seen *seen) {
+    if (json_type(items) == JSON_ARRAY)
+        for (struct json_iter it = json_iter(items); json_next(&it);)
+            take_item(it.value, seen);
 }
 
 /* --- the response object --- */
@@ -77,7 +74,8 @@ static void take_end(const struct json_value at[RESPONSE_COUNT], struct wire_see
     seen->begun = 1;
     seen->ended = 1;
     seen->excused = status.len && !span_eq(status, SPAN("completed"));
-    seen->content = any_says(at[RESPONSE_OUTPUT]);
+    take_items(at[RESPONSE_OUTPUT], seen);
+    seen->all_text = true;
     read_usage(at[RESPONSE_USAGE], seen);
 }
 
@@ -109,6 +107,21 @@ static void read_response(struct json_value response, struct span type, struct a
     }
 }
 
+/* All that comes in pieces is told by a `delta`; a provider that sends none has its items. Those
+ * repeat what came in pieces, and what is heard is no text. */
+static void take_piece(const struct json_value at[ROOT_COUNT], struct span type,
+                       struct wire_seen *seen) {
+    struct span delta = json_text(at[ROOT_DELTA]);
+    if (delta.len) {
+        seen->content = true;
+        seen->text = span_eq(type, SPAN("response.audio.delta")) ? 0 : delta.len;
+        return;
+    }
+    take_item(at[ROOT_ITEM], seen);
+    seen->content |= json_text(at[ROOT_PICTURE]).len > 0;
+    seen->text = 0;
+}
+
 static void read_event(struct json_parser *p, struct span name, struct span data,
                        struct arena *arena, struct wire_seen *seen) {
     static const struct span names[ROOT_COUNT] = {
@@ -135,9 +148,7 @@ static void read_event(struct json_parser *p, struct span name, struct span data
         /* A client would take it for the end, which it can not be. */
         seen->kind = WIRE_MALFORMED;
     } else {
-        /* All that comes in pieces is told by a `delta`; a provider that sends none has its items. */
-        seen->content =
-            json_text(at[ROOT_DELTA]).len || json_text(at[ROOT_PICTURE]).len || says(at[ROOT_ITEM]);
+        take_piece(at, type, seen);
     }
 }
 

@@ -21,6 +21,7 @@ struct result {
     enum stream_state state;
     enum failure why;
     struct wire_usage usage;
+    uint64_t text, told_at;
     char model[64], message[256], code[64], type[64];
     char kept[64]; /* "call value;" for each */
     char id[64];   /* where the client's stream stands */
@@ -194,6 +195,8 @@ static void run(const struct fixture *f, size_t cut, size_t step, struct result 
     r->state = s.state;
     r->why = s.why;
     r->usage = s.usage;
+    r->text = s.text;
+    r->told_at = s.told_at;
     span_copy(s.model, r->model, sizeof r->model);
     span_copy(s.error.message, r->message, sizeof r->message);
     span_copy(s.error.code, r->code, sizeof r->code);
@@ -216,6 +219,8 @@ static void assert_same(const struct result *a, const struct result *b, size_t c
         fail();
     }
     assert_memory_equal(&a->usage, &b->usage, sizeof a->usage);
+    assert_int_equal(a->text, b->text);
+    assert_int_equal(a->told_at, b->told_at);
     assert_string_equal(a->model, b->model);
     assert_string_equal(a->code, b->code);
     assert_string_equal(a->type, b->type);
@@ -353,6 +358,31 @@ static void d11_usage_is_noted_but_dropped_for_one_that_did_not_ask(void **state
     assert_int_equal(r.usage.input, 9);
     assert_int_equal(r.usage.output, 2);
     assert_ends(r, ROLE TEXT("a") STOP);
+}
+
+#define SO_FAR(text, output)                                                                       \
+    EVENT("{" HEAD "\"model\":\"m-1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" text    \
+          "\"},\"finish_reason\":null}],\"usage\":{\"prompt_tokens\":9,\"completion_"              \
+          "tokens\":" output "}}")
+
+/* What came behind the last usage is counted by its text alone. */
+static void text_is_counted_and_where_usage_was_told_last(void **state) {
+    struct result r = play_text(ROLE TEXT("abc") TEXT("de") STOP USAGE DONE);
+    assert_int_equal(r.text, 5);
+    assert_int_equal(r.told_at, 5);
+    buf_deinit(&r.out);
+    r = play_text(ROLE TEXT("abc") TEXT("de"));
+    assert_int_equal(r.text, 5);
+    assert_int_equal(r.told_at, 0);
+    buf_deinit(&r.out);
+    r = play_text(ROLE SO_FAR("abc", "1") SO_FAR("de", "2") TEXT("f"));
+    assert_int_equal(r.usage.output, 2);
+    assert_int_equal(r.text, 6);
+    assert_int_equal(r.told_at, 5);
+    buf_deinit(&r.out);
+    r = play_text(ROLE SO_FAR("abc", "1") SO_FAR("de", "1")); /* nobody counts anew */
+    assert_int_equal(r.told_at, 3);
+    buf_deinit(&r.out);
 }
 
 static void no_usage_is_no_fault(void **state) {
@@ -1215,6 +1245,7 @@ int main(void) {
         cmocka_unit_test(tools_parallel),
         cmocka_unit_test(usage_is_kept_for_a_client_that_asked),
         cmocka_unit_test(d11_usage_is_noted_but_dropped_for_one_that_did_not_ask),
+        cmocka_unit_test(text_is_counted_and_where_usage_was_told_last),
         cmocka_unit_test(no_usage_is_no_fault),
         cmocka_unit_test(usage_in_the_finish_chunk_stays_there),
         cmocka_unit_test(d10_a_first_chunk_without_choices_is_no_end),

@@ -78,6 +78,33 @@ static void knows_content_from_nothing(void **state) {
     }
 }
 
+static void counts_the_bytes_of_what_is_said(void **state) {
+    static const struct {
+        const char *data;
+        uint64_t text;
+    } cases[] = {
+        { DELTA("{\"type\":\"text_delta\",\"text\":\"Hi\"}"), 2 },
+        { DELTA("{\"type\":\"thinking_delta\",\"thinking\":\"hmm\"}"), 3 },
+        { DELTA("{\"type\":\"input_json_delta\",\"partial_json\":\"{\\\"a\"}"), 3 },
+        { DELTA("{\"type\":\"signature_delta\",\"signature\":\"Er8B\"}"), 0 },
+        { BLOCK("{\"type\":\"text\",\"text\":\"a\"}"), 1 },
+        { BLOCK("{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":{}}"), 0 },
+        { BLOCK("{\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":{\"a\":\"b\"}}"), 9 },
+        { BLOCK("{\"type\":\"redacted_thinking\",\"data\":\"abc\"}"), 0 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint64_t n = event(cases[i].data).text;
+        if (n != cases[i].text)
+            fail_msg("%d bytes: %s", (int)n, cases[i].data);
+    }
+    assert_int_equal(
+        answer("{\"type\":\"message\",\"content\":[{\"type\":\"thinking\",\"thinking\":"
+               "\"hm\"},{\"type\":\"text\",\"text\":\"abc\"},{\"type\":\"tool_use\","
+               "\"input\":{\"a\":\"b\"}}],\"stop_reason\":\"tool_use\"}")
+            .text,
+        14);
+}
+
 static void tells_how_it_finished(void **state) {
     static const struct {
         const char *reason;
@@ -290,6 +317,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_the_stream_of_one_text),
         cmocka_unit_test(knows_content_from_nothing),
+        cmocka_unit_test(counts_the_bytes_of_what_is_said),
         cmocka_unit_test(tells_how_it_finished),
         cmocka_unit_test(tells_where_the_model_is_missing),
         cmocka_unit_test(e1_what_is_told_so_far_is_set_and_not_added),

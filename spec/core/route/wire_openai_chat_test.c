@@ -78,6 +78,47 @@ static void knows_content_from_nothing(void **state) {
     }
 }
 
+static void counts_the_bytes_of_what_is_said(void **state) {
+    static const struct {
+        const char *data;
+        uint64_t text;
+    } cases[] = {
+        { DELTA("{\"role\":\"assistant\",\"content\":\"\"}"), 0 },
+        { DELTA("{\"role\":\"assistant\",\"content\":\"H\\u00e9\\n\"}"), 4 },
+        { DELTA("{\"content\":\"ab\",\"refusal\":\"c\"}"), 3 },
+        { DELTA("{\"reasoning_content\":\"think\",\"reasoning\":\"think\"}"), 5 },
+        { DELTA("{\"reasoning\":\"hm\",\"content\":\"a\"}"), 3 },
+        { DELTA("{\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":"
+                "\"hm\"}]},{\"type\":\"text\",\"text\":\"abc\"}]}"),
+          5 },
+        { DELTA("{\"tool_calls\":[{\"index\":0,\"id\":\"call_1\",\"function\":{\"name\":\"f\","
+                "\"arguments\":\"\"}}]}"),
+          0 },
+        { DELTA("{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\\\"a\\\":1\"}},{"
+                "\"index\":1,\"function\":{\"arguments\":\"}\"}}]}"),
+          7 },
+        { DELTA("{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":{\"city\":\"Oslo\","
+                "\"n\":[1]}}}]}"),
+          26 }, /* a number counts as four */
+        { DELTA("{\"tool_calls\":[{\"index\":0,\"custom\":{\"input\":\"abc\"}}]}"), 3 },
+        { DELTA("{\"function_call\":{\"name\":\"f\",\"arguments\":\"{}\"}}"), 2 },
+        { DELTA("{\"audio\":{\"data\":\"UklG\"}}"), 0 },
+        { CHUNK("[{\"index\":0,\"delta\":{\"content\":\"a\"}},{\"index\":1,\"delta\":{\"content\":"
+                "\"b\"}}]"),
+          2 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint64_t n = event(cases[i].data).text;
+        if (n != cases[i].text)
+            fail_msg("%d bytes: %s", (int)n, cases[i].data);
+    }
+    assert_int_equal(
+        answer("{\"choices\":[{\"message\":{\"content\":\"abc\",\"tool_calls\":[{\"function\":{"
+               "\"arguments\":\"{}\"}}]},\"finish_reason\":\"stop\"}]}")
+            .text,
+        5);
+}
+
 static void tells_how_it_finished(void **state) {
     static const struct {
         const char *reason;
@@ -361,6 +402,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_the_stream_of_one_text),
         cmocka_unit_test(knows_content_from_nothing),
+        cmocka_unit_test(counts_the_bytes_of_what_is_said),
         cmocka_unit_test(tells_how_it_finished),
         cmocka_unit_test(tells_the_choices_apart),
         cmocka_unit_test(takes_a_failed_finish_for_an_error),

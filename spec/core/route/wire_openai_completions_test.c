@@ -13,6 +13,7 @@ static void reads_a_stream(void **state) {
                                      "\"finish_reason\":null}"));
     assert_int_equal(s.kind, WIRE_OK);
     assert_true(s.content);
+    assert_int_equal(s.text, 2);
     assert_int_equal(s.begun, 1);
     assert_int_equal(s.ended, 0);
     assert_span(s.model, "m");

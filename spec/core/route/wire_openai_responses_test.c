@@ -93,6 +93,34 @@ static void knows_content_from_nothing(void **state) {
     }
 }
 
+static void counts_the_bytes_of_what_is_said(void **state) {
+    static const struct {
+        const char *data;
+        uint64_t text;
+    } cases[] = {
+        { "{\"type\":\"response.output_text.delta\",\"delta\":\"Hi\"}", 2 },
+        { "{\"type\":\"response.refusal.delta\",\"delta\":\"no\"}", 2 },
+        { "{\"type\":\"response.function_call_arguments.delta\",\"delta\":\"{}\"}", 2 },
+        { "{\"type\":\"response.reasoning_text.delta\",\"delta\":\"hmm\"}", 3 },
+        { "{\"type\":\"response.audio.delta\",\"delta\":\"UklG\"}", 0 },
+        { "{\"type\":\"response.output_text.done\",\"text\":\"Hi\"}", 0 },
+        { "{\"type\":\"response.output_item.done\",\"item\":{\"type\":\"function_call\","
+          "\"arguments\":\"{}\"}}",
+          0 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint64_t n = event(cases[i].data).text;
+        if (n != cases[i].text)
+            fail_msg("%d bytes: %s", (int)n, cases[i].data);
+    }
+    struct wire_seen s =
+        event(AT("completed",
+                 RESPONSE("completed", ",\"output\":[" MESSAGE("Hi") ",{\"type\":\"function_call\","
+                                                                     "\"arguments\":\"{}\"}]")));
+    assert_int_equal(s.text, 4);
+    assert_true(s.all_text);
+}
+
 static void what_is_incomplete_is_an_end_that_needs_no_content(void **state) {
     struct wire_seen s = event(AT("incomplete", RESPONSE("incomplete", ",\"output\":[]" USAGE)));
     assert_int_equal(s.kind, WIRE_END);
@@ -218,6 +246,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_the_stream_of_one_text),
         cmocka_unit_test(knows_content_from_nothing),
+        cmocka_unit_test(counts_the_bytes_of_what_is_said),
         cmocka_unit_test(what_is_incomplete_is_an_end_that_needs_no_content),
         cmocka_unit_test(the_end_may_be_all_there_is),
         cmocka_unit_test(tells_where_the_model_is_missing),
