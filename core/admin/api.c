@@ -7,6 +7,7 @@
 
 const struct api_route api_routes[] = {
     { "GET", "/health", API_ANYONE, api_health, NULL },
+    { "GET", "/metrics", API_VIEWER, api_metrics, NULL },
     { "GET", "/api/status", API_VIEWER, api_status, NULL },
     { "POST", "/api/reload", API_ADMIN, api_reload, NULL },
     { "GET", "/api/policies", API_VIEWER, api_policies_list, NULL },

@@ -131,6 +131,9 @@ void api_health(struct api_call *call);
 void api_status(struct api_call *call);
 void api_reload(struct api_call *call);
 
+/* api_metrics.c */
+void api_metrics(struct api_call *call);
+
 /* api_policies.c */
 void api_policies_list(struct api_call *call);
 void api_policies_get(struct api_call *call);
