@@ -36,6 +36,10 @@ struct facts {
     const struct pair *headers; /* lower-case names; credentials and cookies left out */
     size_t n_headers;
 
+    enum dialect signed_by;   /* whose state the history holds last, a model's that wants it back;
+                               * DIALECT_NONE: it holds none */
+    struct span signed_model; /* of that model, its upstream name; SPAN_NONE: not told */
+
     struct span tier;    /* asked for, or the key's, or the project's; SPAN_NONE: none */
     struct span user;    /* safety_identifier, user, metadata.user_id: the first there is */
     struct span session; /* x-route-session, prompt_cache_key, a coding agent's own: the first there

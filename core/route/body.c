@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 #include "route/access.h"
 #include "route/body_reading.h"
+#include "route/seal.h"
 #include "route/tokens.h"
 
 #include <assert.h>
@@ -440,6 +441,19 @@ static struct span bounded_text(struct body_reading *r, struct json_value conten
     struct span text = arena_copy(r->arena, buf_span(&all));
     buf_deinit(&all);
     return text;
+}
+
+/* --- states --- */
+
+void body_add_state_of(struct body_reading *r, enum dialect by, struct span model) {
+    r->facts->signed_by = by;
+    r->facts->signed_model = model.len ? arena_copy(r->arena, model) : SPAN_NONE;
+}
+
+void body_add_state(struct body_reading *r, struct span state) {
+    if (state.len)
+        r->facts->signed_by =
+            seal_read(state, r->facts->dialect, r->arena, &r->facts->signed_model);
 }
 
 /* --- sizes and streams --- */

@@ -80,7 +80,11 @@ static void read_block(struct body_reading *r, struct json_value block) {
         body_add_picture(r, json_text(json_get(json_get(block, "source"), "data")), false);
     } else if (span_eq(type, SPAN("document"))) {
         read_document(r, block);
-    } else if (!span_eq(type, SPAN("redacted_thinking"))) {
+    } else if (span_eq(type, SPAN("redacted_thinking"))) {
+        body_add_state(r, json_text(json_get(block, "data")));
+    } else {
+        if (span_eq(type, SPAN("thinking")))
+            body_add_state(r, json_text(json_get(block, "signature")));
         body_add_text(r, json_text(json_get(block, "text")));
         body_add_text(r, json_text(json_get(block, "thinking")));
         body_add_text(r, json_text(json_get(block, "name")));

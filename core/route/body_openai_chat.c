@@ -148,6 +148,23 @@ static void read_call(struct body_reading *r, struct json_value call) {
     }
 }
 
+/* An entry of reasoning_details that is to go back (lua/perilune/dialects/chat_states.lua): of the
+ * dialect its format names, or of a service that has formats of its own. */
+static void read_thought(struct body_reading *r, struct json_value entry) {
+    bool holds = json_text(json_get(entry, "signature")).len > 0 ||
+                 json_text(json_get(entry, "data")).len > 0;
+    enum dialect by = dialect_of(json_text(json_get(entry, "format")));
+    if (holds && by != DIALECT_NONE)
+        body_add_state_of(r, by, json_text(json_get(entry, "model")));
+    else if (holds)
+        body_add_state_of(r, DIALECT_OPENAI_CHAT, SPAN_NONE);
+}
+
+static void read_thoughts(struct body_reading *r, struct json_value details) {
+    for (struct json_iter it = json_iter(details); json_next(&it);)
+        read_thought(r, it.value);
+}
+
 static bool read_message(struct body_reading *r, struct json_value message, size_t index) {
     if (json_type(message) != JSON_OBJECT)
         return body_refuse_item(r, FIELD_MESSAGES, index, "", "must be an object");
@@ -159,6 +176,8 @@ static bool read_message(struct body_reading *r, struct json_value message, size
         return false;
     for (struct json_iter it = json_iter(json_get(message, "tool_calls")); json_next(&it);)
         read_call(r, it.value);
+    if (span_eq(role, SPAN("assistant")))
+        read_thoughts(r, json_get(message, "reasoning_details"));
     body_add_message(r, role, content);
     return true;
 }

@@ -138,6 +138,8 @@ static bool read_item(struct body_reading *r, struct json_value item, size_t ind
         return body_refuse_item(r, FIELD_INPUT, index, "type", "must be a string");
     if (is_output(type))
         return read_output(r, item, index);
+    if (span_eq(type, SPAN("reasoning")))
+        body_add_state(r, json_text(json_get(item, "encrypted_content")));
     read_step(r, item);
     return true;
 }

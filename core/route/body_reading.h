@@ -133,6 +133,13 @@ bool body_says_something(struct json_value content);
 /* Prompts of one field: a string, strings, tokens or lists of tokens. `*n`: how many there are. */
 bool body_add_prompts(struct body_reading *r, int field, size_t *n);
 
+/* What a model signed and wants back, of the dialect the body is in or sealed by us. The last one
+ * counts. Nothing when it is empty. */
+void body_add_state(struct body_reading *r, struct span state);
+
+/* The same where its dialect and model (SPAN_NONE: not told) stand beside it. */
+void body_add_state_of(struct body_reading *r, enum dialect by, struct span model);
+
 /* --- what else is asked for --- */
 
 /* The name of a tool or of a choice of one: {function: {name}}, {custom: {name}}, {name}. */

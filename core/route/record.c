@@ -157,6 +157,17 @@ static void write_key(struct buf *out, const struct facts *facts) {
     buf_add_char(out, '}');
 }
 
+/* Whose state the history holds: what req.bound_to comes of. */
+static void write_signed(struct buf *out, const struct facts *facts) {
+    if (facts->signed_by == DIALECT_NONE)
+        return;
+    write_name(out, "signed");
+    buf_add_char(out, '{');
+    write_text(out, "dialect", span_of(dialect_name(facts->signed_by)));
+    write_text(out, "model", facts->signed_model);
+    buf_add_char(out, '}');
+}
+
 /* What caps left, where one held. */
 static void write_budget(struct buf *out, const struct facts *facts) {
     bool capped = facts->budget_left != INT64_MAX;
@@ -188,6 +199,7 @@ static void write_req(struct buf *out, const struct snapshot *snap, const struct
     write_text(out, "user", facts->user);
     write_text(out, "session", facts->session);
     write_session(out, facts);
+    write_signed(out, facts);
     write_set(out, "tags", facts->tags, facts->n_tags);
     buf_printf(out, ",\"tokens\":{\"input\":%llu,\"output\":%llu}",
                (unsigned long long)facts->input_tokens, (unsigned long long)facts->output_tokens);

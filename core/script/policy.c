@@ -54,7 +54,7 @@ static int request_field(lua_State *L) {
     struct span name = luaspan_at(L, 1);
     if (!p->facts || !name.at)
         return 0;
-    push_request_field(L, p->facts, name, &p->read_text);
+    push_request_field(L, p->snap, p->facts, name, &p->read_text);
     return 1;
 }
 

@@ -1,6 +1,7 @@
 #include "script/push.h"
 
 #include "base/ability.h"
+#include "base/binding.h"
 #include "script/luaspan.h"
 #include "script/policy.h"
 
@@ -401,7 +402,12 @@ static const struct field {
 };
 #undef FIELD
 
-void push_request_field(lua_State *L, const struct facts *facts, struct span name, bool *is_text) {
+void push_request_field(lua_State *L, const struct snapshot *snap, const struct facts *facts,
+                        struct span name, bool *is_text) {
+    if (span_eq(name, SPAN("bound_to"))) {
+        luaspan_push(L, binding_provider(snap, facts));
+        return;
+    }
     for (size_t i = 0; i < sizeof request_fields / sizeof *request_fields; i++) {
         const struct field *field = &request_fields[i];
         if (!span_eq(name, field->name))

@@ -27,7 +27,8 @@ void push_request(lua_State *L, const struct facts *facts);
 
 /* The fields of `req`, made only when a policy reads them. Pushes one value, nil for any other name.
  * `*is_text` becomes true when it was what the user or the system wrote. */
-void push_request_field(lua_State *L, const struct facts *facts, struct span name, bool *is_text);
+void push_request_field(lua_State *L, const struct snapshot *snap, const struct facts *facts,
+                        struct span name, bool *is_text);
 
 /* For host.update(): fills the list on top of the stack, whose tables are used again by every call,
  * and leaves it there. */

@@ -115,7 +115,7 @@ static unsigned read_assignment(struct json_value v, const struct snapshot *snap
 void recorded_facts(struct json_value line, const struct snapshot *snap, struct arena *arena,
                     struct facts *facts) {
     struct json_value req = json_get(line, "req"), tokens = json_get(req, "tokens"),
-                      last = json_get(req, "last");
+                      last = json_get(req, "last"), state = json_get(req, "signed");
     *facts = (struct facts){
         .id = json_text(json_get(line, "id")),
         .endpoint = json_text(json_get(req, "endpoint")),
@@ -123,6 +123,8 @@ void recorded_facts(struct json_value line, const struct snapshot *snap, struct 
         .model = json_text(json_get(req, "model")),
         .stream = json_true(json_get(req, "stream")),
         .strict = json_true(json_get(req, "strict")),
+        .signed_by = dialect_of(json_text(json_get(state, "dialect"))),
+        .signed_model = json_text(json_get(state, "model")),
         .tier = json_text(json_get(req, "tier")),
         .user = json_text(json_get(req, "user")),
         .session = json_text(json_get(req, "session")),

@@ -262,6 +262,27 @@ static void leaves_to_the_provider_what_is_its_own(void **state) {
     unit_reads(TURNS(USER("[{\"type\":\"tool_result\",\"content\":[7,[{}]]}]")));
 }
 
+/* What a model signed goes back to it alone: the last state says to whom the conversation is bound. */
+static void knows_whose_thoughts_it_holds(void **state) {
+    unit_reads(TURNS(USER("\"hi\"")));
+    assert_int_equal(facts.signed_by, DIALECT_NONE);
+    unit_reads(
+        TURNS("{\"role\":\"assistant\",\"content\":[{\"type\":\"thinking\",\"thinking\":\"so\","
+              "\"signature\":\"EqQB\"},{\"type\":\"text\",\"text\":\"a\"}]}"));
+    assert_int_equal(facts.signed_by, DIALECT_ANTHROPIC_MESSAGES);
+    assert_null(facts.signed_model.at);
+    unit_reads(
+        TURNS("{\"role\":\"assistant\",\"content\":[{\"type\":\"thinking\",\"thinking\":\"so\","
+              "\"signature\":\"EqQB\"},{\"type\":\"redacted_thinking\",\"data\":"
+              "\"pl1.gemini.redacted.gemini-2%2e5-pro.AA\"}]}"));
+    assert_int_equal(facts.signed_by, DIALECT_GEMINI);
+    assert_span(facts.signed_model, "gemini-2.5-pro");
+    unit_reads(
+        TURNS("{\"role\":\"assistant\",\"content\":[{\"type\":\"thinking\",\"thinking\":\"so\","
+              "\"signature\":\"\"}]}"));
+    assert_int_equal(facts.signed_by, DIALECT_NONE);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_an_agents_request),
@@ -277,6 +298,7 @@ int main(void) {
         cmocka_unit_test(says_it_as_the_api_does),
         cmocka_unit_test(a_bound_is_not_needed_to_be_counted),
         cmocka_unit_test(leaves_to_the_provider_what_is_its_own),
+        cmocka_unit_test(knows_whose_thoughts_it_holds),
     };
     return cmocka_run_group_tests(tests, unit_set_up, unit_tear_down);
 }

@@ -444,6 +444,23 @@ static void tells_what_it_can_not_change(void **state) {
     buf_deinit(&out);
 }
 
+#define THOUGHT(details)                                                                           \
+    "{\"model\":\"m\",\"messages\":[{\"role\":\"assistant\",\"content\":\"a\",\"reasoning_"        \
+    "details\":[" details "]}]}"
+
+static void knows_whose_thoughts_it_holds(void **state) {
+    unit_reads(THOUGHT("{\"type\":\"reasoning.summary\",\"summary\":\"so\"},7"));
+    assert_int_equal(facts.signed_by, DIALECT_NONE);
+    unit_reads(THOUGHT("{\"type\":\"reasoning.text\",\"signature\":\"Eq\",\"format\":"
+                       "\"anthropic_messages\",\"model\":\"claude-4.6\"}"));
+    assert_int_equal(facts.signed_by, DIALECT_ANTHROPIC_MESSAGES);
+    assert_span(facts.signed_model, "claude-4.6");
+    unit_reads(
+        THOUGHT("{\"type\":\"reasoning.encrypted\",\"data\":\"x\",\"format\":\"theirs-v1\"}"));
+    assert_int_equal(facts.signed_by, DIALECT_OPENAI_CHAT);
+    assert_null(facts.signed_model.at);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_the_smallest_request),
@@ -459,6 +476,7 @@ int main(void) {
         cmocka_unit_test(last_user_text_is_the_last_with_text),
         cmocka_unit_test(names_what_is_wrong),
         cmocka_unit_test(leaves_to_the_provider_what_is_its_own),
+        cmocka_unit_test(knows_whose_thoughts_it_holds),
         cmocka_unit_test(refuses_every_cut),
         cmocka_unit_test(refuses_depth),
         cmocka_unit_test(changes_only_the_model),

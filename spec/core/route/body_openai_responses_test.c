@@ -189,6 +189,17 @@ static void leaves_to_the_provider_what_is_its_own(void **state) {
                 "obfuscation\":false}}");
 }
 
+static void knows_whose_thoughts_it_holds(void **state) {
+    unit_reads(ITEMS(USER("\"hi\"") "," CALL));
+    assert_int_equal(facts.signed_by, DIALECT_NONE);
+    unit_reads(ITEMS("{\"type\":\"reasoning\",\"summary\":[],\"encrypted_content\":\"gAAA\"}"));
+    assert_int_equal(facts.signed_by, DIALECT_OPENAI_RESPONSES);
+    unit_reads(ITEMS("{\"type\":\"reasoning\",\"summary\":[],\"encrypted_content\":"
+                     "\"pl1.anthropic_messages.signature.claude.Eq\"}"));
+    assert_int_equal(facts.signed_by, DIALECT_ANTHROPIC_MESSAGES);
+    assert_span(facts.signed_model, "claude");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_an_agents_request),
@@ -199,6 +210,7 @@ int main(void) {
         cmocka_unit_test(an_input_may_lie_elsewhere),
         cmocka_unit_test(names_what_is_wrong),
         cmocka_unit_test(leaves_to_the_provider_what_is_its_own),
+        cmocka_unit_test(knows_whose_thoughts_it_holds),
     };
     return cmocka_run_group_tests(tests, unit_set_up, unit_tear_down);
 }

@@ -213,6 +213,8 @@ static void who_asked_comes_back(void **state) {
     facts.budget_left = INT64_C(8999999999123456789);
     facts.budget_used = 0.1 + 0.2;
     facts.free_left = 12;
+    facts.signed_by = DIALECT_GEMINI;
+    facts.signed_model = SPAN("gemini-pro");
     facts.input_bytes = 3300;
     facts.answers = 4;
     recorded_facts(line_of(&facts, &trace, REQUEST_ANSWERED, 200), &snap, &arena, &again);
@@ -225,6 +227,8 @@ static void who_asked_comes_back(void **state) {
                 2000); /* what a double holds of it */
     assert_true(again.budget_used == facts.budget_used);
     assert_int_equal(again.free_left, 12);
+    assert_int_equal(again.signed_by, DIALECT_GEMINI);
+    assert_span(again.signed_model, "gemini-pro");
     assert_int_equal(again.input_bytes, 3300);
     assert_int_equal(again.answers, 4);
     assert_null(memmem(out.at, out.len, "Zz9y", 4));

@@ -327,6 +327,19 @@ static void the_key_as_policies_see_it(void **state) {
                               "end"));
 }
 
+static void whom_the_history_binds_to(void **state) {
+    struct world *w = *state;
+    add_policy(w, "bound",
+               "return function(req, fleet) return fleet:take(1), tostring(req.bound_to) end");
+    w->snap->targets[0].dialect = DIALECT_GEMINI;
+    build(w);
+    assert_ok(w, decide(w, "bound"));
+    assert_span(w->decision.chain.reason, "nil");
+    w->facts.signed_by = DIALECT_GEMINI;
+    assert_ok(w, decide(w, "bound"));
+    assert_true(span_eq(w->decision.chain.reason, w->snap->targets[0].provider->name));
+}
+
 /* What a cap leaves is for able() to know, whether a policy asks for it or not. */
 static void what_is_left_is_a_limit(void **state) {
     struct world *w = *state;
@@ -746,6 +759,7 @@ int main(void) {
         CASE(any_model_of_a_provider_can_be_named),
         CASE(the_request_as_policies_see_it),
         CASE(the_key_as_policies_see_it),
+        CASE(whom_the_history_binds_to),
         CASE(what_is_left_is_a_limit),
         CASE(reading_text_is_noted),
         CASE(a_kept_request_reads_nothing),

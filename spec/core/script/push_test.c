@@ -111,17 +111,17 @@ static enum vm_result request(lua_State *L, void *arg) {
                                 "v.left_usd == 1/0 and v.used == 0 and v.free_left == 0" },
                               { "last", "v.role == nil and v.tool_results == 0" } };
     for (size_t i = 0; i < sizeof late / sizeof *late; i++) {
-        push_request_field(L, &facts, span_of(late[i][0]), &is_text);
+        push_request_field(L, NULL, &facts, span_of(late[i][0]), &is_text);
         assert_true(lua_holds(L, late[i][1]));
         lua_pop(L, 1);
     }
-    push_request_field(L, &facts, SPAN("headers"), &is_text);
+    push_request_field(L, NULL, &facts, SPAN("headers"), &is_text);
     assert_true(lua_holds(L, "v.a == '1'"));
     assert_false(is_text);
-    push_request_field(L, &facts, SPAN("nothing"), &is_text);
+    push_request_field(L, NULL, &facts, SPAN("nothing"), &is_text);
     assert_true(lua_isnil(L, -1));
     assert_false(is_text);
-    push_request_field(L, &facts, SPAN("text"), &is_text);
+    push_request_field(L, NULL, &facts, SPAN("text"), &is_text);
     assert_true(lua_holds(L, "v == 't'"));
     assert_true(is_text);
     return VM_OK;
@@ -139,14 +139,14 @@ static enum vm_result who_asks(lua_State *L, void *arg) {
                            .budget_used = 0.75,
                            .free_left = 7 };
     bool is_text;
-    push_request_field(L, &facts, SPAN("key"), &is_text);
+    push_request_field(L, NULL, &facts, SPAN("key"), &is_text);
     assert_true(lua_holds(L, "v.id == 'key_1' and v.name == 'CI' and v.project == 'shop' and "
                              "v.tags.ci and v.meta == '{}'"));
-    push_request_field(L, &facts, SPAN("budget"), &is_text);
+    push_request_field(L, NULL, &facts, SPAN("budget"), &is_text);
     assert_true(lua_holds(L, "v.left_usd == 2.5 and v.used == 0.75 and v.free_left == 7"));
     /* Nobody with a key: of a project all the same. */
     facts.key = NULL;
-    push_request_field(L, &facts, SPAN("key"), &is_text);
+    push_request_field(L, NULL, &facts, SPAN("key"), &is_text);
     assert_true(lua_holds(L, "v.project == 'shop' and v.id == nil and next(v.tags) == nil"));
     return VM_OK;
 }
@@ -155,15 +155,15 @@ static enum vm_result who_asks(lua_State *L, void *arg) {
 static enum vm_result the_most(lua_State *L, void *arg) {
     struct facts facts = { .input_bytes = 4000, .input_tokens = 1000, .output_tokens = 512 };
     bool is_text;
-    push_request_field(L, &facts, SPAN("most"), &is_text);
+    push_request_field(L, NULL, &facts, SPAN("most"), &is_text);
     assert_true(lua_holds(L, "v.input == 4000 and v.output == nil"));
     facts.input_bytes = 0; /* pictures alone */
     facts.max_tokens = 100;
     facts.answers = 3;
-    push_request_field(L, &facts, SPAN("most"), &is_text);
+    push_request_field(L, NULL, &facts, SPAN("most"), &is_text);
     assert_true(lua_holds(L, "v.input == 1000 and v.output == 300"));
     facts.max_tokens = facts.output_tokens = 0;
-    push_request_field(L, &facts, SPAN("most"), &is_text);
+    push_request_field(L, NULL, &facts, SPAN("most"), &is_text);
     assert_true(lua_holds(L, "v.output == 0"));
     return VM_OK;
 }
@@ -172,12 +172,12 @@ static enum vm_result session(lua_State *L, void *arg) {
     struct session_target last[] = { { SPAN("p/new"), 900 }, { SPAN("p/old"), 0 } };
     struct facts facts = { .model = SPAN("auto"), .last_targets = last, .n_last_targets = 2 };
     bool is_text;
-    push_request_field(L, &facts, SPAN("last_target"), &is_text);
+    push_request_field(L, NULL, &facts, SPAN("last_target"), &is_text);
     assert_true(lua_holds(L, "v == 'p/new'"));
-    push_request_field(L, &facts, SPAN("cached"), &is_text);
+    push_request_field(L, NULL, &facts, SPAN("cached"), &is_text);
     assert_true(lua_holds(L, "v['p/new'] == 900 and v['p/old'] == 0"));
     facts.n_last_targets = 0;
-    push_request_field(L, &facts, SPAN("last_target"), &is_text);
+    push_request_field(L, NULL, &facts, SPAN("last_target"), &is_text);
     assert_true(lua_holds(L, "v == nil"));
     return VM_OK;
 }

@@ -115,11 +115,11 @@ static void what_is_missing_is_as_in_a_request_that_says_nothing(void **state) {
 static void other_types_say_nothing_either(void **state) {
     static const char *const values[] = { "1",      "-1e300", "1e300",     "\"x\"", "[]",
                                           "[1,{}]", "{}",     "{\"a\":1}", "true",  "null" };
-    static const char *const names[] = { "model", "models", "headers",    "last_targets",
-                                         "tags",  "tokens", "max_tokens", "uses",
-                                         "chat",  "last",   "limits",     "seed",
-                                         "now",   "turns",  "dialect",    "key",
-                                         "budget" };
+    static const char *const names[] = { "model",  "models", "headers",    "last_targets",
+                                         "tags",   "tokens", "max_tokens", "uses",
+                                         "chat",   "last",   "limits",     "seed",
+                                         "now",    "turns",  "dialect",    "key",
+                                         "budget", "signed" };
     char line[200];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         for (size_t j = 0; j < sizeof values / sizeof *values; j++) {
