@@ -559,11 +559,14 @@ local function assignments(config, file, findings, add)
   return list, places
 end
 
--- Keys and projects are made by command line and admin side as well, which the configuration does not know of.
+-- Keys and projects are made by command line and admin side as well, of which the configuration does not know: only what is nearly one of
+-- its own is taken for a mistake.
 local function check_askers(assigned, places)
   for _, a in ipairs(assigned) do
-    if places[a.scope] and not places[a.scope][a.name] then
-      a.add(a.setting, ('the configuration has no %s "%s"'):format(a.scope, a.name), "it counts for one that was made otherwise", true)
+    local known = places[a.scope]
+    local meant = known and not known[a.name] and S.did_you_mean(a.name, known)
+    if meant then
+      a.add(a.setting, ('the configuration has no %s "%s"'):format(a.scope, a.name), meant, true)
     end
   end
 end

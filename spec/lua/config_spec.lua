@@ -417,14 +417,15 @@ describe("policies/routes.lua", function()
   end)
 
   it("may name keys and projects that the configuration does not know: others are made later", function()
-    local text = "return { project = { shop = 'tier', default = 'tier', web = 'tier' }, key = { ci = 'tier', key_1 = 'cheapest' } }"
-    local r, findings = read('client_keys = { "s" }, projects = { web = {} }', text)
+    local own = 'client_keys = { { secret = "s", id = "continuous" } }, projects = { website = {} }'
+    local text = "return { project = { shop = 'tier', default = 'tier', %s = 'tier' }, key = { ci = 'tier', %s = 'cheapest' } }"
+    local r, findings = read(own, text:format("website", "continuous"))
     assert.equal(5, #r.config.assignments)
-    assert.equal(2, #findings)
-    for i, what in ipairs { 'key "ci"', 'project "shop"' } do
-      assert.equal("the configuration has no " .. what, findings[i].message)
-      assert.is_true(findings[i].warning)
-    end
+    assert.same({}, findings)
+    r, findings = read(own, text:format("webiste", "continuos"))
+    assert.equal(5, #r.config.assignments)
+    assert.same({ 'did you mean "continuous"?', 'did you mean "website"?' }, { findings[1].hint, findings[2].hint })
+    assert.is_true(findings[1].warning and findings[2].warning)
   end)
 
   it("comes second to what keys and projects say themselves, which is said", function()
