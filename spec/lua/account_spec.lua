@@ -1,4 +1,5 @@
 local account = require "perilune.account"
+local config = require "perilune.config"
 local kit = require "support.config_kit"
 
 local POLICIES = { policies = { "tier", "cheapest" } }
@@ -268,5 +269,26 @@ describe("the record", function()
       local all = refused(body)
       assert.is_truthy(all:find(said, 1, true), all)
     end
+  end)
+end)
+
+describe("docs/configuration.md", function()
+  local page = kit.read_file "docs/configuration.md"
+
+  it("begins with a configuration that works", function()
+    local host = kit.host({ SHOP_KEY = "s1", OPENAI_API_KEY = "k" }, { files = { ["/run/secrets/ops-key"] = "s2\n" } })
+    local r, findings = config.read(page:match "```lua\n(return .-)```", "perilune.lua", host)
+    assert.same({}, findings)
+    assert.same({ "key_1", "shop-web", "shop" }, { r.config.keys[1].id, r.config.keys[2].id, r.config.projects[1].name })
+  end)
+
+  it("shows keys, projects, limits and caps that work together", function()
+    local parts = {}
+    for block in page:match("\n## Keys(.-)\n## Assignments"):gmatch "```lua\n(.-),?\n```" do
+      parts[#parts + 1] = block
+    end
+    assert.equal(3, #parts)
+    local c = kit.read("providers = { openai = {} },\n" .. table.concat(parts, ",\n"), { CI_KEY = "s", OPENAI_API_KEY = "k" }, POLICIES)
+    assert.same({ 1, 1, 3, 1 }, { #c.config.keys, #c.config.projects, #c.config.caps, #c.config.model_limits })
   end)
 end)

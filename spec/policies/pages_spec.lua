@@ -1,4 +1,5 @@
 --- docs/configuration.md and docs/http.md: every setting, header and error code that the sources have is on its page.
+local account = require "perilune.account"
 local config = require "perilune.config"
 local kit = require "spec.support.policy_kit"
 
@@ -36,6 +37,18 @@ describe("docs/configuration.md", function()
     end
     assert.is_true(#names > 20)
     expect("docs/configuration.md", names)
+  end)
+end)
+
+describe("docs/configuration.md, of who asks and what it may cost", function()
+  it("has every field", function()
+    for _, fields in pairs(account.fields) do
+      local names = {}
+      for name in pairs(fields) do
+        names[#names + 1] = name
+      end
+      expect("docs/configuration.md", names)
+    end
   end)
 end)
 
