@@ -107,17 +107,37 @@ static void find_caps(struct request *r) {
             add_caps(c, &config->caps[i], 1);
 }
 
+/* Whether it is reserved under the cap: a free request is charged to neither key nor project. */
+static bool counts(const struct request *r, const struct budget_cap *cap) {
+    return !r->charge.gift || (cap->scope != BUDGET_KEY && cap->scope != BUDGET_PROJECT);
+}
+
+/* The cap that leaves least, with how it stands; NULL: none holds. */
+static const struct budget_cap *tightest(const struct request *r, struct budget_figure *figure) {
+    const struct budget_cap *least = NULL;
+    for (size_t i = 0; i < r->charge.n_caps; i++) {
+        const struct budget_cap *cap = &r->charge.caps[i];
+        if (!counts(r, cap))
+            continue;
+        struct budget_figure f = budget_figure(money_of(r)->budget, cap, now_s());
+        if (least && f.left >= figure->left)
+            continue;
+        least = cap;
+        *figure = f;
+    }
+    return least;
+}
+
 /* What policies are told of it. */
 static void tell_facts(struct request *r) {
     struct money *m = money_of(r);
     struct facts *f = &r->facts;
     f->budget_left = BUDGET_UNLIMITED;
-    if (r->charge.n_caps) {
-        struct budget_figure t =
-            budget_tightest(m->budget, r->charge.caps, r->charge.n_caps, now_s());
-        double whole = (double)t.left + (double)t.spent + (double)t.held;
+    struct budget_figure t;
+    const struct budget_cap *cap = tightest(r, &t);
+    if (cap) {
         f->budget_left = t.left > 0 ? t.left : 0;
-        f->budget_used = whole > 0 ? 1 - (double)f->budget_left / whole : 1;
+        f->budget_used = cap->nano > 0 ? 1 - (double)f->budget_left / (double)cap->nano : 1;
     }
     if (f->project->free_requests)
         f->free_left = budget_free_left(m->budget, f->project->name, f->project->free_requests);
@@ -139,10 +159,10 @@ bool charge_enter(struct request *r, struct api_error *error) {
     const struct project *project = r->facts.project;
     if (!recordable(r, error) || !enter_limits(r, error))
         return false;
-    find_caps(r);
-    tell_facts(r);
     r->charge.gift = project->free_requests &&
                      budget_free_begin(money_of(r)->budget, project->name, project->free_requests);
+    find_caps(r);
+    tell_facts(r);
     return true;
 }
 
@@ -253,6 +273,7 @@ static const struct step *set_aside(struct request *r, const struct step *step,
         c->refused = true;
         c->refusal = answer;
         c->refusing = *answer.cap;
+        c->needed = budget_bound(&ask, ask.least < ask.tokens ? ask.least : ask.tokens);
         return NULL;
     }
     hold->tokens = answer.tokens;
@@ -275,6 +296,24 @@ const struct step *charge_reserve(struct request *r, const struct step *step,
         journal_begun(r->worker->journal, &begun);
     }
     return run;
+}
+
+bool charge_emptied(struct request *r) {
+    struct charge *c = &r->charge;
+    struct budget_figure figure;
+    const struct budget_cap *cap = tightest(r, &figure);
+    bool cut = false;
+    for (size_t i = 0; i < r->decision.n_cuts; i++)
+        cut |= span_eq(r->decision.cuts[i].why, SPAN("price over budget"));
+    if (!cap || !cut)
+        return false;
+    c->refused = true;
+    c->refusing = *cap;
+    c->needed = -1;
+    c->refusal = (struct budget_answer){ .left = r->facts.budget_left,
+                                         .pending = figure.held > 0,
+                                         .resets_s = figure.resets_s };
+    return true;
 }
 
 bool charge_flows(struct request *r, const struct charge_hold *hold, uint64_t tokens) {
@@ -311,6 +350,7 @@ void charge_close(struct request *r, enum request_outcome outcome, int status, s
     }
     if (r->worker->journal)
         journal_ended(r->worker->journal, &e);
+    worker_over(r->worker, r->epoch->snap, &e);
 }
 
 /* --- what the client is told --- */
@@ -369,15 +409,19 @@ static struct span when_again(struct request *r, const struct budget_answer *a) 
 
 struct api_error charge_refusal(struct request *r) {
     const struct charge *c = &r->charge;
-    struct buf left = { 0 }, cap = { 0 };
+    struct buf left = { 0 }, cap = { 0 }, needed = { 0 };
+    if (c->needed >= 0) {
+        buf_add(&needed, SPAN(", and this request may cost $"));
+        trace_write_usd(&needed, c->needed);
+    }
     trace_write_usd(&left, c->refusal.left > 0 ? c->refusal.left : 0);
     trace_write_usd(&cap, c->refusing.nano);
     struct api_error error =
         api_error(ERROR_COST_CAP_REACHED,
-                  arena_printf(request_arena(r),
-                               "%.*s has $%.*s left of $%.*s: not enough for this request.%.*s",
+                  arena_printf(request_arena(r), "%.*s has $%.*s left of $%.*s%.*s.%.*s",
                                SPAN_ARGS(name_cap(r, &c->refusing)), SPAN_ARGS(buf_span(&left)),
-                               SPAN_ARGS(buf_span(&cap)), SPAN_ARGS(when_again(r, &c->refusal))));
+                               SPAN_ARGS(buf_span(&cap)), SPAN_ARGS(buf_span(&needed)),
+                               SPAN_ARGS(when_again(r, &c->refusal))));
     if (c->refusal.pending)
         error.retry_after_ms = PENDING_MS;
     else if (c->refusal.resets_s != PERIOD_FOR_EVER)
@@ -385,6 +429,7 @@ struct api_error charge_refusal(struct request *r) {
     error.trace = &r->trace;
     buf_deinit(&left);
     buf_deinit(&cap);
+    buf_deinit(&needed);
     return error;
 }
 

@@ -31,6 +31,7 @@ struct charge {
     bool gift;                    /* it is one of its project's free requests */
     bool refused;                 /* a cap had too little left for an attempt: */
     struct budget_cap refusing;   /* which one, */
+    nanousd needed;               /* for the shortest answer that is of use; -1: not known, */
     struct budget_answer refusal; /* and how it stands */
     bool unpriced;                /* an attempt was not made because nobody knows what it costs */
     enum error_code cut;          /* why its stream was cut; ERROR_COUNT: it was not */
@@ -51,6 +52,10 @@ bool charge_enter(struct request *r, struct api_error *error);
  * says why. */
 const struct step *charge_reserve(struct request *r, const struct step *step,
                                   struct trace_attempt *record, struct charge_hold *hold);
+
+/* Whether the policy's chain is empty because a cap leaves too little for any target:
+ * charge_refusal() then says so. */
+bool charge_emptied(struct request *r);
 
 /* The attempt that has this answer has come to so many tokens of output. False: that is over a limit,
  * or over all that was paid for; r->charge.cut says which. */

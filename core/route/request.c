@@ -173,7 +173,9 @@ static void follow(struct request *r) {
     }
     reach_enforce(r->epoch->snap, &r->facts, request_arena(r), chain);
     if (!chain->n_steps) {
-        struct api_error error = outcome_no_target(&r->decision, &r->trace, request_arena(r));
+        struct api_error error = charge_emptied(r)
+                                     ? charge_refusal(r)
+                                     : outcome_no_target(&r->decision, &r->trace, request_arena(r));
         request_fail(r, &error);
         return;
     }
