@@ -1,7 +1,8 @@
 --- budget_downgrade: the best model while there is money, cheaper ones as the cap comes near, so that nobody meets the wall.
 ---
---- `req.budget` is the tightest cap that holds for this request: `used` is the share of it that is gone (0 to 1). Without any cap nothing
---- is ever used up, and everybody gets the best; the gateway has no caps yet.
+--- `req.budget` is the tightest of the caps that hold for this request: of its key, its project, its route, the account, by day, month or
+--- in total (`projects = { shop = { monthly_usd = 500 } }` in perilune.lua). `used` is the share of it that is gone (0 to 1). Without any
+--- cap nothing is ever used up, and everybody gets the best.
 return {
   params = {
     careful = { type = "number", default = 0.7, min = 0, max = 1, doc = "from this share on, good enough will do" },

@@ -239,6 +239,9 @@ describe("docs/explain.md", function()
         assert(text:find("`" .. name .. "`", 1, true), "nothing on " .. name)
       end
     end
+    for _, name in ipairs(names_in("lua/perilune/assume.lua", "local ASKER = (%b{})", '%[?"?([%w_.]+)"?%]? = true')) do
+      assert(text:find("| `" .. name .. "=", 1, true), "nothing on " .. name)
+    end
     for _, option in ipairs(names_in("core/cli/explain.c", "%.options = (%b{})", '{ "([%w-]+)"')) do
       assert(option == "config" or text:find("`--" .. option, 1, true), "nothing on --" .. option)
     end
