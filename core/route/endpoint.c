@@ -18,6 +18,7 @@ static const struct endpoint endpoints[] = {
       DIALECT_OPENAI_COMPLETIONS, false },
     { ENDPOINT_GENERATE, SPAN_INIT("/v1/embeddings"), SPAN_INIT("/embeddings"), POST_METHODS,
       DIALECT_OPENAI_EMBEDDINGS, false },
+    { ENDPOINT_FEEDBACK, SPAN_INIT("/v1/feedback"), { 0 }, POST_METHODS, DIALECT_NONE, false },
     { ENDPOINT_MODELS, SPAN_INIT("/v1/models"), { 0 }, GET_METHODS, DIALECT_OPENAI_CHAT, false },
     { ENDPOINT_MODEL, SPAN_INIT("/v1/models/"), { 0 }, GET_METHODS, DIALECT_OPENAI_CHAT, false },
     { ENDPOINT_HEALTH, SPAN_INIT("/health"), { 0 }, GET_METHODS, DIALECT_NONE, true },

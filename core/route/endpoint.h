@@ -17,6 +17,7 @@ enum endpoint_kind {
     ENDPOINT_UNKNOWN,
     ENDPOINT_GENERATE,     /* goes through a policy to a provider */
     ENDPOINT_COUNT_TOKENS, /* reads a request, asks nobody */
+    ENDPOINT_FEEDBACK,     /* on an answer that was given */
     ENDPOINT_MODELS,
     ENDPOINT_MODEL,
     ENDPOINT_HEALTH,

@@ -7,6 +7,7 @@
 #include "route/engine.h"
 #include "route/error.h"
 #include "route/feed.h"
+#include "route/feedback.h"
 #include "route/figures.h"
 #include "route/models.h"
 #include "route/reach.h"
@@ -370,6 +371,11 @@ static void refuse(struct worker *w, struct conn *c, struct http_message *m, str
     buf_deinit(&body);
 }
 
+void worker_refuse(struct worker *w, struct conn *c, struct http_message *m,
+                   const struct api_error *why) {
+    refuse(w, c, m, &m->arena, why, SPAN_NONE);
+}
+
 /* What is wrong with the route of a request, if anything is. */
 static bool route_ok(struct http_message *m, const struct endpoint_match *match,
                      struct api_error *error) {
@@ -461,8 +467,8 @@ static void answer_models(struct worker *w, struct conn *c, struct http_message 
     buf_deinit(&body);
 }
 
-static void answer_text(struct worker *w, struct conn *c, struct http_message *m, int status,
-                        struct span json) {
+void worker_answer(struct worker *w, struct conn *c, struct http_message *m, int status,
+                   struct span json) {
     struct reply headers;
     begin_reply(w, &headers, &m->arena);
     if (json.len)
@@ -492,16 +498,16 @@ static void answer(struct worker *w, struct conn *c, struct http_message *m,
         break;
     case ENDPOINT_READY:
         if (w->stopping)
-            answer_text(w, c, m, 503, SPAN("{\"status\":\"draining\"}"));
+            worker_answer(w, c, m, 503, SPAN("{\"status\":\"draining\"}"));
         else
-            answer_text(w, c, m, 200, SPAN("{\"status\":\"ready\"}"));
+            worker_answer(w, c, m, 200, SPAN("{\"status\":\"ready\"}"));
         break;
     case ENDPOINT_ROOT:
-        answer_text(w, c, m, 200,
-                    SPAN("{\"service\":\"perilune\",\"version\":\"" PERILUNE_VERSION "\"}"));
+        worker_answer(w, c, m, 200,
+                      SPAN("{\"service\":\"perilune\",\"version\":\"" PERILUNE_VERSION "\"}"));
         break;
     default:
-        answer_text(w, c, m, 200, SPAN("{\"status\":\"ok\"}"));
+        worker_answer(w, c, m, 200, SPAN("{\"status\":\"ok\"}"));
     }
 }
 
@@ -509,13 +515,18 @@ static void on_message(void *owner, struct conn *c, struct http_message *m) {
     struct worker *w = owner;
     const struct admission *a = m->user;
     struct api_error error;
-    bool has_body = a->match.endpoint->kind == ENDPOINT_GENERATE ||
-                    a->match.endpoint->kind == ENDPOINT_COUNT_TOKENS;
-    if (!has_body || span_eq(m->method, SPAN("OPTIONS"))) {
+    enum endpoint_kind kind =
+        span_eq(m->method, SPAN("OPTIONS")) ? ENDPOINT_UNKNOWN : a->match.endpoint->kind;
+    bool is_request = kind == ENDPOINT_GENERATE || kind == ENDPOINT_COUNT_TOKENS;
+    if (kind == ENDPOINT_FEEDBACK) {
+        feedback_take(w->feedback, w, c, m, a->pass.key);
+        return;
+    }
+    if (!is_request) {
         answer(w, c, m, &a->match);
     } else if (is_full(w) && !has_room(w, a->match.endpoint, &error)) {
         /* Others were quicker with their bodies. */
-        refuse(w, c, m, &m->arena, &error, SPAN_NONE);
+        worker_refuse(w, c, m, &error);
     } else {
         request_begin(w, c, m, a->match.endpoint, &a->pass);
         return;
@@ -584,7 +595,8 @@ static void on_draining(void *owner) {
     struct worker *w = owner;
     enum { LOOK_MS = 20 };
     uint32_t patience = w->epoch->snap->config.drain_ms;
-    if (!w->requests || worker_now(w) - w->stopped_ms >= patience) {
+    bool idle = !w->requests && feedback_idle(w->feedback);
+    if (idle || worker_now(w) - w->stopped_ms >= patience) {
         finish_stop(w);
         return;
     }
@@ -636,6 +648,7 @@ static void undo_start(struct worker *w) {
     if (w->listener)
         listener_close(w->listener);
     w->listener = NULL;
+    feedback_free(w->feedback);
     journal_close(w->journal);
     token_free(w->tools.tokens);
     pump_close(w->pump, on_pump_closed, w);
@@ -695,6 +708,7 @@ int worker_start(struct worker *w, struct engine *engine, unsigned index,
     queue_init(&w->queue, 0, 0);
     set_queue(w, &snap->config);
     w->queue_timer = (struct wheel_timer){ .fire = on_queue, .owner = w };
+    w->feedback = feedback_new(w);
     init_server(w, &snap->config);
     int error = open_journal(w, &snap->config);
     if (error == 0)
@@ -724,6 +738,7 @@ void worker_wake(struct worker *w) {
 
 void worker_join(struct worker *w) {
     pthread_join(w->thread, NULL);
+    feedback_free(w->feedback);
     journal_close(w->journal);
     metrics_free(w->metrics);
     if (w->next_snap)

@@ -26,6 +26,7 @@
 #include <pthread.h>
 
 struct engine;
+struct feedback;
 
 enum { EPOCH_TOLD = 8 }; /* targets whose figures a policy state hears of before one decision */
 
@@ -68,7 +69,8 @@ struct worker {
     struct json_parser *parser;
     struct random random;
     struct ident ids;
-    struct journal *journal; /* of what is spent here; NULL: no ledger is kept */
+    struct journal *journal;   /* of what is spent here; NULL: no ledger is kept */
+    struct feedback *feedback; /* what is said of answers; NULL likewise */
     struct wheel wheel;
     struct queue queue;             /* requests that wait for a target to come back */
     struct wheel_timer queue_timer; /* until it wants to be looked at */
@@ -145,6 +147,13 @@ void worker_spare_died(struct worker *w, struct epoch *e);
 /* What became of a request, or of what was refused before it was one: counted, and told to whoever
  * follows. Once, just before its last bytes. */
 void worker_over(struct worker *w, const struct snapshot *snap, const struct entry *e);
+
+/* A reply of our own, in JSON; and an error in the dialect of whoever sent the message. The message
+ * stays the caller's. */
+void worker_answer(struct worker *w, struct conn *c, struct http_message *m, int status,
+                   struct span json);
+void worker_refuse(struct worker *w, struct conn *c, struct http_message *m,
+                   const struct api_error *why);
 
 /* A request ends: it does not count on its epoch any more. */
 void worker_release(struct worker *w, struct epoch *e);

@@ -170,6 +170,7 @@ static void methods_are_told_apart(void **state) {
                   { "/v1/messages/count_tokens", "POST, OPTIONS" },
                   { "/v1/completions", "POST, OPTIONS" },
                   { "/v1/embeddings", "POST, OPTIONS" },
+                  { "/v1/feedback", "POST, OPTIONS" },
                   { "/v1/models", "GET, HEAD, OPTIONS" },
                   { "/v1/models/x", "GET, HEAD, OPTIONS" },
                   { "/health", "GET, HEAD, OPTIONS" },
@@ -193,6 +194,7 @@ static void only_what_shows_nothing_is_open(void **state) {
     assert_true(match("GET", "/health").endpoint->open);
     assert_true(match("GET", "/ready").endpoint->open);
     assert_true(match("GET", "/").endpoint->open);
+    assert_false(match("POST", "/v1/feedback").endpoint->open);
     assert_false(match("GET", "/v1/models").endpoint->open);
     assert_false(match("GET", "/v1/models/x").endpoint->open);
     assert_false(match("GET", "/nothing").endpoint->open);
@@ -209,6 +211,7 @@ static void an_unknown_path_is_told_the_nearest(void **state) {
         { "/v1/messages/count_token", "/v1/messages/count_tokens" },
         { "/v1/response", "/v1/responses" },
         { "/v1/embedding", "/v1/embeddings" },
+        { "/v1/feedbacks", "/v1/feedback" },
         { "/v1/model", "/v1/models" },
         { "/modles/", "/v1/models" },
         { "/helth", "/health" },
