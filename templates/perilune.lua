@@ -11,4 +11,7 @@ return {
     default = "starter", -- policies/starter.lua
     fallback = { "mock/mock-small" }, -- what answers when a policy fails
   },
+  -- Who may ask, and for how much. Once there is a key, clients need one; it is read from WEB_KEY:
+  -- client_keys = { { secret = env "WEB_KEY", id = "web", project = "shop" } },
+  -- projects = { shop = { daily_usd = 5, rpm = 60 } },
 }
