@@ -17,9 +17,7 @@ describe("feedback", function()
     up = answering()
     house = gateway.start {
       providers = { a = gateway.provider(up.url) },
-      config = { client_keys = {
-        { secret = "pk-one", id = "one", project = "shop" }, { secret = "pk-two", id = "two", project = "shop" },
-      } },
+      config = { client_keys = { { secret = "pk-one", id = "one" }, { secret = "pk-two", id = "two" } } },
       headers = { authorization = "Bearer pk-one" },
     }
   end))
@@ -111,11 +109,8 @@ describe("feedback", function()
     assert.equal(200, say({ id = answered(), score = 1 }).status)
   end))
 
-  it("is POST alone, and costs nobody anything", loop.test(function()
+  it("is POST alone", loop.test(function()
     assert.equal(405, http.get(house.port, "/v1/feedback", { authorization = "Bearer pk-one" }).status)
-    local before = #up.requests
-    say { id = "01ARZ3NDEKTSV4RRFFQ69G5FAV", score = 1 }
-    assert.equal(before, #up.requests)
   end))
 end)
 
