@@ -47,7 +47,7 @@
 ---@class perilune.Budget
 ---@field left_usd number math.huge where there is no cap
 ---@field used number 0 to 1
----@field free_left number of the project's free requests
+---@field free_left number of the project's free requests, beside this one
 
 --- A moment as a clock shows it.
 ---@class perilune.Clock
