@@ -152,6 +152,7 @@ struct entry_begun bill_begun(const struct request *r, const struct trace_attemp
         .began_us = wall_us(r, attempt->began_us),
         .key = r->facts.key ? r->facts.key->id : SPAN_NONE,
         .project = r->facts.project->name,
+        .endpoint = r->facts.endpoint,
         .policy = r->trace.policy,
         .arm = arm_of(r),
         .target = attempt->target->id,

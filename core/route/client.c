@@ -1,6 +1,7 @@
 #include "route/client.h"
 
 #include "base/clock.h"
+#include "route/bodies.h"
 #include "route/repeat.h"
 #include "route/reply.h"
 #include "route/wire.h"
@@ -93,6 +94,8 @@ void client_commit(struct request *r, const struct attempt *a, const struct trac
 bool client_write(struct request *r, struct span events) {
     if (r->repeat)
         repeat_body(r, events);
+    if (r->bodies)
+        bodies_take(r, events);
     return !r->conn || conn_write(r->conn, events);
 }
 
@@ -120,6 +123,8 @@ static void send_whole(struct request *r, int status, const struct reply *reply,
         repeat_body(r, body);
         repeat_whole(r);
     }
+    if (r->bodies)
+        bodies_take(r, body);
     if (r->conn)
         conn_reply(r->conn, status, reply->headers, reply->n, body);
 }

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "route/bodies.h"
 #include "route/client.h"
 #include "route/engine.h"
 #include "route/live.h"
@@ -65,6 +66,7 @@ void request_dismiss(struct request *r) {
     struct worker *w = r->worker;
     leave_awaiting(r);
     repeat_end(r);
+    bodies_end(r);
     *r->back = r->next;
     if (r->next)
         r->next->back = r->back;
@@ -371,6 +373,7 @@ void request_begin(struct worker *w, struct conn *c, struct http_message *m,
         count_tokens(r);
         return;
     }
+    bodies_begin(r);
     arm_deadline(r, r->epoch->snap->config.deadline_ms);
     arm_deadline(r, r->facts.deadline_ms);
     if (repeat_begin(r))

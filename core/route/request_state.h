@@ -32,6 +32,7 @@ struct live {
     enum breaker_permit permit; /* of its target, to be given back */
 };
 
+struct bodies;
 struct repeat;
 
 struct request {
@@ -49,6 +50,7 @@ struct request {
     struct decision decision;
     struct chain_walk walk;
     struct trace trace;
+    struct bodies *bodies; /* what its project keeps of it; NULL: nothing */
     struct repeat *repeat; /* it has an Idempotency-Key; NULL: none */
     struct charge charge;
     uint64_t queued_ms; /* it waited in the queue for that long */

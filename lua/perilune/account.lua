@@ -133,7 +133,7 @@ local KEY = merged(ASKER, {
   secret = S.secret, id = id, name = S.text, project = S.text, metadata = metadata, models = allowed, policies = allowed,
   grants = grants, strict = S.boolean, expires = expires,
 })
-local BODIES = { max_bytes = S.integer(1, 1024 * 1024), retention_days = S.integer(1, 3650), redact = S.boolean }
+local BODIES = { max_bytes = S.integer(1, 128 * 1024), retention_days = S.integer(1, 3650), redact = S.boolean }
 local PROJECT = merged(ASKER, { free_requests = S.integer(0, 1e15), markup = S.number(0, 100), bodies = S.record(BODIES) })
 local ACCOUNT = merged(CAPS, { request_usd = M.usd })
 local DURABILITY = { process = true, power = true }

@@ -27,8 +27,8 @@ describe("a process that is killed", function()
   local function streamed(name, tokens)
     local usage = ('data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[],' ..
       '"usage":{"prompt_tokens":3,"completion_tokens":%d,"total_tokens":%d}}\n\n'):format(tokens, 3 + tokens)
-    return upstream.answer(200, upstream.chunk('{"content":"' .. name .. '"}') .. upstream.chunk("{}", '"stop"') .. usage .. "data: [DONE]\n\n",
-      { ["content-type"] = "text/event-stream" })
+    local content = upstream.chunk('{"content":"' .. name .. '"}') .. upstream.chunk("{}", '"stop"')
+    return upstream.answer(200, content .. usage .. "data: [DONE]\n\n", { ["content-type"] = "text/event-stream" })
   end
 
   setup(loop.test(function()
