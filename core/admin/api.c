@@ -34,6 +34,11 @@ const struct api_route api_routes[] = {
     { "GET", "/api/projects", API_VIEWER, api_projects_list, NULL },
     { "GET", "/api/projects/{name}", API_VIEWER, api_projects_get, NULL },
     { "PUT", "/api/projects/{name}", API_ADMIN, api_projects_put, NULL },
+    { "GET", "/api/requests", API_VIEWER, api_requests_list,
+      "from to key project target status class min_cost_usd tag session arm limit cursor" },
+    { "GET", "/api/requests/{id}", API_VIEWER, api_requests_get, NULL },
+    { "GET", "/api/usage", API_VIEWER, api_usage, "by by_day project name from to format" },
+    { "GET", "/api/statements/{project}/{month}", API_VIEWER, api_statement, "format" },
     { "GET", "/api/caps", API_VIEWER, api_caps, "scope name" },
 };
 const size_t api_n_routes = sizeof api_routes / sizeof *api_routes;

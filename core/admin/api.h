@@ -167,6 +167,14 @@ void api_projects_put(struct api_call *call);
 /* api_caps.c */
 void api_caps(struct api_call *call);
 
+/* api_requests.c */
+void api_requests_list(struct api_call *call);
+void api_requests_get(struct api_call *call);
+
+/* api_usage.c */
+void api_usage(struct api_call *call);
+void api_statement(struct api_call *call);
+
 /* api_explain.c */
 void api_explain(struct api_call *call);
 void api_explain_recorded(struct api_call *call);

@@ -225,6 +225,8 @@ bool asker_decimal(struct span text, int places, int64_t max, int64_t *units) {
     int decimals = 0, exponent;
     bool fraction = false;
     size_t i = 0;
+    if (!text.len || *text.at < '0' || *text.at > '9')
+        return false;
     for (; i < text.len && (text.at[i] | 0x20) != 'e'; i++) {
         if (text.at[i] == '.') {
             fraction = true;

@@ -32,6 +32,7 @@ struct admin {
     struct api_call *calls;     /* not answered yet */
     struct put *puts;           /* policies that are being changed */
     struct admin_waiting *waiting;
+    unsigned readings;               /* questions to the ledger that are under way */
     struct snapshot *older;          /* in force before the present one; NULL: it is the first */
     unsigned closed;                 /* policy versions in quarantine that have been dealt with */
     struct config_findings findings; /* of the last reading */

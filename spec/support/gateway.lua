@@ -173,12 +173,21 @@ function Gateway:ask(options, connect_options)
   return c
 end
 
---- The headers of a call of the admin side, with the token.
-function Gateway:admin_headers()
-  local file = assert(io.open(self.dir .. "/state/admin.token"))
+local function bearer(self, name)
+  local file = assert(io.open(self.dir .. "/state/" .. name))
   local token = file:read "*l"
   file:close()
   return { authorization = "Bearer " .. token }
+end
+
+--- The headers of a call of the admin side, with the token.
+function Gateway:admin_headers()
+  return bearer(self, "admin.token")
+end
+
+--- The same of one who may only look.
+function Gateway:viewer_headers()
+  return bearer(self, "viewer.token")
 end
 
 --- One call of the admin side; the answer of http.exchange().

@@ -54,6 +54,8 @@ static void money_is_read_digit_by_digit(void **state) {
         { "1e10", -1 },
         { "123456789012345678901234567890", -1 },
         { "-1", -1 },
+        { "", -1 },
+        { ".5", -1 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int64_t nano = -1;
