@@ -97,6 +97,98 @@ describe("pages of any origin", function()
   end))
 end)
 
+describe("a page of a configured origin", function()
+  local ORIGIN = "https://app.example"
+  local house, up
+
+  setup(loop.test(function()
+    up = answering()
+    house = gateway.start {
+      providers = { a = gateway.provider(up.url) },
+      config = { client_keys = { "pk-1" }, cors = { origins = { ORIGIN, "http://localhost:3000" } } },
+    }
+  end))
+  teardown(loop.test(function()
+    house:stop()
+    up:close()
+    assert.same({}, up.faults)
+  end))
+
+  local function preflight(path, origin, method)
+    return http.exchange(house.port, {
+      method = "OPTIONS", path = path,
+      headers = {
+        origin = origin, ["access-control-request-method"] = method or "POST",
+        ["access-control-request-headers"] = "authorization,content-type,idempotency-key,x-route-policy,x-stainless-os",
+      },
+    })
+  end
+
+  it("is told by every route what it may, without a key", loop.test(function()
+    for path, method in pairs {
+      ["/v1/chat/completions"] = "POST", ["/v1/responses"] = "POST", ["/v1/messages"] = "POST", ["/v1/messages/count_tokens"] = "POST",
+      ["/v1/completions"] = "POST", ["/v1/embeddings"] = "POST", ["/v1/feedback"] = "POST", ["/v1/models"] = "GET", ["/v1/models/m"] = "GET",
+      ["/health"] = "GET", ["/ready"] = "GET",
+    } do
+      local answer = preflight(path, ORIGIN, method)
+      local headers = answer.headers
+      assert.equal(204, answer.status, path)
+      assert.equal("", answer.body)
+      assert.equal(ORIGIN, headers["access-control-allow-origin"], path)
+      assert.is_truthy(headers["access-control-allow-methods"]:find(method, 1, true), path)
+      assert.equal("authorization,content-type,idempotency-key,x-route-policy,x-stainless-os", headers["access-control-allow-headers"])
+      assert.equal("600", headers["access-control-max-age"])
+      assert.equal("origin", headers.vary)
+      assert.is_nil(headers["access-control-allow-credentials"])
+    end
+  end))
+
+  it("reads every header of ours", loop.test(function()
+    local answer = house:chat { headers = { origin = ORIGIN, authorization = "Bearer pk-1", ["idempotency-key"] = "page" } }
+    local again = house:chat {
+      headers = { origin = "http://localhost:3000", authorization = "Bearer pk-1", ["idempotency-key"] = "page" },
+    }
+    assert.equal(ORIGIN, answer.headers["access-control-allow-origin"])
+    assert.equal("http://localhost:3000", again.headers["access-control-allow-origin"])
+    assert.equal("true", again.headers["idempotent-replayed"])
+    for _, one in ipairs { answer, again } do
+      local exposed = ", " .. one.headers["access-control-expose-headers"] .. ","
+      for name in pairs(one.headers) do
+        -- What browsers show anyway, and what is not for scripts.
+        if name:find "^x%-" or name:find "^idempotent" or name == "server-timing" then
+          assert.is_truthy(exposed:find(", " .. name .. ",", 1, true), name)
+        end
+      end
+    end
+  end))
+
+  it("hears of errors, too", loop.test(function()
+    for path, options in pairs {
+      ["/v1/chat/completions"] = { method = "POST", body = "{" }, ["/v1/nothing"] = {}, ["/v1/models/none/such"] = {},
+    } do
+      options.path = path
+      options.headers = { origin = ORIGIN, authorization = "Bearer pk-1" }
+      local answer = http.exchange(house.port, options)
+      assert.is_true(answer.status >= 400 and answer.status < 500, path)
+      assert.equal(ORIGIN, answer.headers["access-control-allow-origin"], path)
+    end
+    local refused = house:chat { headers = { origin = ORIGIN } }
+    assert.equal(401, refused.status)
+    assert.equal(ORIGIN, refused.headers["access-control-allow-origin"])
+    local stream = house:stream { headers = { origin = ORIGIN, authorization = "Bearer pk-none" } }
+    assert.equal(ORIGIN, stream.headers["access-control-allow-origin"])
+  end))
+
+  it("is the only one", loop.test(function()
+    for _, origin in ipairs { "https://evil.example", "https://app.example.evil.example", "null", "http://app.example" } do
+      local answer = preflight("/v1/chat/completions", origin)
+      for name in pairs(answer.headers) do
+        assert.is_nil(name:find("access-control", 1, true), origin)
+      end
+    end
+  end))
+end)
+
 describe("beyond this machine", function()
   it("a reload that takes the last key away changes nothing", loop.test(function()
     local up = answering()
