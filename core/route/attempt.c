@@ -8,6 +8,7 @@
 #include "upstream/sigv4.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -33,6 +34,7 @@ struct attempt {
     struct buf body;   /* what goes up */
     struct buf answer; /* a whole answer, or a refusal, as it comes */
     struct span whole; /* the same, in the client's dialect */
+    uint64_t text;     /* bytes of text in it */
     struct stream stream;
     struct wheel_timer first;  /* until the key's pace allows it to go; until the first content;
                                 * until a released one is given up */
@@ -165,6 +167,82 @@ void attempt_free_released(struct attempt_tools *tools) {
         attempt_free(tools->released);
 }
 
+/* --- what it used ---------------------------------------------------------------------------- */
+
+static void note_usage(struct trace_attempt *record, const struct wire_usage *u) {
+    record->input_tokens = u->input;
+    record->output_tokens = u->output;
+    record->cached_tokens = u->cached;
+    record->written_tokens = u->written;
+    record->reasoning_tokens = u->reasoning;
+}
+
+uint64_t attempt_text(const struct attempt *a) {
+    return a->streaming ? a->stream.text : a->text;
+}
+
+static uint64_t by_text(const struct attempt *a, uint64_t bytes) {
+    return (uint64_t)ceil((double)bytes * a->setup.tokens_a_byte);
+}
+
+/* What is told before any text is where a provider begins to count, and no count of what follows. */
+uint64_t attempt_tokens(const struct attempt *a) {
+    const struct stream *s = &a->stream;
+    if (!a->streaming)
+        return by_text(a, a->text);
+    uint64_t told = s->usage.output > 0 ? (uint64_t)s->usage.output : 0;
+    uint64_t since = by_text(a, s->text - s->told_at);
+    if (s->told_at)
+        return told + since;
+    return told > since ? told : since;
+}
+
+/* Whether there is something to bill: an answer, or a stream that began. What was sent and brought
+ * nothing may be billed as well, and nobody knows for how much. */
+static bool was_served(const struct attempt *a) {
+    return a->streaming ? a->stream.begun != 0 : a->setup.record->failure == FAILURE_NONE;
+}
+
+/* The longest answer that was asked for. */
+static uint64_t longest(const struct attempt *a) {
+    const struct facts *f = a->setup.facts;
+    uint64_t each = a->setup.record->clamped ? a->setup.record->clamped : f->max_tokens;
+    return each ? each * (f->answers ? f->answers : 1) : UINT64_MAX;
+}
+
+/* The counts an exchange was told to have come to are the truth once it has come to its end; what
+ * was told before may have been overtaken. */
+static void estimate_output(struct attempt *a) {
+    struct trace_attempt *record = a->setup.record;
+    bool whole = record->failure == FAILURE_NONE && (!a->streaming || a->stream.told_at);
+    uint64_t tokens = attempt_tokens(a), most = longest(a);
+    tokens = tokens < most ? tokens : most;
+    if ((record->output_tokens >= 0 && whole) || (int64_t)tokens <= record->output_tokens)
+        return;
+    record->output_tokens = (int64_t)tokens;
+    record->estimated = true;
+}
+
+static void estimate(struct attempt *a) {
+    struct trace_attempt *record = a->setup.record;
+    record->estimated = false;
+    if (!was_served(a))
+        return;
+    if (record->input_tokens < 0) {
+        record->input_tokens = (int64_t)a->setup.input_tokens;
+        record->estimated = true;
+    }
+    estimate_output(a);
+}
+
+void attempt_settle(struct attempt *a) {
+    if (a->streaming) {
+        stream_settle(&a->stream);
+        note_usage(a->setup.record, &a->stream.usage);
+    }
+    estimate(a);
+}
+
 /* --- what comes back ------------------------------------------------------------------------ */
 
 static int64_t http_date_ms(struct span value) {
@@ -244,12 +322,9 @@ static void announce(struct attempt *a) {
 static void on_route(void *owner, struct buf *out) {
     struct attempt *a = owner;
     struct trace_attempt *record = a->setup.record;
-    const struct wire_usage *u = &a->stream.usage;
     record->ended_us = clock_us();
-    record->input_tokens = u->input;
-    record->output_tokens = u->output;
-    record->cached_tokens = u->cached;
-    record->written_tokens = u->written;
+    note_usage(record, &a->stream.usage);
+    estimate(a);
     record->cost = trace_attempt_cost(record);
     /* All of a short stream may come at once: the trace in it is to say who lost. */
     if (a->stream.state == STREAM_ENDED)
@@ -304,21 +379,6 @@ static void on_head(void *owner, const struct transfer_head *head) {
         begin_stream(a);
 }
 
-static void note_usage(struct trace_attempt *record, const struct wire_usage *u) {
-    record->input_tokens = u->input;
-    record->output_tokens = u->output;
-    record->cached_tokens = u->cached;
-    record->written_tokens = u->written;
-    record->reasoning_tokens = u->reasoning;
-}
-
-void attempt_settle(struct attempt *a) {
-    if (!a->streaming)
-        return;
-    stream_settle(&a->stream);
-    note_usage(a->setup.record, &a->stream.usage);
-}
-
 /* What the provider said of its failure, but for the message. Its words for classes of errors mean
  * nothing to a client of another dialect. */
 static void take_error(struct attempt *a, const struct wire_error *e) {
@@ -334,10 +394,6 @@ static void stream_failed(struct attempt *a) {
     const struct wire_error *e = &a->stream.error;
     take_error(a, e);
     fail(a, a->stream.why, e->message);
-}
-
-uint64_t attempt_tokens(const struct attempt *a) {
-    return a->streaming && a->stream.usage.output > 0 ? (uint64_t)a->stream.usage.output : 0;
 }
 
 /* Hands on what the stream has for the client, and its end. False: the attempt is not ours any
@@ -442,8 +498,7 @@ static void answered_error(struct attempt *a, struct wire_error error) {
 }
 
 /* A whole answer in the client's dialect. */
-static void answered(struct attempt *a, const struct wire_usage *usage, struct span model) {
-    note_usage(a->setup.record, usage);
+static void answered(struct attempt *a, struct span model) {
     a->model = model;
     a->whole = buf_span(&a->answer);
     key_worked(a);
@@ -454,6 +509,10 @@ static void check_answer(struct attempt *a) {
     struct wire_seen seen = { 0 };
     struct wire_usage usage = WIRE_USAGE_UNKNOWN;
     wire_of(a->spoken)->read_answer(a->tools->parser, buf_span(&a->answer), &a->arena, &seen);
+    if (seen.has_usage)
+        wire_usage_merge(&usage, &seen.usage);
+    note_usage(a->setup.record, &usage);
+    a->text = seen.text;
     if (seen.kind == WIRE_ERROR) {
         answered_error(a, seen.error);
     } else if (seen.kind != WIRE_OK) {
@@ -462,11 +521,9 @@ static void check_answer(struct attempt *a) {
         fail(a, FAILURE_BAD_RESPONSE, SPAN("The answer had no content."));
     } else {
         struct span model = arena_copy(&a->arena, seen.model);
-        if (seen.has_usage)
-            wire_usage_merge(&usage, &seen.usage);
         if (!model.len)
             add_model(a, &seen);
-        answered(a, &usage, model);
+        answered(a, model);
     }
 }
 
@@ -478,6 +535,9 @@ static void adapt_answer(struct attempt *a) {
         adapter_answer(a->setup.adapter, a->handle, buf_span(&a->answer), &out, &seen, &why);
     buf_deinit(&a->answer);
     a->answer = out;
+    const struct wire_usage usage = stream_usage(&seen);
+    note_usage(a->setup.record, &usage);
+    a->text = seen.text;
     if (error < 0) {
         fail(a, FAILURE_BAD_RESPONSE, arena_copy(&a->arena, span_of(why)));
     } else if (seen.error) {
@@ -487,17 +547,9 @@ static void adapt_answer(struct attempt *a) {
     } else if (!seen.content && !seen.excused) {
         fail(a, FAILURE_BAD_RESPONSE, SPAN("The answer had no content."));
     } else {
-        struct wire_usage usage = {
-            .input = seen.input_tokens,
-            .output = seen.output_tokens,
-            .cached = seen.cached_tokens,
-            .written = seen.cache_write_tokens,
-            .reasoning = seen.reasoning_tokens,
-            .fresh = -1,
-        };
         for (size_t i = 0; i < seen.n_keeps; i++)
             keep(a, seen.keeps[i]);
-        answered(a, &usage, arena_copy(&a->arena, seen.model));
+        answered(a, arena_copy(&a->arena, seen.model));
     }
 }
 

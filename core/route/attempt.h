@@ -55,6 +55,7 @@ struct attempt_setup {
     struct adapter *adapter;      /* used where dialects differ or the provider wants it */
     struct keyring_keys *keys;    /* of the target's provider */
     uint64_t input_tokens;        /* expected at this target */
+    double tokens_a_byte;         /* of output, by its text: see tokens.h */
     bool refuse;                  /* what the target can not do is an error */
     struct trace_attempt *record; /* filled in as things happen */
     struct arena *arena;          /* the request's; for the record's texts */
@@ -123,13 +124,17 @@ const struct pair *attempt_headers(const struct attempt *a, size_t *n);
 /* What had to be left out or changed for the target: "logprobs, seed"; SPAN_NONE: nothing. */
 struct span attempt_dropped(const struct attempt *a);
 
-/* Tokens of output that came so far, as the provider told. */
+/* Tokens of output that came so far: what the provider told, and by its text what it has not told. */
 uint64_t attempt_tokens(const struct attempt *a);
+
+/* Bytes of text that came so far. */
+uint64_t attempt_text(const struct attempt *a);
 
 /* The client can take more. */
 void attempt_resume(struct attempt *a);
 
-/* The record has all the usage that was told, also when the attempt is given up. */
+/* It is over, and its record says how: that gets all the usage that was told, and an estimate of what
+ * the provider may bill and has not told. */
 void attempt_settle(struct attempt *a);
 
 /* Both may be called inside an event, as the last thing done with the attempt. */

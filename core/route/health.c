@@ -6,8 +6,9 @@
 #include <uthash.h>
 
 enum {
-    TOKENS_FULL = 1024,     /* an estimate that counts in full; smaller ones count by their size */
-    TOKENS_SHARE = 8,       /* the newest report's part of the average, then */
+    INPUT_FULL = 1024,      /* estimates that count in full: */
+    OUTPUT_FULL = 128,      /* answers are shorter, and hold little but their text */
+    TOKENS_SHARE = 8,       /* what a report that counts in full is of the average */
     TOKENS_FACTOR_SPAN = 4, /* an estimate is off by no more than that, either way */
 };
 
@@ -288,19 +289,36 @@ uint32_t health_latency(struct health_figure *f, uint64_t output_tokens, uint64_
 
 /* --- estimates --- */
 
-void health_tokens(struct health_figure *f, uint64_t estimated, uint64_t reported) {
+static double factor_of(const atomic_uint *factor) {
+    unsigned f = atomic_load_explicit(factor, memory_order_relaxed);
+    return f ? (double)f / HEALTH_FACTOR_ONE : 1;
+}
+
+/* `full`: an estimate that counts in full; smaller ones count by their size. */
+static void learn_factor(atomic_uint *factor, uint64_t estimated, uint64_t reported,
+                         uint64_t full) {
     if (!estimated || !reported)
         return;
     double sample = (double)reported / (double)estimated;
-    double weight =
-        (double)(estimated < TOKENS_FULL ? estimated : TOKENS_FULL) / (TOKENS_FULL * TOKENS_SHARE);
-    double old = health_token_factor(f);
+    double weight = (double)(estimated < full ? estimated : full) / (double)(full * TOKENS_SHARE);
+    double old = factor_of(factor);
     sample = fmin(fmax(sample, 1.0 / TOKENS_FACTOR_SPAN), TOKENS_FACTOR_SPAN);
     unsigned now = (unsigned)lround((old + (sample - old) * weight) * HEALTH_FACTOR_ONE);
-    atomic_store_explicit(&f->token_factor, now, memory_order_relaxed);
+    atomic_store_explicit(factor, now, memory_order_relaxed);
+}
+
+void health_tokens(struct health_figure *f, uint64_t estimated, uint64_t reported) {
+    learn_factor(&f->token_factor, estimated, reported, INPUT_FULL);
+}
+
+void health_output(struct health_figure *f, uint64_t estimated, uint64_t reported) {
+    learn_factor(&f->output_factor, estimated, reported, OUTPUT_FULL);
 }
 
 double health_token_factor(const struct health_figure *f) {
-    unsigned factor = atomic_load_explicit(&f->token_factor, memory_order_relaxed);
-    return factor ? (double)factor / HEALTH_FACTOR_ONE : 1;
+    return factor_of(&f->token_factor);
+}
+
+double health_output_factor(const struct health_figure *f) {
+    return factor_of(&f->output_factor);
 }

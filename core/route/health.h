@@ -40,8 +40,9 @@ struct health_slice {
 struct health_figure {
     struct breaker breaker;
     atomic_uint in_flight;
-    atomic_uint token_factor; /* reported to estimated input tokens, in HEALTH_FACTOR_ONE; 0: none
+    atomic_uint token_factor;  /* reported to estimated input tokens, in HEALTH_FACTOR_ONE; 0: none
                                * reported yet */
+    atomic_uint output_factor; /* the same of output tokens */
     atomic_uint headroom; /* of the provider's rate limit, in thousandths and one; 0: not told */
     atomic_uint changes;  /* goes up with whatever happens that a view would show */
     atomic_ullong last_success_ms;       /* 0: never */
@@ -118,7 +119,11 @@ uint32_t health_latency(struct health_figure *f, uint64_t output_tokens, uint64_
  * of a zero. */
 void health_tokens(struct health_figure *f, uint64_t estimated, uint64_t reported);
 
+/* The same of output tokens, where their text was all there was to them. */
+void health_output(struct health_figure *f, uint64_t estimated, uint64_t reported);
+
 /* What an estimate for the target is to be multiplied by: 0.25 to 4; 1 while nothing is known. */
 double health_token_factor(const struct health_figure *f);
+double health_output_factor(const struct health_figure *f);
 
 #endif

@@ -5,6 +5,7 @@
 #include "route/tokens.h"
 
 #include <assert.h>
+#include <math.h>
 
 uint64_t live_tokens(const struct request *r, const struct target *target) {
     return tokens_input(&r->facts, target,
@@ -106,6 +107,7 @@ bool live_start(struct request *r, const struct chain_move *move, bool hedge,
         .adapter = r->epoch->adapter,
         .keys = r->epoch->keys[step->target->provider->index],
         .input_tokens = live_tokens(r, step->target),
+        .tokens_a_byte = tokens_a_byte(step->target, figure),
         .refuse = r->epoch->snap->config.unsupported == UNSUPPORTED_REFUSE,
         .record = record,
         .arena = request_arena(r),
@@ -167,6 +169,17 @@ static uint32_t ms_between(uint64_t from_us, uint64_t to_us) {
     return ms ? (uint32_t)ms : 1;
 }
 
+/* How far off estimates are. What was thought and not said is no measure of texts. */
+static void learn_tokens(struct request *r, const struct live *gone, struct health_figure *figure) {
+    const struct trace_attempt *record = gone->record;
+    double said = (double)attempt_text(gone->attempt) / record->target->bytes_a_token;
+    if (record->input_tokens > 0)
+        health_tokens(figure, tokens_estimate(&r->facts, record->target),
+                      (uint64_t)record->input_tokens);
+    if (record->output_tokens > 0 && record->reasoning_tokens <= 0)
+        health_output(figure, (uint64_t)ceil(said), (uint64_t)record->output_tokens);
+}
+
 /* What an attempt that is over tells of its target. */
 static void learn(struct request *r, const struct live *gone) {
     const struct trace_attempt *record = gone->record;
@@ -184,9 +197,8 @@ static void learn(struct request *r, const struct live *gone) {
     bool news = end.class != FAILURE_NONE || end.permit == BREAKER_PROBE ||
                 !atomic_load_explicit(&figure->last_success_ms, memory_order_relaxed);
     health_ended(figure, &end, worker_now(r->worker));
-    if (record->input_tokens > 0)
-        health_tokens(figure, tokens_estimate(&r->facts, record->target),
-                      (uint64_t)record->input_tokens);
+    if (!record->estimated)
+        learn_tokens(r, gone, figure);
     learn_headroom(r, record->target, attempt_headroom(gone->attempt));
     worker_learnt(r->worker, r->epoch, record->target, news);
 }
@@ -210,11 +222,9 @@ struct trace_attempt *live_ended(struct request *r, struct attempt *a) {
     record->ended_us = clock_us();
     if (told >= 0)
         record->reopens_ms = worker_now(r->worker) + (uint64_t)told;
-    if (record->failure != FAILURE_NONE)
-        attempt_settle(a);
+    attempt_settle(a);
     record->maybe_accepted = record->failure != FAILURE_NONE && attempt_maybe_accepted(a);
-    if (record->cost < 0)
-        record->cost = trace_attempt_cost(record); /* a stream given up has used what it told of */
+    record->cost = trace_attempt_cost(record);
     if (record->cost < 0 && record->maybe_accepted)
         record->most = gone.hold.tokens ? gone.hold.budget.nano : gone.bound;
     if (record->cost > 0 || record->most > 0)

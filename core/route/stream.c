@@ -270,7 +270,7 @@ static bool pass(struct stream *s, const struct sse_event *event) {
 
 /* --- translated --- */
 
-static struct wire_usage usage_of(const struct adapter_seen *seen) {
+struct wire_usage stream_usage(const struct adapter_seen *seen) {
     return (struct wire_usage){ .input = seen->input_tokens,
                                 .output = seen->output_tokens,
                                 .cached = seen->cached_tokens,
@@ -285,7 +285,7 @@ static void note_adapted(struct stream *s, const struct adapter_seen *seen) {
         .text = seen->text,
         .excused = seen->excused,
         .has_usage = true,
-        .usage = usage_of(seen),
+        .usage = stream_usage(seen),
         .model = seen->model,
     };
     note(s, &same);
@@ -421,6 +421,6 @@ void stream_settle(struct stream *s) {
     if (!s->setup.adapter)
         return;
     adapter_settle(s->setup.adapter, s->setup.handle, &seen);
-    const struct wire_usage told = usage_of(&seen);
+    const struct wire_usage told = stream_usage(&seen);
     note_usage(s, &told);
 }

@@ -82,6 +82,9 @@ enum {
 void stream_init(struct stream *s, const struct stream_setup *setup);
 void stream_deinit(struct stream *s);
 
+/* What an adapter was told of usage. */
+struct wire_usage stream_usage(const struct adapter_seen *seen);
+
 /* Some bytes of the provider's. What comes after the end, or after a failure, is not looked at. */
 void stream_feed(struct stream *s, const char *bytes, size_t len);
 

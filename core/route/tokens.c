@@ -102,6 +102,10 @@ uint64_t tokens_input(const struct facts *facts, const struct target *target,
     return figure ? (uint64_t)ceil((double)estimate * health_token_factor(figure)) : estimate;
 }
 
+double tokens_a_byte(const struct target *target, const struct health_figure *figure) {
+    return (figure ? health_output_factor(figure) : 1) / target->bytes_a_token;
+}
+
 /* The first target of a name, which may be a configured chain's; NULL without one. */
 static const struct target *first_target(const struct snapshot *snap, struct span name,
                                          struct arena *arena) {

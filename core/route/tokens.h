@@ -1,4 +1,4 @@
-/* tokens.h - how many tokens a prompt is worth before anybody has counted them.
+/* tokens.h - how many tokens a prompt or an answer is worth that nobody has counted.
  *
  * Owns          the rules of thumb: bytes a token, the size of a picture.
  * Fed by        body, with what it read; request, with a target and its figures.
@@ -7,6 +7,7 @@
  *
  *   uint64_t n = tokens_input(&facts, target, figure);
  *   ... an answer reports 1234 ... health_tokens(figure, tokens_estimate(&facts, target), 1234);
+ *   ... and 56 for 200 bytes of text ... health_output(figure, 200 / target->bytes_a_token, 56);
  */
 #ifndef PERILUNE_ROUTE_TOKENS_H
 #define PERILUNE_ROUTE_TOKENS_H
@@ -29,6 +30,9 @@ uint64_t tokens_estimate(const struct facts *facts, const struct target *target)
  * it. */
 uint64_t tokens_input(const struct facts *facts, const struct target *target,
                       const struct health_figure *figure);
+
+/* Output tokens a byte of an answer's text is worth at a target, corrected likewise. */
+double tokens_a_byte(const struct target *target, const struct health_figure *figure);
 
 /* The answer to count_tokens: what the first target the request names is expected to count; where
  * it names none ("auto"), a general estimate. At least 1. `figures`: by target index; NULL: none.

@@ -138,6 +138,8 @@ static void write_attempt(const struct trace_attempt *a, struct buf *out, bool w
             buf_printf(out, ",\"input_tokens\":%lld", (long long)a->input_tokens);
         if (a->output_tokens >= 0)
             buf_printf(out, ",\"output_tokens\":%lld", (long long)a->output_tokens);
+        if (a->estimated)
+            buf_add(out, SPAN(",\"estimated\":true"));
         if (a->cost >= 0) {
             buf_add(out, SPAN(",\"cost_usd\":"));
             trace_write_usd(out, a->cost);

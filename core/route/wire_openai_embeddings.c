@@ -15,7 +15,8 @@ static void read_answer(struct json_parser *p, struct span body, struct arena *a
         return;
     }
     seen->content = json_count(at[ROOT_DATA]) > 0;
-    wire_openai_chat_usage(at[ROOT_USAGE], seen);
+    if (wire_openai_chat_usage(at[ROOT_USAGE], seen) && seen->usage.output < 0)
+        seen->usage.output = 0; /* there is none, and most do not say so */
     wire_answer_model(p, at[ROOT_MODEL], seen);
 }
 

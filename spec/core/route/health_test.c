@@ -336,6 +336,15 @@ static void a_short_prompt_says_little(void **state) {
     assert_true(health_token_factor(f) > 1 && health_token_factor(f) < 1.02);
 }
 
+static void answers_count_in_full_when_they_are_shorter(void **state) {
+    struct health_figure *f = health_figure(health, SPAN("p/a"));
+    health_output(f, 128, 256);
+    assert_true(health_output_factor(f) == 1 + 1.0 / 8);
+    assert_true(health_token_factor(f) == 1); /* of prompts nothing is known */
+    health_output(f, 0, 100);
+    assert_true(health_output_factor(f) == 1 + 1.0 / 8);
+}
+
 static void an_estimate_is_off_by_four_at_most(void **state) {
     struct health_figure *f = health_figure(health, SPAN("p/a"));
     for (int i = 0; i < 200; i++)
@@ -464,6 +473,7 @@ int main(int argc, char **argv) {
         TEST(an_estimate_is_right_until_it_is_known_better),
         TEST(what_is_reported_is_averaged),
         TEST(a_short_prompt_says_little),
+        TEST(answers_count_in_full_when_they_are_shorter),
         TEST(an_estimate_is_off_by_four_at_most),
         TEST(threads_lose_nothing),
     };

@@ -142,6 +142,17 @@ static void what_is_reported_corrects_what_is_estimated(void **state) {
     assert_int_equal(tokens_estimate(&f, &snap->targets[0]), 2000); /* what it learns from stays */
 }
 
+static void an_answer_is_worth_its_text(void **state) {
+    assert_true(tokens_a_byte(&snap->targets[0], NULL) == 0.25);
+    assert_true(tokens_a_byte(&snap->targets[1], figures[1]) == 0.4);
+    for (int i = 0; i < 100; i++)
+        health_output(figures[1], 200, 100);
+    double learned = tokens_a_byte(&snap->targets[1], figures[1]);
+    assert_true(learned > 0.199 && learned < 0.201);
+    assert_true(tokens_input(&(struct facts){ .input_tokens = 1, .input_bytes = 4 },
+                             &snap->targets[1], figures[1]) == 2); /* prompts are worth the same */
+}
+
 static void g5_counts_tokens_of_foreign_models(void **state) {
     struct facts f = request(1000, 30, "gpt");
     assert_int_equal(tokens_count(&f, snap, figures, &arena), 280);
@@ -173,6 +184,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_picture_that_does_not_say_is_a_usual_one, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(each_target_has_its_own_density, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_answer_is_worth_its_text, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_reported_corrects_what_is_estimated, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(g5_counts_tokens_of_foreign_models, set_up, tear_down),

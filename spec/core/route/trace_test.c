@@ -274,6 +274,12 @@ static void what_was_special_about_an_attempt_is_said(void **state) {
     buf_clear(&out);
     trace_write(&t, &out);
     assert_true(memmem(out.at, out.len, "\"cost_usd_most\":0.0000025}", 26) != NULL);
+    assert_null(memmem(out.at, out.len, "estimated", 9));
+    lost->output_tokens = 7;
+    lost->estimated = true;
+    buf_clear(&out);
+    trace_write(&t, &out);
+    assert_true(memmem(out.at, out.len, "\"output_tokens\":7,\"estimated\":true", 34) != NULL);
 }
 
 static void an_attempt_under_way_has_taken_no_time(void **state) {

@@ -15,7 +15,10 @@ static void reads_an_answer(void **state) {
     assert_span(s.model, "text-embedding");
     assert_true(s.has_usage);
     assert_int_equal(s.usage.input, 3);
-    assert_int_equal(s.usage.output, -1);
+    assert_int_equal(s.usage.output, 0);
+    s = answer("{\"data\":[[0.5]]}");
+    assert_true(s.content);
+    assert_int_equal(s.usage.output, -1); /* nothing was told */
 }
 
 static void an_empty_list_is_no_content(void **state) {
