@@ -138,6 +138,7 @@ bool admin_reload(struct admin *a) {
     }
     remember(a, snap);
     keep_versions(a, a->engine.snap, snap);
+    alerts_set(&a->alerts, &snap->config);
     money_adopt(&a->money, snap);
     engine_adopt(&a->engine, snap);
     set_watch(a, &a->engine.snap->config);
@@ -295,9 +296,11 @@ static void stop(struct admin *a) {
     if (a->listener)
         listener_close(a->listener);
     a->listener = NULL;
+    tail_close(&a->tail);
     conn_close_all(&a->server, true);
     put_stop(a);
     engine_stop(&a->engine);
+    alerts_close(&a->alerts); /* of what the last requests cost, too */
     uv_close((uv_handle_t *)&a->want, NULL);
 }
 
@@ -350,7 +353,9 @@ static void close_waiting(struct admin *a) {
 /* What was spent before is known, and every key, before anybody can ask. */
 static int open_money(struct admin *a, const struct snapshot *snap) {
     struct store_error why;
-    if (money_open(&a->money, &snap->config, NULL, a, &why) < 0) {
+    static const struct budget_events events = { .on_alert = alerts_raise };
+    alerts_set(&a->alerts, &snap->config);
+    if (money_open(&a->money, &snap->config, &events, &a->alerts, &why) < 0) {
         log_error("%s", why.text);
         return -1;
     }
@@ -371,6 +376,7 @@ int admin_run(const struct admin_options *options, struct snapshot *snap) {
     uv_loop_init(&a->loop);
     uv_async_init(&a->loop, &a->want, on_want);
     a->want.data = a;
+    alerts_init(&a->alerts, &a->loop, &options->pump);
     init_signals(a);
     watcher_init(&a->watch, &a->loop, on_files, a);
     set_watch(a, &snap->config); /* before anybody can see us serve and edit a file */
@@ -381,6 +387,8 @@ int admin_run(const struct admin_options *options, struct snapshot *snap) {
     if (error < 0)
         snapshot_unref(snap);
     else
+        tail_init(&a->tail, &a->loop, a->engine.feed);
+    if (error == 0)
         error = engine_start(&a->engine, snap, &options->data_address);
     if (error == 0 && (error = listen_admin(a)) < 0)
         log_error("the admin address can not be listened on: %s", uv_strerror(error));

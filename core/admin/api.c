@@ -8,6 +8,7 @@
 const struct api_route api_routes[] = {
     { "GET", "/health", API_ANYONE, api_health, NULL },
     { "GET", "/metrics", API_VIEWER, api_metrics, NULL },
+    { "GET", "/api/tail", API_VIEWER, api_tail, "project key status target" },
     { "GET", "/api/status", API_VIEWER, api_status, NULL },
     { "POST", "/api/reload", API_ADMIN, api_reload, NULL },
     { "GET", "/api/policies", API_VIEWER, api_policies_list, NULL },
@@ -78,13 +79,20 @@ const char *api_code_name(enum api_code code) {
 
 /* ---- answering ---- */
 
+enum { HEADERS = 3 }; /* of every answer; room for one more */
+
+static void set_headers(struct pair headers[HEADERS + 1], const char *type) {
+    headers[0] = (struct pair){ SPAN("content-type"), span_of(type) };
+    headers[1] = (struct pair){ SPAN("cache-control"), SPAN("no-store") };
+    headers[2] = (struct pair){ SPAN("x-content-type-options"), SPAN("nosniff") };
+}
+
 static void write_out(struct conn *c, int status, const char *type, struct span body,
                       struct span allow) {
-    const struct pair headers[] = { { SPAN("content-type"), span_of(type) },
-                                    { SPAN("cache-control"), SPAN("no-store") },
-                                    { SPAN("x-content-type-options"), SPAN("nosniff") },
-                                    { SPAN("allow"), allow } };
-    conn_reply(c, status, headers, allow.at ? 4 : 3, body);
+    struct pair headers[HEADERS + 1];
+    set_headers(headers, type);
+    headers[HEADERS] = (struct pair){ SPAN("allow"), allow };
+    conn_reply(c, status, headers, allow.at ? HEADERS + 1 : HEADERS, body);
 }
 
 static void on_gone(void *user) {
@@ -114,6 +122,22 @@ void api_reply(struct api_call *call, int status, struct span json) {
 
 void api_reply_as(struct api_call *call, const char *type, struct span body) {
     reply(call, 200, type, body, SPAN_NONE);
+}
+
+struct conn *api_stream(struct api_call *call, const char *type, const struct conn_user *events,
+                        void *user) {
+    struct conn *c = call->conn;
+    struct pair headers[HEADERS + 1];
+    bool is_head = span_eq(call->method, SPAN("HEAD"));
+    set_headers(headers, type);
+    if (c)
+        conn_start(c, 200, headers, HEADERS);
+    if (c && is_head)
+        conn_finish(c);
+    else if (c)
+        conn_attach(c, events, user);
+    end(call);
+    return is_head ? NULL : c;
 }
 
 static void write_error(enum api_code code, const char *param, struct span message,

@@ -91,6 +91,11 @@ void api_reply(struct api_call *call, int status, struct span json);
 /* 200, with what is no JSON object: "text/csv". */
 void api_reply_as(struct api_call *call, const char *type, struct span body);
 
+/* 200, and the connection is the caller's from now on, with `events`: it has been started. NULL when
+ * there is nobody to write to. */
+struct conn *api_stream(struct api_call *call, const char *type, const struct conn_user *events,
+                        void *user);
+
 /* {"error":{"code","message","param"}}; `param` may be NULL. */
 void api_fail(struct api_call *call, enum api_code code, const char *param, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -133,6 +138,9 @@ void api_reload(struct api_call *call);
 
 /* api_metrics.c */
 void api_metrics(struct api_call *call);
+
+/* tail.c */
+void api_tail(struct api_call *call);
 
 /* api_policies.c */
 void api_policies_list(struct api_call *call);

@@ -341,11 +341,26 @@ static void write_ledger(struct scrape *s) {
     exposition_number(&s->x, (double)l.busy_us * 1e-6);
 }
 
+static void write_alerts(struct scrape *s) {
+    const struct alerts *a = &s->a->alerts;
+    family(s, "perilune_budget_alerts_total", "counter", "Shares of caps that were reached.");
+    for (int i = 0; i < BUDGET_SCOPES; i++) {
+        exposition_label(&s->x, "scope", span_of(budget_scope_name((enum budget_scope)i)));
+        exposition_count(&s->x, a->counts[i]);
+    }
+    family(s, "perilune_alert_messages_total", "counter", "Messages to the alerts' webhook.");
+    exposition_label(&s->x, "outcome", SPAN("sent"));
+    exposition_count(&s->x, a->sent);
+    exposition_label(&s->x, "outcome", SPAN("failed"));
+    exposition_count(&s->x, a->failed);
+}
+
 static void write_money(struct scrape *s) {
     write_projects(s);
     write_caps(s, "perilune_budget_cap_usd", "Caps of the account, of routes and projects.", false);
     write_caps(s, "perilune_budget_used_ratio", "What of a cap is spent or set aside, 1 is all.",
                true);
+    write_alerts(s);
     write_ledger(s);
 }
 

@@ -9,7 +9,9 @@
 #define PERILUNE_ADMIN_INSIDE_H
 
 #include "admin/admin.h"
+#include "admin/alerts.h"
 #include "admin/api.h"
+#include "admin/tail.h"
 #include "admin/watcher.h"
 #include "money/money.h"
 
@@ -30,7 +32,9 @@ struct admin {
     struct listener *listener;
     struct json_parser *parser; /* of bodies */
     struct api_call *calls;     /* not answered yet */
-    struct put *puts;           /* policies that are being changed */
+    struct tail tail;
+    struct alerts alerts;
+    struct put *puts; /* policies that are being changed */
     struct admin_waiting *waiting;
     unsigned readings;               /* questions to the ledger that are under way */
     struct snapshot *older;          /* in force before the present one; NULL: it is the first */

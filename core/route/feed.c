@@ -17,14 +17,23 @@ struct feed {
 /* An entry stands behind its length, in the order of this machine's bytes. */
 enum { HEAD = sizeof(uint32_t) };
 
-bool feed_next(struct span *entries, struct arena *arena, struct entry *e) {
+static struct span cut_first(struct span *entries) {
     uint32_t len;
-    if (entries->len < HEAD)
-        return false;
     memcpy(&len, entries->at, HEAD);
     struct span bytes = span_sub(*entries, HEAD, len);
     *entries = span_sub(*entries, HEAD + len, entries->len);
-    return entry_read(bytes, arena, e);
+    return bytes;
+}
+
+bool feed_next(struct span *entries, struct arena *arena, struct entry *e) {
+    return entries->len && entry_read(cut_first(entries), arena, e);
+}
+
+size_t feed_count(struct span entries) {
+    size_t n = 0;
+    for (; entries.len; n++)
+        cut_first(&entries);
+    return n;
 }
 
 void feed_write(struct buf *out, const struct entry *e) {

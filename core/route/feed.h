@@ -44,6 +44,9 @@ uint64_t feed_left_out(const struct feed *f);
  * in `arena`. */
 bool feed_next(struct span *entries, struct arena *arena, struct entry *e);
 
+/* How many there are. */
+size_t feed_count(struct span entries);
+
 /* One line of the access log, with its line feed. */
 void feed_write(struct buf *out, const struct entry *e);
 
