@@ -42,10 +42,13 @@ function M.minutes_of(text)
   return (sign == "-" and -1 or 1) * (60 * hours + minutes)
 end
 
---- The moment RFC 3339 writes so; of a second, only the whole ones. nil when it is none.
+--- The moment RFC 3339 writes so, of which whole seconds are taken; a day alone is its beginning in UTC. nil when it is none.
 ---@param text any
 ---@return integer|nil
 function M.seconds(text)
+  if tostring(text):find "^[%d-]+$" then
+    text = text .. "T00:00:00Z"
+  end
   local year, month, day, hour, minute, second, part, zone =
     tostring(text):match "^(%d%d%d%d)%-(%d%d)%-(%d%d)[Tt ](%d%d):(%d%d):(%d%d)([%d.]*)([Zz+-].*)$"
   year, month, day = tonumber(year), tonumber(month), tonumber(day)

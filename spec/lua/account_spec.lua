@@ -105,7 +105,7 @@ describe("a key", function()
     ['{ secret = "s", policy = "teir" }'] = 'client_keys[1].policy: no policy "teir" [did you mean "tier"?]',
     ['{ secret = "s", grants = { "tiers" } }'] = "client_keys[1].grants[1]: expected one of models, policy, tier",
     ['{ secret = "s", models = {} }'] = "client_keys[1].models: expected at least one name [leave it out to allow all]",
-    ['{ secret = "s", expires = "2027-01-01" }'] = 'client_keys[1].expires: expected a moment like "2027-01-01T00:00:00Z"',
+    ['{ secret = "s", expires = "soon" }'] = 'client_keys[1].expires: expected a moment like "2027-01-01T00:00:00Z"',
     ['{ secret = "s", metadata = { [1] = 2 } }'] = "client_keys[1].metadata[1]: expected a name as key",
     ['{ secret = "s", metadata = { f = string.rep } }'] = "client_keys[1].metadata.f: expected a text, a number",
     ['{ secret = "s", daily_usd = -1 }'] = "client_keys[1].daily_usd: expected a number from 0 to 1000000000",
