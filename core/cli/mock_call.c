@@ -26,6 +26,7 @@ struct call {
     uint64_t wait_left; /* ms until the next event, of which pings may take a part */
     bool waited;        /* the pause before the next event is over */
     bool has_timer;
+    bool bills;   /* a stream whose tokens count once it is over */
     bool in_crlf; /* lines of events end so */
     uv_timer_t timer;
 };
@@ -41,8 +42,27 @@ static void on_timer_closed(uv_handle_t *handle) {
     mock_received_release(call->received);
 }
 
+/* Tokens of what has been said so far. */
+static int64_t tokens_said(const struct call *call) {
+    const struct mock_answer *a = &call->answer;
+    size_t bytes = 0;
+    if (call->piece == a->n_pieces)
+        return a->completion_tokens;
+    for (size_t i = 0; i < call->piece; i++)
+        bytes += a->pieces[i].text.len;
+    return mock_tokens_of(bytes);
+}
+
+static void count_tokens(struct call *call, int64_t prompt, int64_t completion) {
+    call->desk->count->numbers.prompt_tokens += (uint64_t)prompt;
+    call->desk->count->numbers.completion_tokens += (uint64_t)completion;
+}
+
 /* The connection is not the call's any more. */
 static void over(struct call *call) {
+    if (call->bills)
+        count_tokens(call, 0, tokens_said(call));
+    call->bills = false;
     call->stage = OVER;
     call->conn = NULL;
     if (call->has_timer)
@@ -134,12 +154,6 @@ static int make_whole(struct call *call, struct buf *body) {
     return 200;
 }
 
-static void count_tokens(struct call *call) {
-    struct mock_numbers *n = &call->desk->count->numbers;
-    n->prompt_tokens += (uint64_t)call->answer.prompt_tokens;
-    n->completion_tokens += (uint64_t)call->answer.completion_tokens;
-}
-
 /* One byte at a time, as far as the kernel sends them so. */
 static void write_bytewise(struct call *call, struct span bytes,
                            bool (*write)(struct conn *c, struct span bytes)) {
@@ -170,7 +184,7 @@ static void answer_whole(struct call *call) {
     buf_clear(body);
     int status = make_whole(call, body);
     if (status == 200 && !harm->garbage)
-        count_tokens(call);
+        count_tokens(call, call->answer.prompt_tokens, call->answer.completion_tokens);
     if (harm->gzip) {
         buf_clear(&call->desk->out);
         mock_gzip(&call->desk->out, buf_span(body));
@@ -268,10 +282,11 @@ static size_t last_event(const struct call *call, struct span bytes) {
     return at > 1 ? at : 0;
 }
 
-/* The events of the present stage, the last of them halved. */
+/* The events of the present stage, the last of them halved, which says nothing then. */
 static void half_events(struct call *call, struct buf *out) {
-    size_t from = out->len;
+    size_t from = out->len, said = call->piece;
     next_events(call, out);
+    call->piece = said;
     from += last_event(call, span_sub(buf_span(out), from, SIZE_MAX));
     out->len = from + (out->len - from) / 2;
 }
@@ -396,8 +411,9 @@ static const struct conn_user user_events = { .on_drain = on_drain, .on_gone = o
 static void start_stream(struct call *call) {
     make_headers(call, span_of(call->dialect->stream_type));
     call->in_crlf = call->dialect->crlf || (call->fault.shape.crlf && !call->dialect->frames);
-    if (!call->fault.harm.garbage)
-        count_tokens(call);
+    call->bills = !call->fault.harm.garbage;
+    if (call->bills)
+        count_tokens(call, call->answer.prompt_tokens, 0);
     conn_start(call->conn, 200, call->headers.at, call->headers.n);
     call->stage = COMMENT;
     run_stream(call);

@@ -37,8 +37,9 @@ struct mock_received {
 };
 
 struct mock_numbers {
-    uint64_t requests, streams, cancelled, prompt_tokens, completion_tokens;
-    uint64_t connections; /* that ended; with the open ones: all */
+    uint64_t requests, streams, cancelled, prompt_tokens;
+    uint64_t completion_tokens; /* of a stream: what it had said, counted when it is over */
+    uint64_t connections;       /* that ended; with the open ones: all */
 };
 
 struct mock_count {

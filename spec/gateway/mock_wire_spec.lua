@@ -183,6 +183,18 @@ describe("the mock", function()
     end
   end))
 
+  it("counts what a stream said, not what it would have", loop.test(function()
+    local function said(words)
+      http.exchange(up.port, { method = "DELETE", path = "/_mock/stats" })
+      stream("tokens=40;events=10;" .. words)
+      return up:stats().completion_tokens
+    end
+    assert.equal(40, said "no_usage")
+    assert.equal(12, said "cut_after=3")
+    assert.equal(12, said "cut_event=4") -- half of an event says nothing
+    assert.equal(0, said "cut_after=0")
+  end))
+
   it("shapes answers", loop.test(function()
     assert.equal("other", plain("model=other").json.model)
     assert.equal(5000, #plain("big=5000").json.choices[1].message.content)
