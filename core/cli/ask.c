@@ -13,11 +13,24 @@
 /* What is put may be tested and tried before it is live. */
 enum { PATIENCE_S = 30, PATIENCE_OF_PUT_S = 400 };
 
-static int dial(struct span address, const char *method) {
+/* One call. */
+struct question {
+    const char *method, *path;
+    struct span json;
+    struct buf *body;
+    ask_on_bytes on_bytes; /* NULL: the body is wanted whole */
+    void *owner;
+};
+
+/* 0: for ever. */
+static time_t patience_of(const struct question *q) {
+    return q->on_bytes ? 0 : strcmp(q->method, "PUT") == 0 ? PATIENCE_OF_PUT_S : PATIENCE_S;
+}
+
+static int dial(struct span address, const struct question *q) {
     struct sockaddr_storage to;
     bool loopback;
-    struct timeval patience = { .tv_sec =
-                                    strcmp(method, "PUT") == 0 ? PATIENCE_OF_PUT_S : PATIENCE_S };
+    struct timeval patience = { .tv_sec = patience_of(q) };
     if (!listener_parse(address, &to, &loopback)) {
         errno = EINVAL;
         return -1;
@@ -47,15 +60,6 @@ static bool send_all(int fd, struct span bytes) {
     return true;
 }
 
-static bool receive_all(int fd, struct buf *out) {
-    for (;;) {
-        ssize_t n = recv(fd, buf_reserve(out, 16384), 16384, 0);
-        if (n <= 0)
-            return n == 0;
-        out->len += (size_t)n;
-    }
-}
-
 /* "HTTP/1.1 200 OK": 200. 0 for anything else. */
 static int read_status(struct span answer) {
     uint64_t status;
@@ -64,24 +68,59 @@ static int read_status(struct span answer) {
     return (int)status;
 }
 
-static int exchange(int fd, const char *method, const char *path, struct span address,
-                    struct span token, struct span json, struct buf *body) {
+/* Some bytes of the answer more, behind what is in `out`. False at its end, or when it breaks off.
+ */
+static bool receive(int fd, struct buf *out, bool *broken) {
+    ssize_t n = recv(fd, buf_reserve(out, 16384), 16384, 0);
+    *broken = n < 0;
+    out->len += n > 0 ? (size_t)n : 0;
+    return n > 0;
+}
+
+/* Status line and headers, up to the blank line; what came behind it stays in `answer`. 0 when they
+ * do not come whole. */
+static int receive_head(int fd, struct buf *answer) {
+    const char *end = NULL;
+    bool broken;
+    while (!end && receive(fd, answer, &broken))
+        end = memmem(answer->at, answer->len, "\r\n\r\n", 4);
+    int status = end ? read_status(buf_span(answer)) : 0;
+    if (end)
+        buf_consume(answer, (size_t)(end + 4 - answer->at));
+    return status;
+}
+
+/* Hands the bytes on as they come, until it ends or nobody wants more. */
+static void pass_on(int fd, const struct question *q, struct buf *answer) {
+    bool broken, more = q->on_bytes(q->owner, SPAN(""));
+    while (more && (answer->len || receive(fd, answer, &broken))) {
+        more = q->on_bytes(q->owner, buf_span(answer));
+        buf_clear(answer);
+    }
+}
+
+/* HTTP/1.0 where bytes are handed on: then they come without chunks between them. */
+static int exchange(int fd, const struct question *q, struct span address, struct span token) {
     struct buf request = { 0 }, answer = { 0 };
-    int status = 0;
+    bool broken = false;
     buf_printf(&request,
-               "%s %s HTTP/1.1\r\nhost: %.*s\r\nauthorization: Bearer %.*s\r\n"
+               "%s %s HTTP/1.%c\r\nhost: %.*s\r\nauthorization: Bearer %.*s\r\n"
                "content-type: application/json\r\ncontent-length: %zu\r\n"
                "connection: close\r\n\r\n",
-               method, path, SPAN_ARGS(address), SPAN_ARGS(token), json.len);
-    buf_add(&request, json);
-    if (send_all(fd, buf_span(&request)) && receive_all(fd, &answer))
-        status = read_status(buf_span(&answer));
-    const char *end = status ? memmem(answer.at, answer.len, "\r\n\r\n", 4) : NULL;
-    if (end)
-        buf_append(body, end + 4, answer.len - (size_t)(end + 4 - answer.at));
+               q->method, q->path, q->on_bytes ? '0' : '1', SPAN_ARGS(address), SPAN_ARGS(token),
+               q->json.len);
+    buf_add(&request, q->json);
+    int status = send_all(fd, buf_span(&request)) ? receive_head(fd, &answer) : 0;
+    if (status == 200 && q->on_bytes)
+        pass_on(fd, q, &answer);
+    else if (status) {
+        while (receive(fd, &answer, &broken)) {
+        }
+        buf_add(q->body, buf_span(&answer));
+    }
     buf_deinit(&request);
     buf_deinit(&answer);
-    return end ? status : 0;
+    return broken ? 0 : status;
 }
 
 /* What `run` was told, where it is known here, too. */
@@ -110,10 +149,6 @@ static void complain_token(const struct config *config, struct span address, int
                 SPAN_ARGS(config->data_dir));
 }
 
-int ask(const struct config *config, const char *method, const char *path, struct buf *body) {
-    return ask_with(config, method, path, SPAN_NONE, body);
-}
-
 bool ask_known(const struct config *config) {
     struct buf address = { 0 };
     bool known = state_read(config, "admin.address", &address);
@@ -121,17 +156,16 @@ bool ask_known(const struct config *config) {
     return known;
 }
 
-int ask_with(const struct config *config, const char *method, const char *path, struct span json,
-             struct buf *body) {
+static int put(const struct config *config, const struct question *q) {
     struct buf address = { 0 }, token = { 0 };
     int status = 0;
     if (!state_read(config, "admin.address", &address) || !read_token(config, &token)) {
         fprintf(stderr, "perilune: nothing has run with the state folder %.*s\n",
                 SPAN_ARGS(config->data_dir));
     } else {
-        int fd = dial(buf_span(&address), method);
+        int fd = dial(buf_span(&address), q);
         if (fd >= 0) {
-            status = exchange(fd, method, path, buf_span(&address), buf_span(&token), json, body);
+            status = exchange(fd, q, buf_span(&address), buf_span(&token));
             close(fd);
         }
         if (status == 401 || status == 403)
@@ -143,6 +177,32 @@ int ask_with(const struct config *config, const char *method, const char *path, 
     buf_deinit(&address);
     buf_deinit(&token);
     return status == 401 || status == 403 ? 0 : status;
+}
+
+int ask(const struct config *config, const char *method, const char *path, struct buf *body) {
+    return ask_with(config, method, path, SPAN_NONE, body);
+}
+
+int ask_with(const struct config *config, const char *method, const char *path, struct span json,
+             struct buf *body) {
+    struct question q = { .method = method, .path = path, .json = json, .body = body };
+    return put(config, &q);
+}
+
+int ask_follow(const struct config *config, const char *path, ask_on_bytes on_bytes, void *owner,
+               struct buf *body) {
+    struct question q = {
+        .method = "GET", .path = path, .body = body, .on_bytes = on_bytes, .owner = owner
+    };
+    return put(config, &q);
+}
+
+void ask_escape(struct buf *path, const char *text) {
+    for (const char *c = text; *c; c++)
+        if ((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || strchr("_-", *c))
+            buf_add_char(path, *c);
+        else
+            buf_printf(path, "%%%02X", (unsigned char)*c);
 }
 
 static void print_span(struct json_value finding, const char *name, const char *before,

@@ -1,7 +1,7 @@
 /* ask.h - asking a running perilune something over its admin side.
  *
  * Owns          one blocking connection while it asks.
- * Fed by        reload, status, explain, errand.
+ * Fed by        reload, status, explain, errand, logs.
  * Feeds         them, with a status and a body.
  * Must not know what it asks for.
  */
@@ -19,6 +19,18 @@ int ask(const struct config *config, const char *method, const char *path, struc
 /* The same with a body of its own, JSON. */
 int ask_with(const struct config *config, const char *method, const char *path, struct span json,
              struct buf *body);
+
+/* The body's next bytes, borrowed until it returns; first with none at all, once it has begun.
+ * False to hear no more. */
+typedef bool (*ask_on_bytes)(void *owner, struct span bytes);
+
+/* GETs an answer that goes on and on: of one with status 200 its bytes go to `on_bytes` as they
+ * come, and it returns once the answer has ended or nobody wants more. Else as ask(). */
+int ask_follow(const struct config *config, const char *path, ask_on_bytes on_bytes, void *owner,
+               struct buf *body);
+
+/* Appends `text` to a path or a query: what could mean something in there is escaped. */
+void ask_escape(struct buf *path, const char *text);
 
 /* Prints the findings of an answer: file:line, what is wrong, the lines around it, a hint. */
 void ask_print_findings(struct json_value findings);

@@ -29,7 +29,7 @@ enum cli_exit {
     CLI_BAD_CONFIG = 4   /* the configuration is wrong */
 };
 
-#define CLI_MAX_OPTIONS 16
+#define CLI_MAX_OPTIONS 32
 
 struct cli_option {
     const char *name;  /* long, without dashes: "config" */
@@ -116,6 +116,7 @@ void cli_print(FILE *to, struct span text);
 /* The commands, one file each. */
 extern const struct cli_command run_command, init_command, check_command, test_command,
     mock_command, models_command, explain_command, policy_command, status_command, replay_command,
-    reload_command, version_command, help_command;
+    keys_command, projects_command, usage_command, logs_command, trace_command, reload_command,
+    version_command, help_command;
 
 #endif

@@ -24,34 +24,45 @@ static void print_error(struct errand *e) {
     cli_print(stdout, json_text(json_get(e->root, "output")));
 }
 
-int errand_send(struct errand *e, const char *method, bool *done) {
+/* 0: nothing that can be read was answered, and why has been said. */
+static int ask_it(struct errand *e, const char *method) {
     buf_add_char(&e->path, '\0');
     buf_clear(&e->answer);
     e->status = ask_with(e->config, method, e->path.at, buf_span(&e->body), &e->answer);
-    bool read = e->status && json_parse(e->parser, buf_span(&e->answer), &e->root) == JSON_OK;
     buf_clear(&e->path);
     buf_clear(&e->body);
+    bool read = e->status && json_parse(e->parser, buf_span(&e->answer), &e->root) == JSON_OK;
+    return read ? e->status : 0;
+}
+
+static bool is_good(const struct errand *e) {
+    return e->status >= 200 && e->status < 300;
+}
+
+int errand_send(struct errand *e, const char *method, bool *done) {
     *done = true;
-    if (!read)
+    if (!ask_it(e, method))
         return CLI_UNREACHABLE;
-    bool good = e->status >= 200 && e->status < 300;
     if (cli_option(e->call, "json"))
         printf("%.*s\n", SPAN_ARGS(buf_span(&e->answer)));
-    else if (!good)
+    else if (!is_good(e))
         print_error(e);
     else
         *done = false;
-    return good ? CLI_OK : CLI_FINDINGS;
+    return is_good(e) ? CLI_OK : CLI_FINDINGS;
 }
 
-/* What could mean something else in a path is escaped. */
+int errand_fetch(struct errand *e) {
+    if (!ask_it(e, "GET"))
+        return CLI_UNREACHABLE;
+    if (!is_good(e))
+        print_error(e);
+    return is_good(e) ? CLI_OK : CLI_FINDINGS;
+}
+
 void errand_path(struct errand *e, const char *before, const char *segment, const char *behind) {
     buf_add(&e->path, span_of(before));
-    for (const char *c = segment; *c; c++)
-        if ((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || strchr("_-", *c))
-            buf_add_char(&e->path, *c);
-        else
-            buf_printf(&e->path, "%%%02X", (unsigned char)*c);
+    ask_escape(&e->path, segment);
     buf_add(&e->path, span_of(behind));
 }
 

@@ -1,7 +1,7 @@
 /* errand.h - what a command asks of a running perilune, and what it makes of the answer.
  *
  * Owns          one call's path, body and answer.
- * Fed by        policy, keys, projects: their arguments and options.
+ * Fed by        policy, keys, projects, settings: arguments and options.
  * Feeds         ask with the call, the terminal with what the answer says.
  * Must not know what is asked for.
  *
@@ -51,9 +51,12 @@ int errand_main(const struct cli_call *call, const struct verb *verbs);
 void errand_path(struct errand *e, const char *before, const char *segment, const char *behind);
 
 /* Asks; path and body are taken up by it. CLI_OK when `root` is an answer to be shown: nothing was
- * wrong, and it is not wanted as JSON. Any other exit code: all has been said; *done tells it from an
- * answer that was printed. */
+ * wrong, and it is not wanted as JSON. Any other exit code: all has been said; *done tells it from
+ * an answer that was printed. */
 int errand_send(struct errand *e, const char *method, bool *done);
+
+/* GETs what the errand needs itself: the answer is not printed, even as JSON. Else as above. */
+int errand_fetch(struct errand *e);
 
 /* Appends "name":"value" to an object that is being written, with a comma where one is needed;
  * nothing for SPAN_NONE. */
@@ -62,8 +65,8 @@ void errand_add(struct buf *body, const char *name, struct span value);
 /* The same, of any JSON. */
 void errand_add_json(struct buf *body, const char *name, struct span json);
 
-/* What somebody wrote, in one line: a note, a doc or a name neither steers the terminal nor ends the
- * comment it stands in. Lies in the errand's arena. */
+/* What somebody wrote, in one line: a note, a doc or a name neither steers the terminal nor ends
+ * the comment it stands in. Lies in the errand's arena. */
 struct span errand_line(struct errand *e, struct span text);
 
 /* The same of a text in an object; SPAN_NONE when it is not there. */
