@@ -14,7 +14,8 @@ enum kind {
     KIND_CHAIN,
     KIND_ALIAS,
     KIND_TARGET,
-    KIND_MODEL
+    KIND_MODEL,
+    KIND_ASSIGNED /* of the first scope; those of the others follow */
 };
 
 struct slot {
@@ -86,7 +87,7 @@ static void add_target(struct snapshot *snap, size_t i) {
 
 static size_t count_names(const struct snapshot *snap) {
     return snap->n_providers + snap->n_policies + snap->n_chains + snap->n_aliases +
-           2 * snap->n_targets;
+           2 * snap->n_targets + snap->config.n_assignments;
 }
 
 void snapshot_seal(struct snapshot *snap) {
@@ -110,6 +111,10 @@ void snapshot_seal(struct snapshot *snap) {
         add(index, KIND_ALIAS, snap->aliases[i].name, i);
     for (size_t i = 0; i < snap->n_targets; i++)
         add_target(snap, i);
+    for (size_t i = 0; i < snap->config.n_assignments; i++) {
+        const struct assignment *a = &snap->config.assignments[i];
+        add(index, KIND_ASSIGNED + a->scope, a->name, i);
+    }
 }
 
 /* The place of a name in its list, or NONE. */
@@ -156,12 +161,8 @@ enum assignment_scope snapshot_scope_of(struct span name) {
 
 const struct assignment *snapshot_assignment(const struct snapshot *snap,
                                              enum assignment_scope scope, struct span name) {
-    for (size_t i = 0; i < snap->config.n_assignments; i++) {
-        const struct assignment *a = &snap->config.assignments[i];
-        if (a->scope == scope && span_eq(a->name, name))
-            return a;
-    }
-    return NULL;
+    uint32_t i = look_up(snap, KIND_ASSIGNED + scope, name);
+    return i == NONE ? NULL : &snap->config.assignments[i];
 }
 
 const struct named_chain *snapshot_chain(const struct snapshot *snap, struct span name) {

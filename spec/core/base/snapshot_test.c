@@ -183,6 +183,7 @@ static void finds_assignments_by_scope_and_name(void **state) {
                                        { .scope = ASSIGNED_ACCOUNT } };
     struct snapshot *snap = snapshot_new();
     snap->config.assignments = list, snap->config.n_assignments = 3;
+    snapshot_seal(snap);
     assert_ptr_equal(snapshot_assignment(snap, ASSIGNED_ENDPOINT, SPAN("x")), &list[1]);
     assert_ptr_equal(snapshot_assignment(snap, ASSIGNED_ACCOUNT, SPAN_NONE), &list[2]);
     assert_null(snapshot_assignment(snap, ASSIGNED_TIER, SPAN("y")));

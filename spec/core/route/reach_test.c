@@ -146,9 +146,16 @@ static bool chooses(const char *wished) {
         assert_span(error.message, policy);                                                        \
     } while (0)
 
+/* As in another snapshot: the last assignment is there, too. */
+static void assign_to_the_account(void) {
+    snap->config.n_assignments = ASSIGNMENTS;
+    snap->index = NULL;
+    snapshot_seal(snap);
+}
+
 static void the_first_word_there_is_decides(void **state) {
     assert_chooses(NULL, "cheapest"); /* the account's, "auto", means its mode */
-    snap->config.n_assignments = ASSIGNMENTS;
+    assign_to_the_account();
     assert_chooses(NULL, "tier");
     facts.endpoint = SPAN("/v1/messages");
     assert_chooses(NULL, "quality");
@@ -163,7 +170,7 @@ static void the_first_word_there_is_decides(void **state) {
 }
 
 static void auto_means_the_accounts_mode_wherever_it_stands(void **state) {
-    snap->config.n_assignments = ASSIGNMENTS;
+    assign_to_the_account();
     assert_chooses("auto", "cheapest");
     facts.model = SPAN("policy/auto");
     assert_chooses(NULL, "cheapest");

@@ -71,6 +71,7 @@ static void all_of_it_is_copied(void **state) {
     assert_null(config->path.at);
     assert_span(config->fallback[0], "x");
     assert_int_equal(config->n_assignments, 2);
+    snapshot_seal(c.snap);
     const struct assignment *tier = snapshot_assignment(c.snap, ASSIGNED_TIER, SPAN("r"));
     assert_span(tier->policy, "p");
     assert_span(tier->params, "{}");
@@ -134,7 +135,6 @@ static void all_of_it_is_copied(void **state) {
     assert_true(isnan(t->quality));
     assert_true(t->weight == 1);
     assert_span(c.snap->chains[0].targets[0], "m");
-    snapshot_seal(c.snap);
     snapshot_unref(c.snap);
 }
 

@@ -21,6 +21,7 @@ static int set_up(void **state) {
     a[3] = (struct assignment){ .scope = ASSIGNED_PROJECT, .name = SPAN("shop") };
     snap->config.assignments = a;
     snap->config.n_assignments = 4;
+    snapshot_seal(snap);
     return 0;
 }
 
