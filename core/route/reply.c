@@ -78,6 +78,6 @@ void reply_error_headers(struct reply *r, const struct api_error *error, bool tr
     if (error->retry_after_ms >= 0)
         reply_add(r, SPAN("retry-after"),
                   arena_printf(r->arena, "%lld", seconds_to_wait(error->retry_after_ms)));
-    if (tried)
+    if (tried || error->code == ERROR_CONFLICT)
         reply_add(r, SPAN("x-should-retry"), SPAN("false"));
 }

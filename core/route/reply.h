@@ -31,7 +31,7 @@ void reply_add(struct reply *r, struct span name, struct span value);
 void reply_cors(struct reply *r, const struct config *config, const struct http_message *m);
 
 /* retry-after, x-should-retry. `tried`: attempts were made, so that the client's library should not
- * multiply them. */
+ * multiply them. A conflict stays one, although libraries retry a 409 by themselves. */
 void reply_error_headers(struct reply *r, const struct api_error *error, bool tried);
 
 #endif

@@ -127,8 +127,8 @@ describe("a page of a configured origin", function()
   it("is told by every route what it may, without a key", loop.test(function()
     for path, method in pairs {
       ["/v1/chat/completions"] = "POST", ["/v1/responses"] = "POST", ["/v1/messages"] = "POST", ["/v1/messages/count_tokens"] = "POST",
-      ["/v1/completions"] = "POST", ["/v1/embeddings"] = "POST", ["/v1/feedback"] = "POST", ["/v1/models"] = "GET", ["/v1/models/m"] = "GET",
-      ["/health"] = "GET", ["/ready"] = "GET",
+      ["/v1/completions"] = "POST", ["/v1/embeddings"] = "POST", ["/v1/feedback"] = "POST",
+      ["/v1/models"] = "GET", ["/v1/models/m"] = "GET", ["/health"] = "GET", ["/ready"] = "GET",
     } do
       local answer = preflight(path, ORIGIN, method)
       local headers = answer.headers

@@ -303,6 +303,7 @@ describe("an Idempotency-Key", function()
     local answer = house:chat(with "k-large")
     assert.equal(409, answer.status)
     assert.equal("conflict", answer.json.error.code)
+    assert.equal("false", answer.headers["x-should-retry"])
     assert.equal(1, #up.requests)
   end))
 

@@ -86,6 +86,40 @@ for (const [name, ask] of Object.entries(ENDPOINTS)) {
   });
 }
 
+// Each endpoint whole and as a stream, read to its end.
+const READ = {
+  "chat.completions": (on) => ENDPOINTS["chat.completions"]("gemini/plain", {}, on),
+  "chat.completions, streamed": async (on) => {
+    for await (const chunk of await on.chat.completions.create({ model: "gemini/plain", messages, stream: true })) {
+      assert.ok(chunk.id);
+    }
+  },
+  responses: (on) => ENDPOINTS.responses("gemini/plain", {}, on),
+};
+
+for (const [name, read] of Object.entries(READ)) {
+  test(`${name}: what was lost on its way is asked for again, and made once`, async () => {
+    const answers = [];
+    const losing = async (...args) => {
+      const answer = await fetch(...args);
+      answers.push(answer);
+      if (answers.length === 1) {
+        await answer.arrayBuffer();
+        throw new TypeError("the connection broke");
+      }
+      return answer;
+    };
+    const { client: retrying } = connect(house, { fetch: losing });
+    retrying.idempotencyHeader = "Idempotency-Key";
+    const before = await house.count("plain");
+    await read(retrying);
+    assert.equal((await house.count("plain")) - before, 1);
+    assert.equal(answers.length, 2);
+    assert.equal(answers[1].headers.get("idempotent-replayed"), "true");
+    assert.equal(answers[1].headers.get("x-idempotent-original"), answers[0].headers.get("x-request-id"));
+  });
+}
+
 test("a base URL without its version", async () => {
   const { client: plain } = connect(house, { baseURL: house.url });
   const answer = await ENDPOINTS["chat.completions"]("gemini/plain", {}, plain);

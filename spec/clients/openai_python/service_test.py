@@ -2,6 +2,7 @@
 
 import asyncio
 
+import httpx2
 import openai
 
 from gateway import KEY
@@ -9,6 +10,22 @@ from sdk import SdkSpec
 from talk import PROMPT, SAID, STRICT
 
 MESSAGES = [{"role": "user", "content": PROMPT}]
+
+
+class Losing(httpx2.HTTPTransport):
+    """Loses the first answer on its way, once it has come whole."""
+
+    def __init__(self):
+        super().__init__()
+        self.answers = []
+
+    def handle_request(self, request):
+        answer = super().handle_request(request)
+        self.answers.append(answer)
+        if len(self.answers) == 1:
+            answer.read()
+            raise httpx2.ReadError("the connection broke")
+        return answer
 
 
 class ServiceSpec(SdkSpec):
@@ -62,6 +79,21 @@ class ServiceSpec(SdkSpec):
                 self.assertLessEqual(attempts, 2 + 1)
                 self.assertEqual(headers.get("x-should-retry"), "false" if attempts else None)
                 self.assertEqual(self.house.count("gone") - before, attempts)
+
+    def test_what_was_lost_on_its_way_is_made_once(self):
+        for at, more in ((0, {}), (0, {"stream": True}), (1, {}), (1, {"stream": True})):
+            losing = Losing()
+            with openai.DefaultHttpxClient(trust_env=False, transport=losing) as http_client:
+                client = self.connect(http_client=http_client)
+                client._idempotency_header = "Idempotency-Key"
+                before = self.house.count("plain")
+                answer = self.endpoints(client)[at]("gemini/plain", **more)
+                if more:
+                    self.assertTrue(list(answer))
+            self.assertEqual(self.house.count("plain") - before, 1)
+            first, second = losing.answers
+            self.assertEqual(second.headers["idempotent-replayed"], "true")
+            self.assertEqual(second.headers["x-idempotent-original"], first.headers["x-request-id"])
 
     def test_what_takes_too_long(self):
         for ask in self.endpoints(self.connect(timeout=0.1, max_retries=0)):

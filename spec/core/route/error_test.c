@@ -44,6 +44,8 @@ static void every_code_has_its_status_type_and_form(void **state) {
         { ERROR_CONTEXT_LENGTH_EXCEEDED, 400, "context_length_exceeded", "invalid_request_error" },
         { ERROR_CONTENT_POLICY_VIOLATION, 400, "content_policy_violation",
           "invalid_request_error" },
+        { ERROR_IDEMPOTENCY_MISMATCH, 400, "idempotency_mismatch", "invalid_request_error" },
+        { ERROR_CONFLICT, 409, "conflict", "invalid_request_error" },
         { ERROR_INVALID_API_KEY, 401, "invalid_api_key", "invalid_request_error" },
         { ERROR_COST_CAP_REACHED, 402, "cost_cap_reached", "insufficient_quota" },
         { ERROR_PERMISSION_DENIED, 403, "permission_denied", "permission_error" },
@@ -260,6 +262,8 @@ static void messages_get_types_by_status(void **state) {
     } cases[] = {
         { ERROR_INVALID_REQUEST, 0, 400, "invalid_request_error" },
         { ERROR_INVALID_REQUEST, 422, 422, "invalid_request_error" },
+        { ERROR_IDEMPOTENCY_MISMATCH, 0, 400, "invalid_request_error" },
+        { ERROR_CONFLICT, 0, 409, "conflict_error" },
         { ERROR_INVALID_API_KEY, 0, 401, "authentication_error" },
         { ERROR_COST_CAP_REACHED, 0, 402, "billing_error" },
         { ERROR_PERMISSION_DENIED, 0, 403, "permission_error" },

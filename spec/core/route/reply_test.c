@@ -138,6 +138,14 @@ static void what_was_tried_is_not_to_be_tried_by_the_client(void **state) {
     assert_null(value_of(&r, "retry-after").at);
 }
 
+/* Libraries retry a 409 unless they are told. */
+static void a_conflict_is_not_to_be_tried_again(void **state) {
+    struct reply r = fresh();
+    struct api_error e = api_error(ERROR_CONFLICT, SPAN("x"));
+    reply_error_headers(&r, &e, false);
+    assert_span(value_of(&r, "x-should-retry"), "false");
+}
+
 /* --- pages of others --- */
 
 static const struct span origins[] = { { "https://app.example", 19 },
@@ -258,6 +266,7 @@ int main(void) {
         cmocka_unit_test(retry_after_is_in_whole_seconds_rounded_up),
         cmocka_unit_test(h6_nobody_is_told_to_wait_for_hours),
         cmocka_unit_test(what_was_tried_is_not_to_be_tried_by_the_client),
+        cmocka_unit_test(a_conflict_is_not_to_be_tried_again),
         cmocka_unit_test(nothing_is_said_where_nothing_is_configured),
         cmocka_unit_test(a_configured_page_hears_all_our_headers),
         cmocka_unit_test(a_preflight_is_told_what_it_may_send),
