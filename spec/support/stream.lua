@@ -1,8 +1,14 @@
 --- One TCP connection as a coroutine sees it: the common part of the client and of the scripted upstream.
 --
 -- It reads from the kernel only while somebody asks for bytes, so that not reading is all it takes to be a slow reader.
+local ffi = require "ffi"
 local loop = require "support.loop"
 local uv = require "luv"
+
+-- Writing to a peer that has gone is an error like others, and not the end of the process.
+local SIGPIPE, SIG_IGN = 13, 1
+ffi.cdef "void (*signal(int number, void (*handler)(int)))(int);"
+ffi.C.signal(SIGPIPE, ffi.cast("void (*)(int)", SIG_IGN))
 
 local Stream = {}
 Stream.__index = Stream
