@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { USUAL_DAYS = 30 };
+#define DAY_US UINT64_C(86400000000)
+
 enum format { TABLE, CSV, JSONL, JSON };
 
 /* The last one named counts for all that is printed. */
@@ -107,19 +110,18 @@ static void write_table(enum usage_by by, const struct usage_lines *lines,
 
 /* ---- as data ---- */
 
-static void write_days(const struct usage_query *q, struct buf *out) {
+/* As GET /api/usage answers. */
+static void write_json(const struct usage_query *q, const struct usage_lines *lines,
+                       struct buf *out) {
     char from[16], to[16];
     usage_day_write(q->from_day, from);
     usage_day_write(q->to_day, to);
-    buf_printf(out, "\"from\":\"%s\",\"to\":\"%s\"", from, to);
-}
-
-static void write_json(const struct usage_query *q, const struct usage_lines *lines,
-                       struct buf *out) {
-    buf_add_char(out, '{');
-    write_days(q, out);
-    if (q->by != USAGE_BY_NOTHING)
-        buf_printf(out, ",\"by\":\"%s\"", usage_by_name(q->by));
+    buf_printf(out, "{\"by\":\"%s\",\"by_day\":%s,\"from\":\"%s\",\"to\":\"%s\",\"project\":",
+               usage_by_name(q->by), q->by_day ? "true" : "false", from, to);
+    if (q->project.at)
+        buf_add_json(out, q->project);
+    else
+        buf_add(out, SPAN("null"));
     buf_add(out, SPAN(",\"lines\":["));
     for (size_t i = 0; i < lines->n; i++) {
         if (i)
@@ -165,16 +167,19 @@ static bool read_by(const struct cli_call *call, enum usage_by *by) {
     return false;
 }
 
-/* The days that the moments lie in; the last one ends with its day. */
+/* The days that the moments lie in; 30 up to the last one unless it is said. */
 static bool read_days(const struct cli_call *call, struct usage_query *q) {
-    uint64_t now_us = clock_wall_ms() * 1000, from_us, to_us;
-    uint64_t month_us =
-        (uint64_t)period_at(PERIOD_MONTH, 0, (int64_t)(now_us / 1000000)).from_s * 1000000;
-    if (!book_moment(call, false, month_us, &from_us) || !book_moment(call, true, now_us, &to_us))
+    uint64_t from_us, to_us;
+    if (!book_moment(call, true, clock_wall_ms() * 1000, &to_us))
+        return false;
+    q->to_day = usage_day(to_us ? to_us - 1 : 0);
+    uint64_t days = q->to_day < USUAL_DAYS ? q->to_day : USUAL_DAYS - 1;
+    if (!book_moment(call, false, (q->to_day - days) * DAY_US, &from_us))
         return false;
     q->from_day = usage_day(from_us);
-    q->to_day = usage_day(to_us ? to_us - 1 : 0);
-    return true;
+    if (q->from_day > q->to_day)
+        cli_complain(call->command, "--from is behind --to");
+    return q->from_day <= q->to_day;
 }
 
 static int ask(const struct cli_call *call, const struct usage_query *q) {
@@ -283,8 +288,8 @@ const struct cli_command usage_command = {
                  { "by", 0, "project|key|policy|arm|tag|target|model|provider", "a line for each" },
                  { "by-day", 0, NULL, "a line for each day" },
                  { "project", 0, "NAME", "only of this one" },
-                 { "from", 0, "TIME", "from that day on; else from the first of this month" },
-                 { "to", 0, "TIME", "to the end of that day; else to today" },
+                 { "from", 0, "TIME", "from that day on; 30 days unless it is said" },
+                 { "to", 0, "TIME", "to the end of that day; today unless it is said" },
                  CLI_OPTION_JSON,
                  { "csv", 0, NULL, "print CSV" },
                  { "jsonl", 0, NULL, "print JSON, a line each" } },

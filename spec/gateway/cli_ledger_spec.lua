@@ -81,10 +81,11 @@ describe("the command line reads the ledger", function()
   end))
 
   describe("usage", function()
-    it("sums this month", loop.test(function()
+    it("sums the last thirty days, as the admin side does", loop.test(function()
       local usage = json("usage", "--json")
-      assert.equal(os.date "!%Y-%m-01", usage.from)
+      assert.equal(os.date("!%Y-%m-%d", os.time() - 29 * 86400), usage.from)
       assert.equal(os.date "!%Y-%m-%d", usage.to)
+      assert.same(usage, house:admin("GET", "/api/usage").json)
       local whole = usage.lines[1]
       assert.equal(3, whole.answered)
       assert.equal(1, whole.failed)
@@ -141,6 +142,7 @@ describe("the command line reads the ledger", function()
         { { "--by", "modle" }, "--by wants project, key," },
         { { "--from", "yesterday" }, "--from wants 2026-11-01" },
         { { "--to", "2026-02-30" }, "--to wants 2026-11-01" },
+        { { "--from", "2026-11-02", "--to", "2026-11-01" }, "--from is behind --to" },
         { { "statment" }, "expected nothing, or statement PROJECT YYYY-MM" },
         { { "statement", "shop" }, "expected statement PROJECT YYYY-MM" },
         { { "statement", "shop", "2026-13" }, "expected statement PROJECT YYYY-MM" },
@@ -294,6 +296,57 @@ describe("the command line reads the ledger", function()
       assert.equal(1, code)
       assert.equal("perilune trace: no request of that id is recorded\n", output)
       assert.equal(2, (run "trace"))
+    end))
+  end)
+
+  describe("logs --follow", function()
+    -- Runs beside the gateway until it has printed what `wanted` finds; what was printed.
+    local function follow(wanted, ...)
+      local going = process.start({ process.binary(), "logs", "--follow", ... }, { dir = house.dir })
+      loop.until_true(function()
+        return wanted(going.output)
+      end, "what is followed")
+      going:signal "sigterm"
+      going:wait()
+      return going.output
+    end
+
+    it("shows what was, and then each request as it ends, once", loop.test(function()
+      local sent
+      local output = follow(function(output)
+        if output:find(ids.lab, 1, true) and not sent then
+          sent = chat("sk-lab", "good")
+        end
+        return sent and output:find(sent, 1, true)
+      end, "-n", "1")
+      local rows = lines(output)
+      assert.equal(3, #rows)
+      assert.matches("^TIME +STATUS", rows[1])
+      assert.is_truthy(rows[2]:find(ids.lab, 1, true))
+      assert.matches("^%d+%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%dZ +200 .* $10%.000000  " .. sent .. "  lab +lab +m$", rows[3])
+    end))
+
+    it("shows only what is asked for, as JSON too", loop.test(function()
+      local sent
+      local output = follow(function(output)
+        if output:find(ids.over, 1, true) and not sent then
+          chat("sk-shop", "good", { ["x-route-tags"] = "other" })
+          chat("sk-lab", "good", { ["x-route-tags"] = "nightly" })
+          chat("sk-shop", "bad", { ["x-route-tags"] = "nightly" })
+          sent = chat("sk-shop", "over", { ["x-route-tags"] = "x,nightly" })
+        end
+        return sent and output:find(sent, 1, true)
+      end, "--json", "--project", "shop", "--tag", "night", "--status", "2", "--min-cost", "0.5", "--target", "a/m")
+      local rows = lines(output)
+      assert.equal(2, #rows)
+      assert.equal(ids.over, http.json(rows[1]).id)
+      assert.equal(sent, http.json(rows[2]).id)
+    end))
+
+    it("says what it may not ask, and when there is nobody to ask", loop.test(function()
+      local code, output = process.run({ "env", "PERILUNE_ADMIN_TOKEN=wrong", process.binary(), "logs", "-f" }, { dir = house.dir })
+      assert.equal(3, code)
+      assert.is_truthy(output:find("refuses the token", 1, true), output)
     end))
   end)
 
