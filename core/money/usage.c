@@ -22,13 +22,14 @@ enum statement {
     STATEMENTS
 };
 
-/* Of requests, or of sums: what add_spent() reads. */
+/* Of requests, or of sums: what add_spent() reads. The planner does not see by itself how much
+ * rarer a name is than a day. */
 #define SPENT_COLUMNS "cost, billed, most, free"
-#define REQUESTS_BETWEEN                                                                           \
-    "SELECT " SPENT_COLUMNS ", iif(free, coalesce(cost, 0) + coalesce(most, 0), 0)"                \
-    " FROM requests WHERE at >= ?1 AND at < ?2"
-#define DAYS_BETWEEN                                                                               \
-    "SELECT " SPENT_COLUMNS ", free_spent FROM usage WHERE kind = ?3 AND day >= ?1 AND day < ?2"
+#define FROM_REQUESTS                                                                              \
+    "SELECT " SPENT_COLUMNS ", iif(free, coalesce(cost, 0) + coalesce(most, 0), 0) FROM requests"
+#define FROM_USAGE "SELECT " SPENT_COLUMNS ", free_spent FROM usage"
+#define AT_BETWEEN " WHERE at >= ?1 AND at < ?2"
+#define DAY_BETWEEN " WHERE kind = ?3 AND day >= ?1 AND day < ?2"
 #define IS_NAMED(column) " AND " column " = (SELECT id FROM names WHERE tag = 0 AND text = ?4)"
 
 static const char *const texts[STATEMENTS] = {
@@ -40,12 +41,13 @@ static const char *const texts[STATEMENTS] = {
         " FROM usage u LEFT JOIN names n ON n.id = u.name"
         " WHERE u.kind = ?1 AND u.day BETWEEN ?2 AND ?3 AND (?4 IS NULL OR u.project ="
         " (SELECT id FROM names WHERE tag = 0 AND text = ?4))",
-    [DAYS_ALL] = DAYS_BETWEEN,
-    [DAYS_NAMED] = DAYS_BETWEEN IS_NAMED("name"),
-    [SPENT_ALL] = REQUESTS_BETWEEN,
-    [SPENT_PROJECT] = REQUESTS_BETWEEN IS_NAMED("project"),
-    [SPENT_KEY] = REQUESTS_BETWEEN IS_NAMED("key"),
-    [SPENT_ENDPOINT] = REQUESTS_BETWEEN IS_NAMED("endpoint"),
+    [DAYS_ALL] = FROM_USAGE DAY_BETWEEN,
+    [DAYS_NAMED] = FROM_USAGE " INDEXED BY usage_by_name" DAY_BETWEEN IS_NAMED("name"),
+    [SPENT_ALL] = FROM_REQUESTS AT_BETWEEN,
+    [SPENT_PROJECT] =
+        FROM_REQUESTS " INDEXED BY requests_by_project" AT_BETWEEN IS_NAMED("project"),
+    [SPENT_KEY] = FROM_REQUESTS " INDEXED BY requests_by_key" AT_BETWEEN IS_NAMED("key"),
+    [SPENT_ENDPOINT] = FROM_REQUESTS AT_BETWEEN IS_NAMED("endpoint"),
 };
 
 struct usage {

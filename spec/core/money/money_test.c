@@ -245,6 +245,47 @@ static void a_reload_forgets_nothing_and_new_caps_begin_with_what_was_spent(void
     assert_int_equal(spent(BUDGET_PROJECT, "shop", PERIOD_TOTAL), 100);
 }
 
+static void change(const char *file, const char *sql) {
+    char path[128];
+    struct sqlite3 *db;
+    snprintf(path, sizeof path, "%s/%s", folder, file);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+        fail_msg("%s", sqlite3_errmsg(db));
+    sqlite3_close(db);
+}
+
+/* Twenty days of sums of ten thousand keys, each with a cap of its own to begin with. */
+static void a_start_with_many_keys_and_days_takes_no_time(void **state) {
+    start();
+    make_key();
+    open_journal();
+    record("a", buf_span(&id), false, 20);
+    journal_close(journal);
+    money_close(&money);
+    change("keys.db",
+           "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 9999)"
+           " INSERT INTO keys SELECT 'key_' || i, name, project, tier, policy, metadata, tags,"
+           " models, policies, grants, strict, revoked, rpm, tpm, concurrent, caps, created_s,"
+           " expires_s, randomblob(32), last, until_s, previous_mac, previous_last,"
+           " previous_until_s FROM n, keys");
+    change("ledger.db",
+           "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 9999)"
+           " INSERT INTO names (tag, text) SELECT 0, 'key_' || i FROM n;"
+           "WITH RECURSIVE d (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM d LIMIT 20)"
+           " INSERT INTO usage SELECT kind, day - i, n.id, project, requests, answered, failed,"
+           " cancelled, refused, orphaned, free, attempts, unpriced, estimated, input, cached,"
+           " written, output, reasoning, cost, billed, most, times, free_spent, scores, score_sum,"
+           " score_squares FROM d, usage u, names n WHERE u.kind = 2 AND text LIKE 'key\\_%' "
+           "ESCAPE '\\'");
+    uint64_t began = clock_us();
+    start();
+    uint64_t took = clock_us() - began;
+    print_message("a start with 10,000 keys: %.0f ms\n", (double)took / 1000);
+    assert_true(spent(BUDGET_KEY, "key_77", PERIOD_MONTH) % 20 == 0);
+    assert_true(took < 10000000); /* twenty times what it should be: sanitizers, busy machines */
+}
+
 /* --- refusing --- */
 
 static void assert_refused(const char *file, enum store_failure wanted) {
@@ -304,6 +345,7 @@ int main(void) {
         UNIT(what_an_earlier_process_spent_counts),
         UNIT(what_was_spent_before_the_period_does_not),
         UNIT(a_reload_forgets_nothing_and_new_caps_begin_with_what_was_spent),
+        UNIT(a_start_with_many_keys_and_days_takes_no_time),
         UNIT(what_can_not_be_opened_is_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
