@@ -8,6 +8,7 @@
 #   make fuzz     looks for inputs that break a decoder or a dialect: TARGET=adapted SECONDS=60 (spec/fuzz/*_fuzz.c)
 #   make kill-soak   a hundred thousand policy calls and as many trusted ones stopped, on three threads (minutes)
 #   make ledger-kills    three hundred processes killed while they write the ledger (minutes)
+#   make cut-streams     twenty thousand streams that end before their time, their records beside the provider's count (minutes)
 #   make breaker-model   a million random sequences through the breaker, beside its rules said a second time (a minute)
 #   make budget-model    the same of the caps on money (three minutes)
 
@@ -19,7 +20,7 @@ CMAKE = cmake -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo --log-level=WARNING
 
 C_FILES = find core spec -name '*.[ch]' -o -name '*.cpp'
 
-.PHONY: run build test lint asan tsan bench profile fuzz kill-soak breaker-model budget-model install clean
+.PHONY: run build test lint asan tsan bench profile fuzz kill-soak ledger-kills cut-streams breaker-model budget-model install clean
 
 run: build
 	build/perilune run $(ARGS)
@@ -83,6 +84,10 @@ kill-soak: build
 ledger-kills: build
 	@tools/setup test
 	@cmake --build build -j $(JOBS) --target ledger_kills
+
+cut-streams: build
+	@tools/setup test
+	@SPEC_CUT_STREAMS=20000 SPEC_FIGURES=1 luajit /usr/bin/busted spec/gateway/cut_streams_spec.lua
 
 breaker-model: build
 	@tools/setup test

@@ -62,7 +62,7 @@ static void count_tokens(struct call *call, int64_t prompt, int64_t completion) 
 static void over(struct call *call) {
     if (call->bills)
         count_tokens(call, 0, tokens_said(call));
-    call->bills = false;
+    call->desk->count->under_way--;
     call->stage = OVER;
     call->conn = NULL;
     if (call->has_timer)
@@ -463,6 +463,7 @@ void mock_call_begin(struct mock_desk *desk, struct conn *c, const struct mock_d
     mock_answer_plan(&call->answer, dialect, &call->ask, &call->fault.shape, &call->fault.harm,
                      desk->serial, arena_of(call));
     desk->count->numbers.streams += ask->stream;
+    desk->count->under_way++;
     conn_attach(c, &user_events, call);
     if (fault->harm.slow)
         wait(call, (uint64_t)fault->harm.slow, on_slow_over);

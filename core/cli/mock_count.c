@@ -88,7 +88,7 @@ void mock_count_reset(struct mock_count *c) {
     mock_tally_clear(&c->by_path);
     mock_tally_clear(&c->by_model);
     mock_tally_clear(&c->by_name);
-    memset(c, 0, sizeof *c);
+    *c = (struct mock_count){ .under_way = c->under_way };
 }
 
 /* ---- reports ---- */
@@ -120,6 +120,7 @@ void mock_report_take(struct mock_report *r, const struct mock_count *c, size_t 
     memset(r, 0, sizeof *r);
     r->numbers = c->numbers;
     r->open = open;
+    r->under_way = c->under_way;
     merge_tally(&r->by_path, &c->by_path);
     merge_tally(&r->by_model, &c->by_model);
     merge_tally(&r->by_name, &c->by_name);
@@ -168,6 +169,7 @@ static void sum_up(struct mock_report *sum, const struct mock_report *r) {
     sum->numbers.completion_tokens += r->numbers.completion_tokens;
     sum->numbers.connections += r->numbers.connections;
     sum->open += r->open;
+    sum->under_way += r->under_way;
     merge_tally(&sum->by_path, &r->by_path);
     merge_tally(&sum->by_model, &r->by_model);
     merge_tally(&sum->by_name, &r->by_name);
@@ -184,6 +186,7 @@ void mock_report_stats(const struct mock_report *reports, size_t n, struct buf *
     add_number(out, "cancelled", sum->numbers.cancelled);
     add_number(out, "connections", sum->numbers.connections + sum->open);
     add_number(out, "open", sum->open);
+    add_number(out, "under_way", sum->under_way);
     add_number(out, "prompt_tokens", sum->numbers.prompt_tokens);
     add_number(out, "completion_tokens", sum->numbers.completion_tokens);
     add_number(out, "tokens", sum->numbers.prompt_tokens + sum->numbers.completion_tokens);

@@ -44,6 +44,7 @@ struct mock_numbers {
 
 struct mock_count {
     struct mock_numbers numbers;
+    size_t under_way; /* requests that are being answered; a reset leaves it */
     struct mock_tally by_path, by_model, by_name;
     struct mock_received *kept[MOCK_KEPT]; /* a ring */
     size_t next;                           /* place in it */
@@ -63,7 +64,7 @@ void mock_received_release(struct mock_received *r);
 /* A copy of it all, for another thread. */
 struct mock_report {
     struct mock_numbers numbers;
-    size_t open;
+    size_t open, under_way;
     struct mock_tally by_path, by_model, by_name;
     struct mock_report_request {
         uint64_t at; /* when it began */
