@@ -65,6 +65,31 @@ describe("explain on the command line", function()
     assert.equal("anthropic_messages", http.json(output).request.dialect)
   end))
 
+  it("sees whose thoughts a conversation holds", loop.test(function()
+    local config = [[return { providers = {
+      claude = { like = "anthropic", base_url = "http://127.0.0.1:1/v1", api_keys = { "k" }, models = { "claude-sonnet-4-6" } },
+      other = { like = "openai_compatible", base_url = "http://127.0.0.1:1/v1", api_keys = { "k" }, models = { "m" } },
+    } }]]
+    local request = [[{"model":"auto","max_tokens":9,"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[
+      {"type":"thinking","thinking":"so","signature":"%s"},{"type":"text","text":"a"}]},{"role":"user","content":"and?"}]}]]
+    local function bound_to(signature)
+      local code, output = gateway.command {
+        config = config, args = { "explain", "r.json", "--endpoint", "/v1/messages", "--policy", "bound" },
+        files = {
+          ["policies/bound.lua"] = "return function(req, fleet) return fleet, tostring(req.bound_to) end",
+          ["r.json"] = request:format(signature),
+        },
+      }
+      assert.equal(0, code, output)
+      return output:match "^bound@%x+: (%w+)"
+    end
+    assert.equal("claude", bound_to "EqQBCkYIBRgCKkB")
+    assert.equal("claude", bound_to "pl1.anthropic_messages.signature.claude-sonnet-4-6.EqQB")
+    assert.equal("other", bound_to "pl1.openai_chat.signature.m.x")
+    assert.equal("nil", bound_to "pl1.openai_responses.encrypted.gpt-9.x")
+    assert.equal("nil", bound_to "")
+  end))
+
   it("says what is wrong, and how it ends then", loop.test(function()
     for _, case in ipairs {
       { 2, "which request", {} },
