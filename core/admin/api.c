@@ -9,6 +9,7 @@ const struct api_route api_routes[] = {
     { "GET", "/health", API_ANYONE, api_health, NULL },
     { "GET", "/metrics", API_VIEWER, api_metrics, NULL },
     { "GET", "/api/tail", API_VIEWER, api_tail, "project key status target" },
+    { "GET", "/api/openapi.json", API_VIEWER, api_openapi, NULL },
     { "GET", "/api/status", API_VIEWER, api_status, NULL },
     { "POST", "/api/reload", API_ADMIN, api_reload, NULL },
     { "GET", "/api/policies", API_VIEWER, api_policies_list, NULL },

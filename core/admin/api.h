@@ -133,6 +133,7 @@ struct span api_query(struct api_call *call, const char *name);
 
 /* api_status.c */
 void api_health(struct api_call *call);
+void api_openapi(struct api_call *call);
 void api_status(struct api_call *call);
 void api_reload(struct api_call *call);
 

@@ -28,7 +28,8 @@ static bool read_status(struct api_call *call, int *status) {
     if (!text.at)
         return true;
     bool all = text.len == 3 && span_eq_nocase(span_sub(text, 1, 2), SPAN("xx"));
-    if (!span_uint(all ? span_sub(text, 0, 1) : text, &n) || (all ? n < 1 : n < 100) || n > 599) {
+    if (!span_uint(all ? span_sub(text, 0, 1) : text, &n) || n < (all ? 1 : 100) ||
+        n > (all ? 5 : 599)) {
         api_fail(call, API_INVALID_REQUEST, "status", "Expected a status like 429, or 4xx.");
         return false;
     }

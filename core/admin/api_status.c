@@ -2,9 +2,14 @@
 #include "admin/edit.h"
 #include "base/clock.h"
 #include "route/shadow.h"
+#include "script/embed.h"
 
 void api_health(struct api_call *call) {
     api_reply(call, 200, SPAN("{\"status\":\"ok\"}"));
+}
+
+void api_openapi(struct api_call *call) {
+    api_reply(call, 200, embedded_find(SPAN("docs/openapi.json"))->text);
 }
 
 /* ---- GET /api/status ---- */

@@ -28,7 +28,7 @@ describe("the record over the admin side", function()
 
   local function refused(path, param)
     local answer = house:admin("GET", path)
-    assert.equal(400, answer.status, answer.body)
+    assert.equal(400, answer.status, path .. ": " .. answer.body)
     assert.equal("invalid_request", answer.json.error.code)
     assert.equal(param, answer.json.error.param)
   end
