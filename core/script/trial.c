@@ -22,12 +22,14 @@ struct question {
     const char *what;
     uint32_t uses;
     struct span tool, tier;
+    bool capped;
 };
 
 static const struct question questions[] = {
     { .what = "a request for auto" },
     { .what = "a request with tools", .uses = ABILITY_TOOLS, .tool = SPAN("search") },
     { .what = "a request with x-route-tier: paid", .tier = SPAN("paid") },
+    { .what = "a request whose cap is nearly reached", .capped = true },
 };
 
 static struct facts facts_of(const struct question *q) {
@@ -47,7 +49,8 @@ static struct facts facts_of(const struct question *q) {
         .turns = 1,
         .text = SPAN("Hello"),
         .max_cost_usd = HUGE_VAL,
-        .budget_left = INT64_MAX,
+        .budget_left = q->capped ? 1000000000 : INT64_MAX, /* a dollar */
+        .budget_used = q->capped ? 0.95 : 0,
         .now_ms = clock_wall_ms(),
         .seed = 1,
     };

@@ -11,9 +11,9 @@
 #include "script/config.h"
 
 /* Asks each policy of the snapshot what most clients ask, without a session: for auto, with tools,
- * of a tier. The first answer that is no answer is a finding, a warning; a refusal and an empty
- * chain are answers. A decision is stopped as in the gateway, and after a handful of those that had
- * to be no more are asked. */
+ * of a tier, with little left under a cap. The first answer that is no answer is a finding, a
+ * warning; a refusal and an empty chain are answers. A decision is stopped as in the gateway, and
+ * after a handful of those that had to be no more are asked. */
 void trial_run(const struct snapshot *snap, struct config_findings *findings);
 
 #endif

@@ -95,6 +95,10 @@ static void what_raises_is_found_where_it_is(void **state) {
         { "return { on_error = 'refuse', decide = function(req, fleet)\n"
           "if req.tier == 'paid' then fleet:cheapst() end return fleet end }",
           2, "did you mean \"cheapest\"", "a request with x-route-tier: paid: it is refused" },
+        { "return function(req, fleet)\nif req.budget.used > 0.9 then return fleet:cheapst() end "
+          "return fleet end",
+          2, "did you mean \"cheapest\"",
+          "a request whose cap is nearly reached: the fallback chain answers it" },
         { "return function() while true do end end", 0, "5 ms",
           "a request for auto: the fallback chain answers it" },
     };
