@@ -30,7 +30,7 @@ describe("an Idempotency-Key", function()
     end)
     house = gateway.start {
       providers = { a = gateway.provider(up.url) },
-      config = { client_keys = { "pk-one", "pk-two" }, timeouts = { drain_ms = 200 } },
+      config = { client_keys = { "pk-one", "pk-two", { secret = "pk-once", id = "once", rpm = 1 } }, timeouts = { drain_ms = 200 } },
       headers = { authorization = "Bearer pk-one" },
     }
   end))
@@ -129,6 +129,27 @@ describe("an Idempotency-Key", function()
     assert.equal(200, answer.status)
     assert.is_nil(answer.headers["idempotent-replayed"])
     assert.equal(2, #up.requests)
+  end))
+
+  it("counts once: neither limits nor the ledger's costs see more", loop.test(function()
+    local function ask(key)
+      return house:chat(with(key, { headers = { authorization = "Bearer pk-once" } }))
+    end
+    assert.equal(200, ask("k-once").status)
+    for _ = 1, 3 do
+      assert.equal("true", ask("k-once").headers["idempotent-replayed"])
+    end
+    local last = ask "k-once"
+    assert.is_nil(last.headers["x-ratelimit-limit-requests"])
+    assert.equal(429, ask("k-twice").status)
+    local record = loop.until_true(function()
+      local found = house:admin("GET", "/api/requests/" .. last.headers["x-request-id"])
+      return found.status == 200 and found.json
+    end, "the replay in the ledger")
+    assert.equal(200, record.status)
+    assert.equal("once", record.key)
+    assert.equal(0, record.attempts)
+    assert.equal(1, #up.requests)
   end))
 
   it("lets many wait for the one that runs, on every worker", loop.test(function()
