@@ -43,5 +43,7 @@ const struct cli_command check_command = {
     .notes = "Each policy that loads is asked a few plain requests; nobody is called.\n"
              "Prints findings as file:line with a hint. Exits with 0 when there are none, 1 when\n"
              "there are, 4 when the configuration can not be used at all.\n",
+    .examples = "perilune check\n"
+                "perilune check -c /etc/perilune.lua --json\n",
     .main = check_main,
 };

@@ -9,10 +9,10 @@
 #include <stdlib.h>
 
 const struct cli_command *const cli_commands[] = {
-    &run_command,      &init_command,    &check_command,  &test_command,   &mock_command,
-    &models_command,   &explain_command, &replay_command, &policy_command, &keys_command,
-    &projects_command, &usage_command,   &logs_command,   &trace_command,  &status_command,
-    &reload_command,   &version_command, &help_command,
+    &run_command,      &init_command,       &check_command,   &test_command,   &mock_command,
+    &models_command,   &explain_command,    &replay_command,  &policy_command, &keys_command,
+    &projects_command, &usage_command,      &logs_command,    &trace_command,  &status_command,
+    &reload_command,   &completion_command, &version_command, &help_command,
 };
 const size_t cli_n_commands = sizeof cli_commands / sizeof *cli_commands;
 

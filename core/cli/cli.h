@@ -49,11 +49,14 @@ struct cli_call;
 /* Everything about a command. Constant, never freed. */
 struct cli_command {
     const char *name;
-    const char *summary;   /* one line, no full stop: the list of `perilune help` */
-    const char *arguments; /* behind the options, for help: "[COMMAND]"; NULL without any */
-    unsigned max_args;     /* how many of them there may be */
+    const char *summary; /* one line, no full stop: the list of `perilune help` */
+    /* Behind the options, for help: "[COMMAND]"; NULL without any. Words to be chosen from are in
+     * lower case, | between them; those behind an option likewise. */
+    const char *arguments;
+    unsigned max_args;                          /* how many of them there may be */
     struct cli_option options[CLI_MAX_OPTIONS]; /* ends at the first without a name */
-    const char *notes; /* further paragraphs of its help, or NULL; ends with a line feed */
+    const char *notes;    /* further paragraphs of its help, or NULL; ends with a line feed */
+    const char *examples; /* calls of it, a line each */
     /* Does it; returns an enum cli_exit. */
     int (*main)(const struct cli_call *call);
 };
@@ -107,6 +110,17 @@ bool cli_number(const struct cli_call *call, const char *name, uint64_t fallback
 void cli_help_overview(struct buf *out);
 void cli_help_command(const struct cli_command *command, struct buf *out);
 
+/* Appends the script that completes commands, options and their words for "bash", "zsh" or "fish";
+ * false for any other shell. */
+bool cli_completion(const char *shell, struct buf *out);
+
+/* Appends all of the help as a manual page, in the man macros of roff. */
+void cli_manual(struct buf *out);
+
+/* Takes the next word that can be chosen off the front of what help says of an argument or a value:
+ * of "list|show [ID]" these are list and show, of "NAME|FILE" there are none. */
+bool cli_next_word(struct span *rest, struct span *word);
+
 /* Prints a complaint about the command line with where to read more; returns CLI_USAGE. */
 int cli_complain(const struct cli_command *command, const char *message);
 
@@ -117,6 +131,6 @@ void cli_print(FILE *to, struct span text);
 extern const struct cli_command run_command, init_command, check_command, test_command,
     mock_command, models_command, explain_command, policy_command, status_command, replay_command,
     keys_command, projects_command, usage_command, logs_command, trace_command, reload_command,
-    version_command, help_command;
+    completion_command, version_command, help_command;
 
 #endif

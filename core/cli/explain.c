@@ -306,5 +306,7 @@ const struct cli_command explain_command = {
              "in_flight, state, price.input, price.output:\n\n"
              "  perilune explain request.json --assume openai=down --assume groq.ttft_ms=90\n\n"
              "Exits with 1 when the request or an assumption is wrong, or the policy fails.\n",
+    .examples = "perilune explain request.json --tier free\n"
+                "perilune explain request.json --policy policies/tier.lua --assume openai=down\n",
     .main = explain_main,
 };

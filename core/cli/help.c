@@ -38,11 +38,35 @@ void cli_help_command(const struct cli_command *command, struct buf *out) {
     add_option(out, &help);
     if (command->notes)
         buf_printf(out, "\n%s", command->notes);
+    buf_add(out, SPAN("\nExamples:\n"));
+    struct span rest = span_of(command->examples), line;
+    while (span_split(&rest, '\n', &line))
+        if (line.len)
+            buf_printf(out, "  %.*s\n", SPAN_ARGS(line));
+}
+
+bool cli_next_word(struct span *rest, struct span *word) {
+    struct span words = span_sub(*rest, 0, span_find(*rest, ' '));
+    bool lower = false;
+    while (!lower && words.len) {
+        span_split(&words, '|', word);
+        while (word->len && strchr("[]", word->at[0]))
+            *word = span_sub(*word, 1, word->len);
+        while (word->len && strchr("[].", word->at[word->len - 1]))
+            word->len--;
+        lower = word->len > 0;
+        for (size_t i = 0; i < word->len; i++)
+            lower = lower && word->at[i] >= 'a' && word->at[i] <= 'z';
+    }
+    *rest = words;
+    return lower;
 }
 
 static int help_main(const struct cli_call *call) {
     struct buf text = { 0 };
-    if (call->n_args == 0)
+    if (cli_option(call, "man"))
+        cli_manual(&text);
+    else if (call->n_args == 0)
         cli_help_overview(&text);
     else if (cli_find(call->args[0]))
         cli_help_command(cli_find(call->args[0]), &text);
@@ -63,5 +87,8 @@ const struct cli_command help_command = {
     .summary = "tell what there is, or more about one command",
     .arguments = "[COMMAND]",
     .max_args = 1,
+    .options = { { "man", 0, NULL, "print all of it as a manual page" } },
+    .examples = "perilune help usage\n"
+                "perilune help --man\n",
     .main = help_main,
 };

@@ -98,5 +98,7 @@ const struct cli_command init_command = {
         "and\n"
         "editors want to know: .busted, .luacheckrc, .luarc.json and library/perilune.lua. A file\n"
         "that is there is left alone.\n",
+    .examples = "perilune init\n"
+                "perilune init gateway --policy frugal\n",
     .main = init_main,
 };

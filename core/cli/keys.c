@@ -173,5 +173,10 @@ const struct cli_command keys_command = {
              "changes what is named; none takes a setting out. What perilune.lua says is changed "
              "there.\n"
              "Exits with 1 when it is refused, and nothing has changed then.\n",
+    .examples = "perilune keys make --project shop --name CI --grant policy --rpm 60 --daily-usd 5 "
+                "--expires 2027-01-01\n"
+                "perilune keys list --project shop\n"
+                "perilune keys change ci --daily-usd none\n"
+                "perilune keys rotate key_01M82SXECG7RD23GN1WEGVTVNM --overlap 24h\n",
     .main = keys_main,
 };

@@ -375,5 +375,8 @@ const struct cli_command logs_command = {
         "last. JSON is a line each. Reads the ledger in the state folder, whether a gateway runs "
         "or\n"
         "not; --follow asks the one that runs.\n",
+    .examples = "perilune logs -n 50 --status 5xx --from 24h\n"
+                "perilune logs --project shop --class rate_limited --json\n"
+                "perilune logs -f --min-cost 0.10\n",
     .main = logs_main,
 };

@@ -77,5 +77,8 @@ const struct cli_command models_command = {
         "`update FILE` takes models, prices and limits from a catalogue in JSON; `update\n"
         "--from-providers` adds what the configured providers list, without prices. Both write\n"
         "NAME.models.lua into the providers folder, where a running perilune takes it up.\n",
+    .examples = "perilune models\n"
+                "perilune models --json\n"
+                "perilune models update --from-providers\n",
     .main = models_main,
 };

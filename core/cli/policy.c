@@ -215,5 +215,8 @@ const struct cli_command policy_command = {
         "rollback makes a version live again, the one before when none is named, and goes first\n"
         "when another change is under way. FILE may be - for standard input. Exits with 1 when\n"
         "it is refused, and nothing has changed then.\n",
+    .examples = "perilune policy list\n"
+                "perilune policy put tier new.lua --note \"three steps are enough\"\n"
+                "perilune policy rollback tier\n",
     .main = policy_main,
 };

@@ -117,5 +117,7 @@ const struct cli_command projects_command = {
              "not kept. change keeps it; none takes a setting out. What perilune.lua says is "
              "changed there.\n"
              "Exits with 1 when it is refused, and nothing has changed then.\n",
+    .examples = "perilune projects put lab --tier free --monthly-usd 50 --free-requests 1000\n"
+                "perilune projects change lab --monthly-usd 80\n",
     .main = projects_main,
 };

@@ -51,5 +51,6 @@ const struct cli_command reload_command = {
     .notes =
         "Returns when all workers serve what was read. A policy that does not load stays out, and\n"
         "its last good version keeps serving. SIGHUP does the same, and so does saving a file.\n",
+    .examples = "perilune reload\n",
     .main = reload_main,
 };

@@ -403,5 +403,7 @@ const struct cli_command replay_command = {
         "standard input; without one it is what `record` in the configuration names.\n"
         "Exits with 1 when a limit is passed, or the policy does not load; 2 for a wrong command\n"
         "line, 3 for a log that can not be read, 4 for a configuration that can not be used.\n",
+    .examples = "perilune replay policies/tier.lua --since 24h --max-cost-increase 5%\n"
+                "perilune replay cheapest requests.jsonl --against quality\n",
     .main = replay_main,
 };

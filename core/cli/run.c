@@ -257,5 +257,7 @@ const struct cli_command run_command = {
     .notes = "Without a configuration, provider keys in the usual variables (OPENAI_API_KEY, ...)\n"
              "switch providers on; without those, a mock answers, on loopback only.\n"
              "SIGHUP reads everything again; SIGTERM lets requests under way end.\n",
+    .examples = "perilune run\n"
+                "perilune run -c /etc/perilune.lua --log warn\n",
     .main = run_main,
 };

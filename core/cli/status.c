@@ -95,5 +95,7 @@ const struct cli_command status_command = {
     .name = "status",
     .summary = "show what a running perilune serves",
     .options = { CLI_OPTION_CONFIG, CLI_OPTION_JSON },
+    .examples = "perilune status\n"
+                "perilune status --json\n",
     .main = status_main,
 };

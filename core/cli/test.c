@@ -78,5 +78,8 @@ const struct cli_command test_command = {
         "serves with: `require \"perilune.spec\"`. It needs no gateway; it needs luajit and\n"
         "lua-busted. Exits with 0 when all hold, 1 when one does not, none ran or too few lines\n"
         "have run, 3 when busted or a file is missing.\n",
+    .examples = "perilune test\n"
+                "perilune test spec/tier_spec.lua --coverage\n"
+                "perilune test --coverage --fail-under 90\n",
     .main = test_main,
 };

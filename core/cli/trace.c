@@ -317,5 +317,6 @@ const struct cli_command trace_command = {
         "explain ID`, where requests are recorded for that. Is as wide as the terminal, or as "
         "COLUMNS\n"
         "says; NO_COLOR leaves colors out. Exits with 1 when there is no such request.\n",
+    .examples = "perilune trace 01M82SXECG7RD23GN1WEGVTVNM\n",
     .main = trace_main,
 };

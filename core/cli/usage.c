@@ -302,5 +302,9 @@ const struct cli_command usage_command = {
         "no\n"
         "more than AT MOST. Amounts are rounded to a millionth; CSV and JSON have them exactly.\n"
         "Reads the ledger in the state folder, whether a gateway runs or not.\n",
+    .examples = "perilune usage --by model\n"
+                "perilune usage --by-day --project shop --from 7d\n"
+                "perilune usage --by key --from 2026-11-01 --to 2026-11-30 --csv\n"
+                "perilune usage statement shop 2026-11\n",
     .main = usage_main,
 };

@@ -16,5 +16,6 @@ const struct cli_command version_command = {
     .name = "version",
     .summary = "print the version",
     .options = { CLI_OPTION_JSON },
+    .examples = "perilune version\n",
     .main = version_main,
 };

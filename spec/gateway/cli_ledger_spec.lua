@@ -341,6 +341,13 @@ describe("the command line reads the ledger", function()
       assert.equal(2, #rows)
       assert.equal(ids.over, http.json(rows[1]).id)
       assert.equal(sent, http.json(rows[2]).id)
+      local recorded = loop.until_true(function()
+        local _, found = run("logs", "--json", "-n", "1")
+        return found:find(sent, 1, true) and found
+      end, "it in the ledger")
+      for name, value in pairs(http.json(recorded)) do
+        assert.same(value, http.json(rows[2])[name], name)
+      end
     end))
 
     it("says what it may not ask, and when there is nobody to ask", loop.test(function()

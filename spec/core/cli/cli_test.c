@@ -18,6 +18,7 @@ static const struct cli_command command = {
     .max_args = 1,
     .options = { CLI_OPTION_CONFIG, CLI_OPTION_JSON, { "rate", 'r', "N", "how often" } },
     .notes = "More about it.\n",
+    .examples = "perilune try --rate 5\n",
     .main = nothing,
 };
 
@@ -146,7 +147,9 @@ static void help_comes_from_the_table(void **state) {
                        "      --json                 print JSON\n"
                        "  -r, --rate N               how often\n"
                        "  -h, --help                 print this\n\n"
-                       "More about it.\n");
+                       "More about it.\n\n"
+                       "Examples:\n"
+                       "  perilune try --rate 5\n");
     buf_deinit(&text);
 }
 
@@ -163,6 +166,60 @@ static void every_command_is_described(void **state) {
     assert_null(cli_find("nothing"));
 }
 
+/* Splits a line as a shell would, as far as examples go: words in double quotes are one. */
+static int split(char *line, char **words) {
+    int n = 0;
+    for (char *c = line; *c;) {
+        char end = *c == '"' ? '"' : ' ';
+        words[n++] = *c == '"' ? ++c : c;
+        while (*c && *c != end)
+            c++;
+        while (*c == end || *c == ' ')
+            *c++ = '\0';
+    }
+    return n;
+}
+
+static void its_examples_can_be_typed(void **state) {
+    for (size_t i = 0; i < cli_n_commands; i++) {
+        struct span rest = span_of(cli_commands[i]->examples), line;
+        assert_true(rest.len && rest.at[rest.len - 1] == '\n');
+        while (span_split(&rest, '\n', &line) && line.len) {
+            char text[256], *words[32];
+            struct buf error = { 0 };
+            struct cli_call call;
+            span_copy(line, text, sizeof text);
+            int n = split(text, words);
+            assert_string_equal(words[0], "perilune");
+            assert_ptr_equal(cli_find(words[1]), cli_commands[i]);
+            if (!cli_parse(cli_commands[i], n - 2, words + 2, &call, &error))
+                fail_msg("%.*s: %.*s", SPAN_ARGS(line), SPAN_ARGS(buf_span(&error)));
+            cli_call_deinit(&call);
+        }
+    }
+}
+
+static void words_are_told_from_what_they_stand_for(void **state) {
+    static const struct {
+        const char *text, *words[4];
+    } cases[] = {
+        { "list|show|put [NAME] [now]", { "list", "show", "put" } },
+        { "[update [FILE]]", { "update" } },
+        { "[FILE|FOLDER]...", { NULL } },
+        { "NAME|none", { "none" } },
+        { "", { NULL } },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct span rest = span_of(cases[i].text), word;
+        size_t n = 0;
+        while (cli_next_word(&rest, &word)) {
+            assert_non_null(cases[i].words[n]);
+            assert_true(span_eq(word, span_of(cases[i].words[n++])));
+        }
+        assert_null(cases[i].words[n]);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_every_form_of_an_option),
@@ -173,6 +230,8 @@ int main(void) {
         cmocka_unit_test(reads_numbers),
         cmocka_unit_test(help_comes_from_the_table),
         cmocka_unit_test(every_command_is_described),
+        cmocka_unit_test(its_examples_can_be_typed),
+        cmocka_unit_test(words_are_told_from_what_they_stand_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
