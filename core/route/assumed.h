@@ -7,7 +7,8 @@
  *
  *   key=ci                 the request comes with that key, by its id
  *   project=shop           it belongs to that project
- *   budget.left_usd=0.5    the tightest cap leaves so much; budget.used=0.9: that share of it is gone
+ *   budget.left_usd=0.5    the tightest cap leaves so much
+ *   budget.used=0.9        that share of it is gone
  *   budget.free_left=3     so many of the project's free requests are left
  */
 #ifndef PERILUNE_ROUTE_ASSUMED_H

@@ -44,7 +44,8 @@ static struct span endpoint_of(struct json_parser *parser, struct span body) {
     return SPAN("/v1/chat/completions");
 }
 
-/* Who would decide; or who is asked instead: whether the key may choose that one is no question then. */
+/* Who would decide; or who is asked instead: whether the key may choose that one is no question
+ * then. */
 static bool choose_policy(const struct snapshot *snap, const struct explain_question *q,
                           struct arena *arena, struct reading *r, struct api_error *error) {
     const struct key *key = r->facts.key;

@@ -1,7 +1,7 @@
 /* seal.h - whose state it is that a history holds.
  *
  * Owns          nothing.
- * Fed by        body readers, with signatures, encrypted items and the like as clients send them back.
+ * Fed by        body readers, with signatures and encrypted items as clients send them back.
  * Feeds         facts, with the dialect and the model they came from.
  * Must not know what is in them.
  *

@@ -595,7 +595,7 @@ end
 local function who_asks()
   local req = call.request
   local key = req.key
-  return req.session or req.user or (type(key) == "table" and key.name) or call.random()
+  return req.session or req.user or (type(key) == "table" and key.id) or call.random()
 end
 
 -- Arms by their turn. Weighted rendezvous: each arm draws a number of its own for each asker, so that a weight that changes moves

@@ -413,7 +413,7 @@ describe("a fleet", function()
       for i = 1, 20 do
         local name = "n" .. i
         assert.equal(head { session = name, user = "x", seed = 1 }, head { user = name, seed = 2 })
-        assert.equal(head { user = name, seed = 3 }, head { key = { name = name }, seed = 4 })
+        assert.equal(head { user = name, seed = 3 }, head { key = { id = name }, seed = 4 })
       end
       local seen = {}
       for seed = 1, 50 do
