@@ -114,7 +114,7 @@ static void what_has_none_of_it_stays(void **state) {
     assert_true(span_eq(got, (struct span){ "a\0[email]\0", 10 }));
 }
 
-/* By chance: what is redacted has nothing more to redact. Each text has a block of its own size, so
+/* Texts by chance, which have nothing more to redact afterwards. Each has a block of its own size, so
  * that sanitizers see a look beyond it. */
 static void nothing_is_left_after_it(void **state) {
     static const char *const parts[] = {
