@@ -194,6 +194,7 @@ static struct timespec time_in(unsigned ms) {
 /* Whoever is quicker writes; what comes in while this one does waits for the next time. */
 static void *run(void *arg) {
     struct lines *l = arg;
+    pthread_setname_np(pthread_self(), "lines");
     pthread_mutex_lock(&l->lock);
     while (!l->stopping) {
         struct timespec until = time_in(l->way.wait_ms);

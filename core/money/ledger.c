@@ -618,6 +618,7 @@ static struct timespec from_us(uint64_t us) {
 
 static void *run(void *arg) {
     struct ledger *l = arg;
+    pthread_setname_np(pthread_self(), "ledger"); /* so that top -H tells what folding takes */
     pthread_mutex_lock(&l->mutex);
     while (!l->stopping) {
         pthread_mutex_unlock(&l->mutex);
