@@ -54,16 +54,17 @@ static void test_stats_are_summed_up(void **state) {
     struct buf out = { 0 };
     for (int i = 0; i < 2; i++) {
         counts[i].numbers = (struct mock_numbers){ 1, 2, 3, 4, 5, 6 };
+        counts[i].under_way = 7;
         mock_tally_add(&counts[i].by_model, SPAN("m\""));
         mock_tally_add(&counts[i].by_path, i ? SPAN("/b") : SPAN("/a"));
         mock_report_take(&reports[i], &counts[i], 10);
     }
     mock_report_stats(reports, 2, &out);
     buf_add_char(&out, '\0');
-    assert_non_null(strstr(out.at,
-                           "{\"requests\":2,\"streams\":4,\"cancelled\":6,\"connections\":32,"
-                           "\"open\":20,\"prompt_tokens\":8,\"completion_tokens\":10,"
-                           "\"tokens\":18,"));
+    assert_non_null(
+        strstr(out.at, "{\"requests\":2,\"streams\":4,\"cancelled\":6,\"connections\":32,"
+                       "\"open\":20,\"under_way\":14,\"prompt_tokens\":8,\"completion_tokens\":10,"
+                       "\"tokens\":18,"));
     assert_non_null(strstr(out.at, "\"by_model\":{\"m\\\"\":2}"));
     assert_non_null(strstr(out.at, "\"/a\":1"));
     assert_non_null(strstr(out.at, "\"/b\":1"));
@@ -71,6 +72,7 @@ static void test_stats_are_summed_up(void **state) {
         mock_report_deinit(&reports[i]);
         mock_count_reset(&counts[i]);
         assert_int_equal(counts[i].numbers.requests, 0);
+        assert_int_equal(counts[i].under_way, 7); /* they go on */
     }
     buf_deinit(&out);
     free(reports);
