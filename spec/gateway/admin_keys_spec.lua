@@ -94,6 +94,16 @@ describe("keys over the admin side", function()
     assert.same({ 200 }, statuses(key.secret))
   end))
 
+  it("gives keys and projects their policy", loop.test(function()
+    assert.equal(201, house:admin("PUT", "/api/projects/fast", { policy = "fastest" }).status)
+    local function decided_by(key)
+      local name = house:chat({ model = "auto", headers = { authorization = "Bearer " .. key.secret } }).headers["x-route-policy"]
+      return name:match "^[^@]+"
+    end
+    assert.equal("fastest", decided_by(make { project = "fast" }))
+    assert.equal("quality", decided_by(make { project = "fast", policy = "quality" }))
+  end))
+
   it("rotates a secret with both good meanwhile, or at once", loop.test(function()
     local key = make {}
     local second = house:admin("POST", "/api/keys/" .. key.id .. "/rotate", { overlap_s = 3600 })
@@ -188,7 +198,8 @@ describe("caps over the admin side", function()
       peer:send(upstream.answer(200, upstream.completion "x"))
     end)
     local house = gateway.start {
-      providers = { a = gateway.provider(up.url) },
+      providers = { a = gateway.provider(up.url, { models = { { name = "m", price = { input = 1, output = 2 }, max_output = 1000 } } }) },
+      headers = { authorization = "Bearer the-file-key-of-this-spec" },
       config = {
         client_keys = { { secret = "the-file-key-of-this-spec", id = "ci", project = "shop", daily_usd = 1 } },
         projects = { shop = { monthly_usd = 2 } },
@@ -206,6 +217,12 @@ describe("caps over the admin side", function()
     assert.equal("-03:00", house:admin("GET", "/api/caps?scope=route").json.caps[1].zone)
     assert.equal(1, #house:admin("GET", "/api/caps?name=ci").json.caps)
     assert.equal(400, house:admin("GET", "/api/caps?scope=planet").status)
+    local chat = house:chat()
+    assert.equal(200, chat.status, chat.body)
+    for _, cap in ipairs(house:admin("GET", "/api/caps").json.caps) do
+      local spent = cap.scope == "route" and 0 or 3 * 1000 + 2 * 2000
+      assert.same({ spent, 0, cap.cap_nano - spent }, { cap.spent_nano, cap.held_nano, cap.left_nano }, cap.scope)
+    end
     house:stop()
     up:close()
   end))
