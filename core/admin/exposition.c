@@ -47,7 +47,7 @@ void exposition_count(struct exposition *x, uint64_t value) {
 
 void exposition_number(struct exposition *x, double value) {
     begin_sample(x, "", NULL);
-    buf_printf(x->out, "%.9g", value);
+    buf_printf(x->out, "%.15g", value);
     end_sample(x);
 }
 
@@ -58,11 +58,11 @@ void exposition_nano(struct exposition *x, uint64_t nano) {
     end_sample(x);
 }
 
-/* OpenMetrics wants bounds that look like numbers with a point. */
+/* OpenMetrics wants bounds that look like no integers. */
 static void write_bound(char out[48], double bound) {
     char number[32];
     snprintf(number, sizeof number, "%.9g", bound);
-    snprintf(out, 48, "le=\"%s%s\"", number, strchr(number, '.') ? "" : ".0");
+    snprintf(out, 48, "le=\"%s%s\"", number, strpbrk(number, ".e") ? "" : ".0");
 }
 
 void exposition_histogram(struct exposition *x, const double *bounds, size_t n,
@@ -77,7 +77,7 @@ void exposition_histogram(struct exposition *x, const double *bounds, size_t n,
         buf_printf(x->out, "%llu\n", (unsigned long long)up_to);
     }
     begin_sample(x, "_sum", NULL);
-    buf_printf(x->out, "%.9g\n", sum);
+    buf_printf(x->out, "%.15g\n", sum);
     begin_sample(x, "_count", NULL);
     buf_printf(x->out, "%llu", (unsigned long long)up_to);
     end_sample(x);

@@ -16,7 +16,7 @@ static void assert_text(const char *want) {
 }
 
 static void write_some(struct exposition *x) {
-    const double bounds[] = { 0.0001, 0.5, 1, 120 };
+    const double bounds[] = { 0.00005, 0.5, 1, 120 };
     const uint64_t counts[] = { 1, 0, 2, 3, 4 };
     exposition_family(x, "a_total", "counter", "What a is.");
     exposition_count(x, 18446744073709551615u);
@@ -35,7 +35,7 @@ static void write_some(struct exposition *x) {
 #define SAMPLES                                                                                    \
     "# HELP b_seconds What b is.\n"                                                                \
     "# TYPE b_seconds histogram\n"                                                                 \
-    "b_seconds_bucket{k=\"v\",le=\"0.0001\"} 1\n"                                                  \
+    "b_seconds_bucket{k=\"v\",le=\"5e-05\"} 1\n"                                                   \
     "b_seconds_bucket{k=\"v\",le=\"0.5\"} 1\n"                                                     \
     "b_seconds_bucket{k=\"v\",le=\"1.0\"} 3\n"                                                     \
     "b_seconds_bucket{k=\"v\",le=\"120.0\"} 6\n"                                                   \
