@@ -408,6 +408,6 @@ const struct cli_command mock_command = {
                                                 "and\n"
                                                 "/_mock/requests show requests as they came.\n",
     .examples = "perilune mock\n"
-                "perilune mock --listen 127.0.0.1:0 --fault status=429;retry_after=2\n",
+                "perilune mock --listen 127.0.0.1:0 --fault \"status=429;retry_after=2\"\n",
     .main = mock_main,
 };

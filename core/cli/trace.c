@@ -93,6 +93,14 @@ static void add_tags(struct sheet *s, const struct entry *e) {
         add_named(s, "tag", e->tags[i]);
 }
 
+/* What the client said of it. */
+static void add_score(struct sheet *s, const struct search_row *row) {
+    if (!row->scored)
+        return;
+    buf_printf(&s->out, "  score %g", row->score);
+    add_named(s, "label", row->label);
+}
+
 static void end_line(struct sheet *s) {
     if (s->out.at[s->out.len - 1] != '\n')
         buf_add_char(&s->out, '\n');
@@ -141,6 +149,7 @@ static void add_ending(struct sheet *s, const struct search_row *row) {
     if (row->sums.billed >= 0 && row->sums.billed != row->sums.cost)
         buf_printf(&s->out, "  billed %s", dollars_show(row->sums.billed, text));
     buf_add(&s->out, e->free ? SPAN("  one of the free ones") : SPAN(""));
+    add_score(s, row);
     end_line(s);
 }
 

@@ -13,7 +13,6 @@ enum { USUAL_DAYS = 30 };
 
 enum format { TABLE, CSV, JSONL, JSON };
 
-/* The last one named counts for all that is printed. */
 static enum format format_of(const struct cli_call *call) {
     return cli_option(call, "csv")     ? CSV
            : cli_option(call, "jsonl") ? JSONL
@@ -36,7 +35,8 @@ static const struct table_column columns[] = {
     { "FAILED", true }, { "REFUSED", true }, { "CANCELLED", true }, { "ORPHANED", true },
     { "FREE", true },   { "INPUT", true },   { "CACHED", true },    { "OUTPUT", true },
     { "COST", true },   { "BILLED", true },  { "UNPRICED", true },  { "AT MOST", true },
-    { "P50 MS", true }, { "P95 MS", true },
+    { "P50 MS", true }, { "P95 MS", true },  { "SCORES", true },    { "SCORE", true },
+    { "95%", false },
 };
 
 enum { COLUMNS = sizeof columns / sizeof *columns };
@@ -61,6 +61,20 @@ static void ms_cell(struct table *t, double ms) {
         table_cell(t, "%s", "");
 }
 
+/* What clients said of the answers: how many, the mean, and where that lies with 95% likelihood. */
+static void score_cells(struct table *t, const struct usage_line *line) {
+    uint64_t n = line->figures.scores;
+    count_cell(t, n);
+    if (n)
+        table_cell(t, "%.3f", line->score_mean);
+    else
+        table_cell(t, "%s", "");
+    if (n > 1)
+        table_cell(t, "%.3f to %.3f", line->score_low, line->score_high);
+    else
+        table_cell(t, "%s", "");
+}
+
 static void add_line(struct table *t, const struct usage_line *line, struct span name) {
     const struct usage_figures *f = &line->figures;
     char day[16] = "";
@@ -79,6 +93,7 @@ static void add_line(struct table *t, const struct usage_line *line, struct span
     money_cell(t, f->most > 0 ? entry_add(f->cost, f->most) : -1);
     ms_cell(t, line->p50_ms);
     ms_cell(t, line->p95_ms);
+    score_cells(t, line);
 }
 
 static void add_lines(struct table *t, const struct usage_lines *lines, bool named) {
@@ -285,7 +300,8 @@ const struct cli_command usage_command = {
     .arguments = "[statement PROJECT YYYY-MM]",
     .max_args = 3,
     .options = { CLI_OPTION_CONFIG,
-                 { "by", 0, "project|key|policy|arm|tag|target|model|provider", "a line for each" },
+                 { "by", 0, "project|key|policy|arm|endpoint|tag|target|model|provider",
+                   "a line for each" },
                  { "by-day", 0, NULL, "a line for each day" },
                  { "project", 0, "NAME", "only of this one" },
                  { "from", 0, "TIME", "from that day on; 30 days unless it is said" },
@@ -300,8 +316,10 @@ const struct cli_command usage_command = {
         "tags\n"
         "counts under both. UNPRICED attempts may have cost something nobody knows, all together "
         "no\n"
-        "more than AT MOST. Amounts are rounded to a millionth; CSV and JSON have them exactly.\n"
-        "Reads the ledger in the state folder, whether a gateway runs or not.\n",
+        "more than AT MOST. SCORE is the mean of what clients said of answers, by arm, and 95% "
+        "where\n"
+        "it lies with that likelihood. Amounts are rounded to a millionth; CSV and JSON have them\n"
+        "exactly. Reads the ledger in the state folder, whether a gateway runs or not.\n",
     .examples = "perilune usage --by model\n"
                 "perilune usage --by-day --project shop --from 7d\n"
                 "perilune usage --by key --from 2026-11-01 --to 2026-11-30 --csv\n"

@@ -55,6 +55,7 @@ describe("the command line reads the ledger", function()
         over = "return function() return { 'a/m', 'b/m' } end",
         good = "return function() return { 'b/m' } end",
         bad = "return function() return { 'a/m' } end",
+        tried = "return function(req, fleet) return fleet:split('words', { { 'b/m', 1 } }) end",
       },
       config = {
         client_keys = {
@@ -356,6 +357,24 @@ describe("the command line reads the ledger", function()
       assert.is_truthy(output:find("refuses the token", 1, true), output)
     end))
   end)
+
+  it("compares arms by what clients said of the answers", loop.test(function()
+    local id
+    for _, score in ipairs { 1, 0.5 } do
+      id = chat("sk-lab", "tried")
+      local body = { id = id, score = score, label = "words" }
+      local answer = http.post(house.port, "/v1/feedback", body, { authorization = "Bearer sk-lab" })
+      assert.is_true(answer.status < 300)
+    end
+    loop.until_true(function()
+      local line = line_of(json("usage", "--by", "arm", "--json"), "words/b/m")
+      return line and line.score_n == 2
+    end, "two scores in the ledger")
+    local _, output = run("usage", "--by", "arm")
+    assert.matches("SCORES  SCORE  95%%\n", output)
+    assert.matches("\nwords/b/m +2 .* 2  0.750  0.260 to 1.240\n", output)
+    assert.matches("  score 0.5  label words\n", (select(2, run("trace", id))))
+  end))
 
   it("says where there is none", loop.test(function()
     for _, args in ipairs { { "usage" }, { "logs" }, { "trace", "x" }, { "usage", "statement", "shop", "2026-11" } } do
