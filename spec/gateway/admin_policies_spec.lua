@@ -471,8 +471,8 @@ describe("policies on a disk that is not ours", function()
   end))
 
   it("stay as they are when it is full", loop.test(function()
-    house = start "trap '' XFSZ; ulimit -f 8; exec \"%s\" \"$@\""
-    local answer = house:admin("PUT", "/api/policies/p", { source = TO_B .. "--" .. ("x"):rep(100000) })
+    house = start "trap '' XFSZ; ulimit -f 1200; exec \"%s\" \"$@\""
+    local answer = house:admin("PUT", "/api/policies/p", { source = TO_B .. "--" .. ("x"):rep(900000) })
     assert.equal(500, answer.status, answer.body)
     assert.equal("internal", answer.json.error.code)
     local file = io.open(house.dir .. "/policies/p.lua")
