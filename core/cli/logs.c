@@ -233,12 +233,15 @@ static bool on_event(void *owner, const struct sse_event *event) {
     return !l->broken;
 }
 
-/* At its beginning all that was before is shown: from here on nothing is missed. */
+/* At its beginning all that was before is shown: from here on nothing is missed. Without a ledger
+ * there is nothing of that. */
 static bool on_bytes(void *owner, struct span bytes) {
     struct logs *l = owner;
-    if (!bytes.len)
-        return show_recorded(l) == CLI_OK && !l->broken;
-    return sse_feed(&l->sse, bytes.at, bytes.len, on_event, l);
+    if (bytes.len)
+        return sse_feed(&l->sse, bytes.at, bytes.len, on_event, l);
+    if (show_recorded(l) != CLI_OK)
+        l->broken = !show_rows(l);
+    return !l->broken;
 }
 
 static void add_parameter(struct buf *path, const char *name, const char *value) {

@@ -351,6 +351,31 @@ describe("the command line reads the ledger", function()
       end
     end))
 
+    it("goes on without a ledger", loop.test(function()
+      local other = gateway.start { providers = { b = up:provider(nil, PRICED) }, config = { ledger = false } }
+      local going, sent = process.start({ process.binary(), "logs", "-f" }, { dir = other.dir }), nil
+      loop.until_true(function()
+        if going.output:find("TIME", 1, true) and not sent then
+          sent = other:chat({ model = "b/m" }).headers["x-request-id"]
+        end
+        return sent and going.output:find(sent, 1, true)
+      end, "what is followed")
+      going:signal "sigterm"
+      going:wait()
+      other:stop()
+    end))
+
+    it("ends with the gateway", loop.test(function()
+      local other = gateway.start { providers = { b = up:provider(nil, PRICED) } }
+      local going = process.start({ process.binary(), "logs", "-f" }, { dir = other.dir })
+      loop.until_true(function()
+        return going.output:find("TIME", 1, true)
+      end, "what is followed")
+      other:stop()
+      assert.equal(3, (going:wait()))
+      assert.is_truthy(going.output:find("perilune logs: the gateway has ended\n", 1, true), going.output)
+    end))
+
     it("says what it may not ask, and when there is nobody to ask", loop.test(function()
       local code, output = process.run({ "env", "PERILUNE_ADMIN_TOKEN=wrong", process.binary(), "logs", "-f" }, { dir = house.dir })
       assert.equal(3, code)
