@@ -7,7 +7,8 @@
 #   make profile  instructions a request, and where they go
 #   make fuzz     looks for inputs that break a decoder or a dialect: TARGET=adapted SECONDS=60 (spec/fuzz/*_fuzz.c)
 #   make kill-soak   a hundred thousand policy calls and as many trusted ones stopped, on three threads (minutes)
-#   make ledger-kills    three hundred processes killed while they write the ledger (minutes)
+#   make ledger-kills    three hundred processes killed while they write the ledger, and gateways under load as often (minutes)
+#   make cap-rush        ten thousand requests at once under a cap with room for some hundred (a minute)
 #   make cut-streams     twenty thousand streams that end before their time, their records beside the provider's count (minutes)
 #   make breaker-model   a million random sequences through the breaker, beside its rules said a second time (a minute)
 #   make budget-model    the same of the caps on money (three minutes)
@@ -20,7 +21,7 @@ CMAKE = cmake -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo --log-level=WARNING
 
 C_FILES = find core spec -name '*.[ch]' -o -name '*.cpp'
 
-.PHONY: run build test lint asan tsan bench profile fuzz kill-soak ledger-kills cut-streams breaker-model budget-model install clean
+.PHONY: run build test lint asan tsan bench profile fuzz kill-soak ledger-kills cap-rush cut-streams breaker-model budget-model install clean
 
 run: build
 	build/perilune run $(ARGS)
@@ -84,6 +85,11 @@ kill-soak: build
 ledger-kills: build
 	@tools/setup test
 	@cmake --build build -j $(JOBS) --target ledger_kills
+	@SPEC_LEDGER_KILLS=300 luajit /usr/bin/busted spec/gateway/ledger_kill_spec.lua
+
+cap-rush: build
+	@tools/setup test
+	@SPEC_CAP_REQUESTS=10000 luajit /usr/bin/busted spec/gateway/caps_spec.lua
 
 cut-streams: build
 	@tools/setup test
