@@ -140,27 +140,29 @@ static struct usage *open_usage(struct reading *r) {
     return u;
 }
 
+static void write_as(enum format format, const struct usage_query *q,
+                     const struct usage_lines *lines, struct reading *r) {
+    if (format == FORMAT_CSV) {
+        r->type = CSV_TYPE;
+        export_usage_head(&r->answer);
+        for (size_t i = 0; i < lines->n; i++)
+            export_usage_csv(&r->answer, &lines->at[i]);
+    } else if (format == FORMAT_LINES) {
+        r->type = LINES_TYPE;
+        write_lines(lines, "", &r->answer);
+    } else {
+        write_usage(q, lines, &r->answer);
+    }
+}
+
 static void sum_up(struct reading *r) {
     const struct question *q = r->question;
     struct usage_lines lines;
     struct usage *u = open_usage(r);
     if (!u)
         return;
-    if (!reading_worked(r, usage_read(u, &q->usage, r->call->arena, &lines))) {
-        usage_close(u);
-        return;
-    }
-    if (q->format == FORMAT_CSV) {
-        r->type = CSV_TYPE;
-        export_usage_head(&r->answer);
-        for (size_t i = 0; i < lines.n; i++)
-            export_usage_csv(&r->answer, &lines.at[i]);
-    } else if (q->format == FORMAT_LINES) {
-        r->type = LINES_TYPE;
-        write_lines(&lines, "", &r->answer);
-    } else {
-        write_usage(&q->usage, &lines, &r->answer);
-    }
+    if (reading_worked(r, usage_read(u, &q->usage, r->call->arena, &lines)))
+        write_as(q->format, &q->usage, &lines, r);
     usage_close(u);
 }
 
@@ -208,10 +210,8 @@ void api_statement(struct api_call *call) {
     s->project = call->parts[0];
     if (!read_month(call->parts[1], &s->year, &s->month))
         api_fail(call, API_INVALID_REQUEST, "month", "Expected a month like 2026-11.");
-    else if (read_format(call, &q->format)) {
-        if (q->format == FORMAT_LINES)
-            api_fail(call, API_INVALID_REQUEST, "format", "A statement is json or csv.");
-        else
-            reading_ask(call, make_statement, q);
-    }
+    else if (span_eq(api_query(call, "format"), SPAN("jsonl")))
+        api_fail(call, API_INVALID_REQUEST, "format", "A statement is json or csv.");
+    else if (read_format(call, &q->format))
+        reading_ask(call, make_statement, q);
 }

@@ -11,6 +11,7 @@ local TEXT = tree.read "docs/openapi.json"
 local DOCUMENT = http.json(TEXT)
 local METHODS = { get = "GET", post = "POST", put = "PUT", patch = "PATCH", delete = "DELETE" }
 local SECRET = "the-secret-of-this-spec"
+local ALERT_SECRET = "what-alerts-are-signed-with"
 
 -- Calls f(path, method, operation, item) for each.
 local function each_operation(f)
@@ -100,6 +101,7 @@ end)
 describe("what is answered", function()
   local house, up
   local seen -- operation ids whose good answer was looked at
+  local secrets -- that no answer may hold
 
   before_each(loop.test(function()
     seen = {}
@@ -130,8 +132,13 @@ describe("what is answered", function()
         client_keys = { { secret = SECRET, id = "ci", daily_usd = 1, tags = { "ci" }, metadata = { team = "x" } } },
         projects = { default = { bodies = { max_bytes = 100 }, markup = 0.5 } },
         account = { monthly_usd = 10 },
+        alerts = { webhook = "http://127.0.0.1:9/hook", secret = ALERT_SECRET },
       },
     }
+    secrets = { SECRET, ALERT_SECRET, "sk-upstream", "127.0.0.1:9/hook" }
+    for _, headers in ipairs { house:admin_headers(), house:viewer_headers() } do
+      secrets[#secrets + 1] = headers.authorization:match "Bearer (.+)"
+    end
   end))
   after_each(loop.test(function()
     house:stop()
@@ -151,6 +158,10 @@ describe("what is answered", function()
     if kind == "application/json" then
       local wrong = schema.check(DOCUMENT, media.schema, answer.json)
       assert.is_nil(wrong, ("%s: %s: %s"):format(id, tostring(wrong), answer.body))
+    end
+    for _, secret in ipairs(secrets) do
+      assert.is_nil(answer.body:find(secret, 1, true), id .. " tells a secret")
+      assert.is_nil(answer.raw:find(secret, 1, true), id .. " tells a secret in a header")
     end
     if answer.status < 300 then
       seen[id] = true
@@ -219,9 +230,10 @@ describe("what is answered", function()
     }
     assert.is_nil(schema.check(DOCUMENT, { ["$ref"] = "#/components/schemas/KeyFields" }, body))
     local key = good("keys_make", "POST", "/api/keys", body)
+    secrets[#secrets + 1] = key.secret
     good("keys_get", "GET", "/api/keys/" .. key.id)
     good("keys_change", "PATCH", "/api/keys/" .. key.id, { models = http.null, rpm = 5 })
-    good("keys_rotate", "POST", "/api/keys/" .. key.id .. "/rotate", { overlap_s = 60 })
+    secrets[#secrets + 1] = good("keys_rotate", "POST", "/api/keys/" .. key.id .. "/rotate", { overlap_s = 60 }).secret
     good("keys_list", "GET", "/api/keys")
     good("keys_revoke", "DELETE", "/api/keys/" .. key.id)
     assert.equal(404, admin("keys_get", "GET", "/api/keys/nobody").status)
@@ -272,7 +284,8 @@ describe("what is answered", function()
       end
     end)
     assert.same({}, left)
-    print(("%d operations described, %d looked at"):format(n, n - 3))
+    assert.is_nil(house.process.output:find(secrets[#secrets], 1, true))
+    print(("%d operations described, %d looked at, %d secrets in none of them"):format(n, n - 3, #secrets))
   end))
 
   it("is described by the file itself", loop.test(function()
