@@ -1,4 +1,5 @@
 """What measurements share: the request they send, and the processes they start, each on its core and ended by its id."""
+import glob
 import json
 import os
 import re
@@ -12,6 +13,18 @@ BODY = json.dumps({"model": "bench/mock-small", "messages": [
     {"role": "system", "content": "You are a helpful assistant. Answer in one sentence."},
     {"role": "user", "content": "What does a router for language models do, and why would one want it?"}]})
 POLICY = 'return function(req, fleet)\n  return fleet:able():cheapest():take(2)\nend\n'
+KEY = "pl-bench-1f0c6a5be2d94c7f8a3b"
+HEADERS = {"content-type": "application/json", "authorization": f"Bearer {KEY}"}
+# What a request is charged to: nothing at all, or a key and its project with limits and caps that are never reached, recorded twice.
+LIMITS = "rpm = 100000000, tpm = 1000000000, concurrent = 100000, daily_usd = 1000000, monthly_usd = 10000000"
+ACCOUNTS = {
+    "bare": "ledger = false,",
+    "full": f"""
+  client_keys = {{ {{ secret = "{KEY}", id = "bench", project = "bench", {LIMITS} }} }},
+  projects = {{ bench = {{ {LIMITS} }} }}, account = {{ daily_usd = 1000000, monthly_usd = 10000000 }},
+  access_log = "access.jsonl",""",
+}
+BEHIND = {"ledger", "lines"}  # threads that no answer waits for: they fold the ledger, and write the access log
 
 
 ASKED = "What does a router for language models do, and why would one want it?"
@@ -46,7 +59,7 @@ class Server:
         self.wait()
 
     def wait(self):
-        until = time.time() + 30
+        until = time.time() + 120
         while time.time() < until:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 0.2).close()
@@ -71,6 +84,22 @@ class Server:
             except OSError:
                 pass
         return ticks / os.sysconf("SC_CLK_TCK")
+
+    def behind_seconds(self):
+        """Processor time of its threads that no answer waits for."""
+        ticks = 0
+        for stat in glob.glob(f"/proc/{self.process.pid}/task/*/stat"):
+            name, fields = open(stat).read().split("(", 1)[1].rsplit(")", 1)
+            if name in BEHIND:
+                ticks += sum(map(int, fields.split()[11:13]))
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def settle(self):
+        """Returns when those threads have nothing left to do: whoever is measured next has the core alone."""
+        before, until = -1, time.time() + 120
+        while before != self.behind_seconds() and time.time() < until:
+            before = self.behind_seconds()
+            time.sleep(0.5)
 
     def rss_mb(self):
         return int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{self.process.pid}/status").read()).group(1)) / 1024
@@ -105,9 +134,10 @@ http {{
     return Server("nginx", ["nginx", "-c", conf, "-p", folder], port, 0)
 
 
-def start_perilune(binary, mock, folder, before=()):
-    """`before`: what stands in front of the command, as a profiler does."""
+def start_perilune(binary, mock, folder, accounts="full", before=()):
+    """`accounts`: of ACCOUNTS; `before`: what stands in front of the command, as a profiler does."""
     port = free_port()
+    folder = os.path.join(folder, accounts)
     os.makedirs(os.path.join(folder, "policies"))
     with open(os.path.join(folder, "policies", "bench.lua"), "w") as f:
         f.write(POLICY)
@@ -117,9 +147,9 @@ def start_perilune(binary, mock, folder, before=()):
 return {{
   listen = "127.0.0.1:{port}", admin = "127.0.0.1:{free_port()}", workers = 1, data_dir = "{folder}/state",
   policies = {{ default = "bench" }},
-  providers = {{ bench = {{ like = "mock", base_url = "http://127.0.0.1:{mock.port}/v1" }} }},
+  providers = {{ bench = {{ like = "mock", base_url = "http://127.0.0.1:{mock.port}/v1" }} }},{ACCOUNTS[accounts]}
 }}""")
-    return Server("perilune", [*before, binary, "run", "-c", config, "--log", "warn"], port, 0, cwd=folder)
+    return Server(accounts, [*before, binary, "run", "-c", config, "--log", "warn"], port, 0, cwd=folder)
 
 
 def start_translating(binary, mock, folder):
