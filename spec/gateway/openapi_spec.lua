@@ -1,4 +1,5 @@
 -- docs/openapi.json describes what is served: each route of both tables and no other, and answers that are as it says.
+local account = require "perilune.account"
 local admin_routes = require "support.admin_routes"
 local gateway = require "support.gateway"
 local http = require "support.http"
@@ -288,7 +289,30 @@ describe("what is answered", function()
     print(("%d operations described, %d looked at, %d secrets in none of them"):format(n, n - 3, #secrets))
   end))
 
+  it("has keys and projects in the words of the settings", loop.test(function()
+    for what, case in pairs {
+      KeyFields = { "POST", "/api/keys", account.fields.client_keys, { id = true, secret = true } },
+      ProjectFields = { "PUT", "/api/projects/shop", account.fields.projects, {} },
+    } do
+      local settings, described = {}, {}
+      for name in pairs(case[3]) do
+        settings[#settings + 1] = not case[4][name] and name or nil
+      end
+      for name in pairs(DOCUMENT.components.schemas[what].properties) do
+        described[#described + 1] = name
+      end
+      local taken = {}
+      local message = house:admin(case[1], case[2], { nothing_like_it = 1 }).json.error.message
+      for name in message:match("there are: (.*)%.$"):gmatch "[^, ]+" do
+        taken[#taken + 1] = name
+      end
+      assert.same(sorted(settings), sorted(described))
+      assert.same(settings, sorted(taken))
+    end
+  end))
+
   it("is described by the file itself", loop.test(function()
+    assert.equal(house:admin("GET", "/api/status").json.version, DOCUMENT.info.version)
     assert.equal(TEXT, house:admin("GET", "/api/openapi.json").body)
   end))
 end)
