@@ -517,8 +517,8 @@ static bool read_fields(struct json_parser *parser, struct span body, struct are
                         const struct field *fields, size_t n, void *asker, struct allowance *a,
                         struct asker_wrong *w) {
     struct json_member members[FIELDS_MAX];
-    struct reading r = { arena, w, body.len ? body : SPAN("{}"), NULL };
     *w = (struct asker_wrong){ 0 };
+    struct reading r = { arena, w, body.len ? body : SPAN("{}"), NULL };
     if (!locate(parser, r.body, fields, n, members, w))
         return false;
     for (size_t i = 0; i < n; i++) {

@@ -45,8 +45,8 @@ bool asker_is_id(struct span name);
 void asker_write_key(const struct key *key, struct buf *out);
 void asker_write_project(const struct project *project, struct buf *out);
 
-/* Caps and how they stand, as objects with commas between; one in front, too, unless a list was just
- * opened. What holds for each request by itself stands nowhere and is left out. */
+/* Caps and how they stand, as objects with commas between; one in front, too, unless a list was
+ * just opened. What holds for each request by itself stands nowhere and is left out. */
 void asker_write_caps(struct budget *budget, const struct budget_cap *caps, size_t n, int64_t now_s,
                       struct buf *out);
 
