@@ -40,6 +40,18 @@ void buf_add_char(struct buf *b, char c) {
     b->len++;
 }
 
+void buf_add_number(struct buf *b, uint64_t n, unsigned least) {
+    char digits[20];
+    size_t len = 0;
+    assert(least <= sizeof digits);
+    do {
+        len++;
+        digits[sizeof digits - len] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n || len < least);
+    buf_append(b, digits + sizeof digits - len, len);
+}
+
 void buf_printf(struct buf *b, const char *format, ...) {
     va_list args, again;
     va_start(args, format);

@@ -7,8 +7,11 @@
 #define NANO INT64_C(1000000000)
 
 void export_usd(struct buf *out, nanousd amount) {
-    if (amount >= 0)
-        buf_printf(out, "%lld.%09lld", (long long)(amount / NANO), (long long)(amount % NANO));
+    if (amount < 0)
+        return;
+    buf_add_number(out, (uint64_t)(amount / NANO), 1);
+    buf_add_char(out, '.');
+    buf_add_number(out, (uint64_t)(amount % NANO), 9);
 }
 
 /* --- CSV -------------------------------------------------------------------------------------- */
@@ -52,12 +55,15 @@ static void text_cell(struct buf *out, struct span text) {
 static void number_cell(struct buf *out, int64_t n) {
     next_cell(out);
     if (n >= 0)
-        buf_printf(out, "%lld", (long long)n);
+        buf_add_number(out, (uint64_t)n, 1);
 }
 
 static void add_ms(struct buf *out, int64_t us) {
-    if (us >= 0)
-        buf_printf(out, "%lld.%03lld", (long long)(us / 1000), (long long)(us % 1000));
+    if (us < 0)
+        return;
+    buf_add_number(out, (uint64_t)(us / 1000), 1);
+    buf_add_char(out, '.');
+    buf_add_number(out, (uint64_t)(us % 1000), 3);
 }
 
 static void ms_cell(struct buf *out, int64_t us) {
@@ -160,9 +166,17 @@ void export_request_csv(struct buf *out, const struct search_row *row) {
 
 /* --- JSON ------------------------------------------------------------------------------------- */
 
-static void name_value(struct buf *out, const char *name) {
+/* "cost_usd": of "cost" and "_usd". */
+static void name_value_as(struct buf *out, const char *name, const char *suffix) {
     char last = out->at[out->len - 1];
-    buf_printf(out, "%s\"%s\":", last == '{' ? "" : ",", name);
+    buf_add(out, last == '{' ? SPAN("\"") : SPAN(",\""));
+    buf_add(out, span_of(name));
+    buf_add(out, span_of(suffix));
+    buf_add(out, SPAN("\":"));
+}
+
+static void name_value(struct buf *out, const char *name) {
+    name_value_as(out, name, "");
 }
 
 static void json_string(struct buf *out, const char *name, struct span text) {
@@ -176,7 +190,7 @@ static void json_number(struct buf *out, const char *name, int64_t n) {
     if (n < 0)
         return;
     name_value(out, name);
-    buf_printf(out, "%lld", (long long)n);
+    buf_add_number(out, (uint64_t)n, 1);
 }
 
 static void json_flag(struct buf *out, const char *name, bool value) {
@@ -200,14 +214,12 @@ static void json_score(struct buf *out, const char *name, bool known, double sco
 
 /* {"cost_usd":1.500000000,"cost_nano":1500000000} */
 static void json_money(struct buf *out, const char *name, nanousd amount) {
-    char full[32];
     if (amount < 0)
         return;
-    snprintf(full, sizeof full, "%s_usd", name);
-    name_value(out, full);
+    name_value_as(out, name, "_usd");
     export_usd(out, amount);
-    snprintf(full, sizeof full, "%s_nano", name);
-    json_number(out, full, amount);
+    name_value_as(out, name, "_nano");
+    buf_add_number(out, (uint64_t)amount, 1);
 }
 
 static void json_tokens(struct buf *out, const struct entry_tokens *t) {

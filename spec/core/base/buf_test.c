@@ -53,10 +53,27 @@ static void keeps_utf8_and_replaces_what_is_none(void **state) {
     check_json(SPAN("\xed\xa0\x80"), "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""); /* surrogate */
 }
 
+static void numbers_are_whole_and_as_long_as_wanted(void **state) {
+    struct buf b = { 0 };
+    buf_add_number(&b, 0, 0);
+    buf_add_char(&b, ' ');
+    buf_add_number(&b, 7, 3);
+    buf_add_char(&b, ' ');
+    buf_add_number(&b, 1234, 3);
+    buf_add_char(&b, ' ');
+    buf_add_number(&b, UINT64_MAX, 1);
+    buf_add_char(&b, ' ');
+    buf_add_number(&b, 1, 20);
+    const char *want = "0 007 1234 18446744073709551615 00000000000000000001";
+    assert_true(span_eq(buf_span(&b), span_of(want)));
+    buf_deinit(&b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(grows_and_shrinks),
         cmocka_unit_test(prints_what_is_longer_than_its_room),
+        cmocka_unit_test(numbers_are_whole_and_as_long_as_wanted),
         cmocka_unit_test(escapes_what_json_sse_and_html_mind),
         cmocka_unit_test(keeps_utf8_and_replaces_what_is_none),
     };
