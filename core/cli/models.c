@@ -54,7 +54,7 @@ static int models_main(const struct cli_call *call) {
         return CLI_BAD_CONFIG;
     if (cli_option(call, "json")) {
         struct buf out = { 0 };
-        models_write_list(snap, DIALECT_OPENAI_CHAT, &out);
+        models_write_list(snap, NULL, DIALECT_OPENAI_CHAT, &out);
         printf("%.*s\n", (int)out.len, out.at);
         buf_deinit(&out);
     } else {

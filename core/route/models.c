@@ -1,6 +1,7 @@
 #include "route/models.h"
 
 #include "base/ability.h"
+#include "route/reach.h"
 
 /* Clients want a date; the catalogue knows none. */
 #define CREATED "1700000000"
@@ -74,20 +75,27 @@ static void write_entry(enum dialect dialect, struct span id, struct span owner,
     buf_add_char(out, '}');
 }
 
+/* A list while it is written. */
+struct listing {
+    const struct snapshot *snap;
+    const struct key *key; /* whose list it is; NULL: everybody's */
+    enum dialect dialect;
+    struct buf *out;
+    struct buf last;      /* name of the last entry */
+    struct arena scratch; /* for what names mean */
+};
+
+static bool may_use(struct listing *l, const struct target *t) {
+    return reach_may_use(l->snap, l->key, t, &l->scratch);
+}
+
 /* The first target of a model stands for it. */
-static bool is_first(const struct snapshot *snap, const struct target *t) {
+static bool is_first(struct listing *l, const struct target *t) {
     for (size_t i = 0; i < t->index; i++)
-        if (span_eq(snap->targets[i].model, t->model))
+        if (span_eq(l->snap->targets[i].model, t->model) && may_use(l, &l->snap->targets[i]))
             return false;
     return true;
 }
-
-/* A list while it is written. */
-struct listing {
-    enum dialect dialect;
-    struct buf *out;
-    struct buf last; /* name of the last entry */
-};
 
 static void add(struct listing *l, struct span id, struct span owner, const struct target *t) {
     if (l->last.len)
@@ -97,44 +105,57 @@ static void add(struct listing *l, struct span id, struct span owner, const stru
     buf_add(&l->last, id);
 }
 
-static void add_policies(struct listing *l, const struct snapshot *snap) {
-    for (size_t i = 0; i < snap->n_policies; i++) {
+static void add_policies(struct listing *l) {
+    for (size_t i = 0; i < l->snap->n_policies; i++) {
+        struct span name = l->snap->policies[i].name;
         struct buf id = { 0 };
-        buf_printf(&id, "policy/%.*s", SPAN_ARGS(snap->policies[i].name));
+        if (!reach_may_choose(l->key, name))
+            continue;
+        buf_printf(&id, "policy/%.*s", SPAN_ARGS(name));
         add(l, buf_span(&id), SPAN("perilune"), NULL);
         buf_deinit(&id);
     }
 }
 
+static bool leads_anywhere(struct listing *l, const struct named_chain *chain) {
+    const struct target *t;
+    for (size_t i = 0; i < chain->n_targets; i++)
+        if (snapshot_resolve(l->snap, chain->targets[i], &l->scratch, &t, 1) && may_use(l, t))
+            return true;
+    return false;
+}
+
 /* A chain that is named as a model goes by the model. */
-static void add_chains(struct listing *l, const struct snapshot *snap) {
-    for (size_t i = 0; i < snap->n_chains; i++) {
+static void add_chains(struct listing *l) {
+    for (size_t i = 0; i < l->snap->n_chains; i++) {
+        const struct named_chain *chain = &l->snap->chains[i];
         const struct target *t;
-        struct arena scratch;
-        arena_init(&scratch, 256);
-        if (!snapshot_resolve(snap, snap->chains[i].name, &scratch, &t, 1))
-            add(l, snap->chains[i].name, SPAN("perilune"), NULL);
-        arena_deinit(&scratch);
+        if (!snapshot_resolve(l->snap, chain->name, &l->scratch, &t, 1) && leads_anywhere(l, chain))
+            add(l, chain->name, SPAN("perilune"), NULL);
     }
 }
 
-static void add_targets(struct listing *l, const struct snapshot *snap) {
-    for (size_t i = 0; i < snap->n_targets; i++) {
-        const struct target *t = &snap->targets[i];
-        if (is_first(snap, t))
+static void add_targets(struct listing *l) {
+    for (size_t i = 0; i < l->snap->n_targets; i++) {
+        const struct target *t = &l->snap->targets[i];
+        if (!may_use(l, t))
+            continue;
+        if (is_first(l, t))
             add(l, t->model, t->provider->name, t);
         add(l, t->id, t->provider->name, t);
     }
 }
 
-void models_write_list(const struct snapshot *snap, enum dialect dialect, struct buf *out) {
+void models_write_list(const struct snapshot *snap, const struct key *key, enum dialect dialect,
+                       struct buf *out) {
     bool anthropic = dialect == DIALECT_ANTHROPIC_MESSAGES;
-    struct listing list = { .dialect = dialect, .out = out };
+    struct listing list = { .snap = snap, .key = key, .dialect = dialect, .out = out };
+    arena_init(&list.scratch, 1024);
     buf_add(out, anthropic ? SPAN("{\"data\":[") : SPAN("{\"object\":\"list\",\"data\":["));
     add(&list, SPAN("auto"), SPAN("perilune"), NULL);
-    add_policies(&list, snap);
-    add_chains(&list, snap);
-    add_targets(&list, snap);
+    add_policies(&list);
+    add_chains(&list);
+    add_targets(&list);
     buf_add_char(out, ']');
     if (anthropic) {
         buf_add(out, SPAN(",\"has_more\":false,\"first_id\":\"auto\",\"last_id\":"));
@@ -142,6 +163,7 @@ void models_write_list(const struct snapshot *snap, enum dialect dialect, struct
     }
     buf_add_char(out, '}');
     buf_deinit(&list.last);
+    arena_deinit(&list.scratch);
 }
 
 bool models_write_one(const struct snapshot *snap, enum dialect dialect, struct span id,

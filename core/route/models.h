@@ -12,10 +12,11 @@
 #include "base/buf.h"
 #include "base/snapshot.h"
 
-/* {"object":"list","data":[...]}: auto, every policy as policy/NAME, every named chain, every model
+/* Of what `key` may use and choose (NULL: of all): {"object":"list","data":[...]}: auto, every policy as policy/NAME, every named chain, every model
  * once and every target. For DIALECT_ANTHROPIC_MESSAGES {"data":[...],"has_more":false,...}: all on
  * one page. */
-void models_write_list(const struct snapshot *snap, enum dialect dialect, struct buf *out);
+void models_write_list(const struct snapshot *snap, const struct key *key, enum dialect dialect,
+                       struct buf *out);
 
 /* One of them. False when there is none of that name. */
 bool models_write_one(const struct snapshot *snap, enum dialect dialect, struct span id,

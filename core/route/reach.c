@@ -76,8 +76,7 @@ static struct span assigned(const struct snapshot *snap, struct facts *facts, st
     return SPAN("auto");
 }
 
-/* Whether the key may choose that policy. */
-static bool may_choose(const struct key *key, struct span policy) {
+bool reach_may_choose(const struct key *key, struct span policy) {
     bool listed = !key || !key->n_policies;
     if (key && !(key->grants & KEYS_GRANT_POLICY))
         return false;
@@ -125,7 +124,7 @@ bool reach_policy(const struct snapshot *snap, struct facts *facts, struct span 
     struct span param = wished.at ? SPAN("x-route-policy") : SPAN("model");
     facts->assignment = 0;
     facts->chosen_by = asked ? param : SPAN_NONE;
-    if (asked && !may_choose(facts->key, name))
+    if (asked && !reach_may_choose(facts->key, name))
         return not_allowed(param,
                            arena_printf(arena, "This key may not choose the policy '%.*s'.",
                                         SPAN_ARGS(utf8_cut(name, SHOWN_MAX))),
@@ -296,10 +295,8 @@ static bool names_target(const struct snapshot *snap, struct span name, const st
     return false;
 }
 
-/* Whether who asks may use the target. */
-static bool may_use(const struct snapshot *snap, const struct facts *facts, const struct target *t,
-                    struct arena *arena) {
-    const struct key *key = facts->key;
+bool reach_may_use(const struct snapshot *snap, const struct key *key, const struct target *t,
+                   struct arena *arena) {
     if (!key || !key->n_models)
         return true;
     for (size_t i = 0; i < key->n_models; i++)
@@ -316,7 +313,7 @@ static bool may_name(const struct snapshot *snap, const struct facts *facts, str
         return true;
     add_with_chain(&list, snap, name, arena);
     for (size_t i = 0; i < list.n; i++)
-        if (may_use(snap, facts, list.at[i], arena))
+        if (reach_may_use(snap, facts->key, list.at[i], arena))
             return true;
     return not_allowed(param,
                        arena_printf(arena, "This key may not use the model '%.*s'.",
@@ -492,7 +489,7 @@ static void keep_allowed(const struct list *named, const struct snapshot *snap,
     size_t kept = 0;
     for (size_t i = 0; i < chain->n_steps; i++) {
         const struct target *t = chain->steps[i].target;
-        if (serves(t, facts->uses) && may_use(snap, facts, t, arena) &&
+        if (serves(t, facts->uses) && reach_may_use(snap, facts->key, t, arena) &&
             (!named->n || has(named, t)))
             chain->steps[kept++] = chain->steps[i];
     }

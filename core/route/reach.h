@@ -49,6 +49,12 @@ void reach_enforce(const struct snapshot *snap, const struct facts *facts, struc
 void reach_filter(const struct snapshot *snap, const struct facts *facts, struct arena *arena,
                   struct chain *chain);
 
+/* Whether a key may use a target, and choose a policy. NULL, no key being wanted, may do all. What a
+ * name means is made in `arena`. */
+bool reach_may_use(const struct snapshot *snap, const struct key *key, const struct target *t,
+                   struct arena *arena);
+bool reach_may_choose(const struct key *key, struct span policy);
+
 /* A step with nothing said. */
 struct step reach_step(const struct target *target);
 

@@ -446,7 +446,7 @@ static bool on_head(void *owner, struct conn *c, struct http_message *m) {
 }
 
 static void answer_models(struct worker *w, struct conn *c, struct http_message *m,
-                          const struct endpoint_match *match) {
+                          const struct endpoint_match *match, const struct key *key) {
     struct reply headers;
     struct buf body = { 0 };
     struct snapshot *snap = w->epoch->snap;
@@ -460,7 +460,7 @@ static void answer_models(struct worker *w, struct conn *c, struct http_message 
         return;
     }
     if (match->endpoint->kind == ENDPOINT_MODELS)
-        models_write_list(snap, dialect, &body);
+        models_write_list(snap, key, dialect, &body);
     begin_reply(w, &headers, &m->arena);
     reply_add(&headers, SPAN("content-type"), SPAN("application/json"));
     reply(w, c, m, 200, &headers, buf_span(&body));
@@ -486,15 +486,15 @@ static void answer_options(struct worker *w, struct conn *c, struct http_message
 
 /* Everything that is answered at once, here. */
 static void answer(struct worker *w, struct conn *c, struct http_message *m,
-                   const struct endpoint_match *match) {
+                   const struct admission *a) {
     if (span_eq(m->method, SPAN("OPTIONS"))) {
-        answer_options(w, c, m, match->endpoint);
+        answer_options(w, c, m, a->match.endpoint);
         return;
     }
-    switch (match->endpoint->kind) {
+    switch (a->match.endpoint->kind) {
     case ENDPOINT_MODELS:
     case ENDPOINT_MODEL:
-        answer_models(w, c, m, match);
+        answer_models(w, c, m, &a->match, a->pass.key);
         break;
     case ENDPOINT_READY:
         if (w->stopping)
@@ -523,7 +523,7 @@ static void on_message(void *owner, struct conn *c, struct http_message *m) {
         return;
     }
     if (!is_request) {
-        answer(w, c, m, &a->match);
+        answer(w, c, m, a);
     } else if (is_full(w) && !has_room(w, a->match.endpoint, &error)) {
         /* Others were quicker with their bodies. */
         worker_refuse(w, c, m, &error);

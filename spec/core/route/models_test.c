@@ -98,7 +98,7 @@ static struct json_value parsed(void) {
 
 static struct json_value the_list(void) {
     buf_clear(&out);
-    models_write_list(snap, DIALECT_OPENAI_CHAT, &out);
+    models_write_list(snap, NULL, DIALECT_OPENAI_CHAT, &out);
     struct json_value root = parsed();
     assert_int_equal(json_count(root), 2);
     assert_span(json_text(json_get(root, "object")), "list");
@@ -204,7 +204,7 @@ static void an_empty_house_has_auto(void **state) {
     struct snapshot *empty = snapshot_new();
     snapshot_seal(empty);
     buf_clear(&out);
-    models_write_list(empty, DIALECT_OPENAI_CHAT, &out);
+    models_write_list(empty, NULL, DIALECT_OPENAI_CHAT, &out);
     assert_int_equal(json_count(json_get(parsed(), "data")), 1);
     snapshot_unref(empty);
 }
@@ -252,7 +252,7 @@ static void others_are_not_there(void **state) {
 
 static struct json_value their_list(void) {
     buf_clear(&out);
-    models_write_list(snap, DIALECT_ANTHROPIC_MESSAGES, &out);
+    models_write_list(snap, NULL, DIALECT_ANTHROPIC_MESSAGES, &out);
     return parsed();
 }
 
@@ -302,15 +302,31 @@ static void what_embeds_says_so_and_nobody_says_chat(void **state) {
         assert_true(models_write_one(snap, dialects[i], t->id, &out));
         assert_non_null(memmem(out.at, out.len, "[\"embeddings\"]", 14));
         buf_clear(&out);
-        models_write_list(snap, dialects[i], &out);
+        models_write_list(snap, NULL, dialects[i], &out);
         assert_null(memmem(out.at, out.len, "\"chat\"", 6));
     }
     t->abilities = list[1].abilities;
 }
 
+/* What a key may not use or choose it does not see. */
+static void a_key_sees_what_it_may_use(void **state) {
+    const struct span mine[] = { SPAN("azure/gpt-4o") };
+    const struct key key = { .id = SPAN("ci"), .models = mine, .n_models = 1 };
+    buf_clear(&out);
+    models_write_list(snap, &key, DIALECT_OPENAI_CHAT, &out);
+    struct json_value data = json_get(parsed(), "data");
+    assert_span(json_text(json_get(entry(data, "gpt-4o"), "owned_by")), "azure");
+    assert_int_equal(json_type(entry(data, "azure/gpt-4o")), JSON_OBJECT);
+    assert_int_equal(json_type(entry(data, "openai/gpt-4o")), JSON_ABSENT);
+    assert_int_equal(json_type(entry(data, "dear")), JSON_ABSENT);
+    assert_int_equal(json_type(entry(data, "policy/tier")), JSON_ABSENT);
+    assert_int_equal(json_type(entry(data, "auto")), JSON_OBJECT);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_one_can_ask_for_is_there_once),
+        cmocka_unit_test(a_key_sees_what_it_may_use),
         cmocka_unit_test(every_entry_has_what_clients_need),
         cmocka_unit_test(what_is_known_of_a_target_is_said),
         cmocka_unit_test(what_is_not_known_is_left_out),
