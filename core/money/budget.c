@@ -231,8 +231,8 @@ static uint64_t affordable(const struct budget_ask *ask, int64_t left) {
 
 /* --- reserving --- */
 
-static bool holds_for(const struct budget_cap *cap, const struct budget_ask *ask) {
-    return !ask->is_free || (cap->scope != BUDGET_KEY && cap->scope != BUDGET_PROJECT);
+static bool holds_for(const struct budget_cap *cap, bool is_free) {
+    return !is_free || (cap->scope != BUDGET_KEY && cap->scope != BUDGET_PROJECT);
 }
 
 static int64_t saturated(__int128 nano) {
@@ -282,7 +282,7 @@ static struct tightest survey(struct budget *b, const struct budget_cap *caps, s
     struct tightest t = { 0 };
     for (size_t i = 0; i < n; i++) {
         struct budget_span *s = NULL;
-        if (!holds_for(&caps[i], ask))
+        if (!holds_for(&caps[i], ask->is_free))
             continue;
         if (caps[i].scope != BUDGET_REQUEST) {
             struct account *a = find_account(b, &caps[i], true);
@@ -392,9 +392,10 @@ static struct budget_figure look(struct budget *b, const struct budget_cap *cap,
     struct account *a = cap->scope == BUDGET_REQUEST ? NULL : find_account(b, cap, false);
     const struct budget_span *s = a ? find_span(a, now_s, false) : NULL;
     struct stand st = stand_of(cap, s);
-    struct budget_figure f = { .left = st.left > 0 ? st.left : 0 };
-    f.resets_s = period_at(cap->period, cap->offset_min, now_s).to_s;
-    if (s) {
+    struct budget_figure f = { .left = st.left > 0 ? st.left : 0, .resets_s = st.resets_s };
+    if (!s)
+        f.resets_s = period_at(cap->period, cap->offset_min, now_s).to_s;
+    else {
         f.spent = s->spent;
         f.held = s->held;
     }
@@ -402,17 +403,26 @@ static struct budget_figure look(struct budget *b, const struct budget_cap *cap,
 }
 
 struct budget_figure budget_figure(struct budget *b, const struct budget_cap *cap, int64_t now_s) {
-    return budget_tightest(b, cap, 1, now_s);
+    pthread_mutex_lock(&b->lock);
+    struct budget_figure f = look(b, cap, now_s);
+    pthread_mutex_unlock(&b->lock);
+    return f;
 }
 
-struct budget_figure budget_tightest(struct budget *b, const struct budget_cap *caps, size_t n,
-                                     int64_t now_s) {
-    struct budget_figure least = { .left = BUDGET_UNLIMITED, .resets_s = PERIOD_FOR_EVER };
+const struct budget_cap *budget_tightest(struct budget *b, const struct budget_cap *caps, size_t n,
+                                         bool is_free, int64_t now_s,
+                                         struct budget_figure *figure) {
+    const struct budget_cap *least = NULL;
+    *figure = (struct budget_figure){ .left = BUDGET_UNLIMITED, .resets_s = PERIOD_FOR_EVER };
     pthread_mutex_lock(&b->lock);
     for (size_t i = 0; i < n; i++) {
+        if (!holds_for(&caps[i], is_free))
+            continue;
         struct budget_figure f = look(b, &caps[i], now_s);
-        if (i == 0 || f.left < least.left)
-            least = f;
+        if (least && f.left >= figure->left)
+            continue;
+        least = &caps[i];
+        *figure = f;
     }
     pthread_mutex_unlock(&b->lock);
     return least;

@@ -112,9 +112,11 @@ struct budget_figure {
 struct budget_figure budget_figure(struct budget *budget, const struct budget_cap *cap,
                                    int64_t now_s);
 
-/* Of the one that leaves least; BUDGET_UNLIMITED left without any. */
-struct budget_figure budget_tightest(struct budget *budget, const struct budget_cap *caps, size_t n,
-                                     int64_t now_s);
+/* The one that leaves least, and how it stands; of a free request those of its key and project do
+ * not hold. NULL: none holds, BUDGET_UNLIMITED is left. */
+const struct budget_cap *budget_tightest(struct budget *budget, const struct budget_cap *caps,
+                                         size_t n, bool is_free, int64_t now_s,
+                                         struct budget_figure *figure);
 
 /* --- free requests --- */
 

@@ -107,25 +107,10 @@ static void find_caps(struct request *r) {
             add_caps(c, &config->caps[i], 1);
 }
 
-/* Whether it is reserved under the cap: a free request is charged to neither key nor project. */
-static bool counts(const struct request *r, const struct budget_cap *cap) {
-    return !r->charge.gift || (cap->scope != BUDGET_KEY && cap->scope != BUDGET_PROJECT);
-}
-
 /* The cap that leaves least, with how it stands; NULL: none holds. */
 static const struct budget_cap *tightest(const struct request *r, struct budget_figure *figure) {
-    const struct budget_cap *least = NULL;
-    for (size_t i = 0; i < r->charge.n_caps; i++) {
-        const struct budget_cap *cap = &r->charge.caps[i];
-        if (!counts(r, cap))
-            continue;
-        struct budget_figure f = budget_figure(money_of(r)->budget, cap, now_s());
-        if (least && f.left >= figure->left)
-            continue;
-        least = cap;
-        *figure = f;
-    }
-    return least;
+    const struct charge *c = &r->charge;
+    return budget_tightest(money_of(r)->budget, c->caps, c->n_caps, c->gift, now_s(), figure);
 }
 
 /* What policies are told of it. */

@@ -142,7 +142,9 @@ static void without_a_cap_all_is_allowed(void **state) {
     assert_true(budget_reserve(w->budget, NULL, 0, &ask, NOON, &w->hold, &w->answer));
     assert_null(w->answer.cap);
     assert_true(w->answer.tokens == UINT64_MAX && !w->answer.clamped);
-    assert_true(budget_tightest(w->budget, NULL, 0, NOON).left == BUDGET_UNLIMITED);
+    struct budget_figure figure;
+    assert_null(budget_tightest(w->budget, NULL, 0, false, NOON, &figure));
+    assert_true(figure.left == BUDGET_UNLIMITED);
     assert_int_equal(w->hold.nano, BUDGET_UNLIMITED);
     assert_false(budget_settle(w->budget, &w->hold, 7));
 }
@@ -165,9 +167,12 @@ static void all_caps_or_none_are_charged(void **state) {
     budget_settle(w->budget, &w->hold, 30);
     for (int i = 0; i < 4; i++)
         assert_int_equal(left(w, &caps[i], NOON), caps[i].nano - 30);
-    struct budget_figure f = budget_tightest(w->budget, caps, 4, NOON);
+    struct budget_figure f;
+    assert_ptr_equal(budget_tightest(w->budget, caps, 4, false, NOON, &f), &caps[2]);
     assert_int_equal(f.left, 20);
     assert_int_equal(f.spent, 30);
+    assert_ptr_equal(budget_tightest(w->budget, caps, 4, true, NOON, &f), &caps[3]);
+    assert_int_equal(f.left, 470);
 }
 
 static void one_account_is_charged_once(void **state) {
