@@ -204,6 +204,7 @@ void client_error(struct request *r, const struct api_error *error) {
         return;
     }
     error_write_event(r->endpoint->dialect, error, &event);
+    repeat_end(r);
     if (r->conn) {
         conn_write(r->conn, buf_span(&event));
         conn_finish(r->conn);

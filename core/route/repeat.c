@@ -159,16 +159,12 @@ void repeat_body(struct request *r, struct span bytes) {
         buf_add(&p->body, bytes);
 }
 
-void repeat_whole(struct request *r) {
-    r->repeat->whole = true;
-}
-
 /* What would be the same the next time: an answer, or what somebody who was asked has against the
  * request itself. What may pass (limits, caps, keys, failures) may be tried again under the same
  * key. */
 static bool is_final(const struct request *r) {
     int status = r->repeat->status;
-    if (!r->repeat->whole || !r->trace.tried)
+    if (!r->trace.tried)
         return false;
     return status < 300 || status == 400 || status == 404 || status == 413 || status == 422;
 }
@@ -181,14 +177,25 @@ static struct idempotency_answer *answer_of(const struct request *r) {
                                   buf_span(&p->body));
 }
 
+/* The first one is over. */
+static void settle(struct request *r, bool keep) {
+    struct repeat *p = r->repeat;
+    if (!p->first)
+        return;
+    p->first = false;
+    wake(r->worker->engine, keep ? idempotency_keep(table_of(r), &p->id, answer_of(r), clock_ms())
+                                 : idempotency_drop(table_of(r), &p->id));
+}
+
+void repeat_whole(struct request *r) {
+    settle(r, is_final(r));
+}
+
 void repeat_end(struct request *r) {
     struct repeat *p = r->repeat;
     if (!p)
         return;
     leave(p);
-    if (p->first)
-        wake(r->worker->engine,
-             is_final(r) ? idempotency_keep(table_of(r), &p->id, answer_of(r), clock_ms())
-                         : idempotency_drop(table_of(r), &p->id));
+    settle(r, false);
     buf_deinit(&p->body);
 }

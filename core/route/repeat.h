@@ -27,9 +27,8 @@ enum {
 
 struct repeat {
     struct idempotency_id id;
-    bool first; /* it is the one to be answered: */
-    bool whole; /* and it is, */
-    int status; /* with this, */
+    bool first; /* it is the one to be answered, */
+    int status; /* with this: */
     struct pair *headers;
     size_t n_headers;
     struct buf body;
@@ -48,13 +47,15 @@ void repeat_review(struct worker *w);
 /* Whether others wait for this one, so that it goes on although its own client is gone. */
 bool repeat_goes_on(struct request *r);
 
-/* What goes to the client: the head, some bytes, and that these were the last and all is well with
- * them. r->repeat is there. */
+/* What goes to the client: the head, some bytes, and that these were all. Where nobody is to get
+ * them twice, the key is free then: said before they go, so that whoever has them finds it so.
+ * r->repeat is there. */
 void repeat_head(struct request *r, int status, const struct reply *reply);
 void repeat_body(struct request *r, struct span bytes);
 void repeat_whole(struct request *r);
 
-/* The request is over: its answer is everybody's, or the next one's turn has come. */
+/* The request is over, or is about to tell its client that it broke: where there was no whole
+ * answer, the next one's turn has come. */
 void repeat_end(struct request *r);
 
 #endif
