@@ -1,6 +1,5 @@
 #include "base/clock.h"
 
-#include <stdio.h>
 #include <time.h>
 
 uint64_t clock_us(void) {
@@ -19,6 +18,14 @@ uint64_t clock_wall_ms(void) {
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+/* `n` in so many digits, and the character behind them; returns where the next one goes. */
+static char *put(char *at, int n, int digits, char behind) {
+    for (int i = digits; i-- > 0; n /= 10)
+        at[i] = (char)('0' + n % 10);
+    at[digits] = behind;
+    return at + digits + 1;
+}
+
 void clock_rfc3339(uint64_t wall_ms, char out[25]) {
     /* RFC 3339 ends with the year 9999. */
     const uint64_t last = UINT64_C(253402300799999);
@@ -26,10 +33,14 @@ void clock_rfc3339(uint64_t wall_ms, char out[25]) {
         wall_ms = last;
     time_t seconds = (time_t)(wall_ms / 1000);
     struct tm tm;
-    char day[20]; /* strftime, because the compiler can not know that the numbers are short */
     gmtime_r(&seconds, &tm);
-    strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(out, 25, "%s.%03uZ", day, (unsigned)(wall_ms % 1000));
+    out = put(out, tm.tm_year + 1900, 4, '-');
+    out = put(out, tm.tm_mon + 1, 2, '-');
+    out = put(out, tm.tm_mday, 2, 'T');
+    out = put(out, tm.tm_hour, 2, ':');
+    out = put(out, tm.tm_min, 2, ':');
+    out = put(out, tm.tm_sec, 2, '.');
+    *put(out, (int)(wall_ms % 1000), 3, 'Z') = '\0';
 }
 
 static bool take_char(struct span *text, char c) {

@@ -168,11 +168,16 @@ void export_request_csv(struct buf *out, const struct search_row *row) {
 
 /* "cost_usd": of "cost" and "_usd". */
 static void name_value_as(struct buf *out, const char *name, const char *suffix) {
-    char last = out->at[out->len - 1];
-    buf_add(out, last == '{' ? SPAN("\"") : SPAN(",\""));
-    buf_add(out, span_of(name));
-    buf_add(out, span_of(suffix));
-    buf_add(out, SPAN("\":"));
+    size_t name_len = strlen(name), suffix_len = strlen(suffix);
+    char last = out->at[out->len - 1], *at = buf_reserve(out, name_len + suffix_len + 4), *to = at;
+    if (last != '{')
+        *to++ = ',';
+    *to++ = '"';
+    to = mempcpy(to, name, name_len);
+    to = mempcpy(to, suffix, suffix_len);
+    *to++ = '"';
+    *to++ = ':';
+    out->len += (size_t)(to - at);
 }
 
 static void name_value(struct buf *out, const char *name) {
