@@ -1,5 +1,6 @@
 #include "money/search.h"
 
+#include "base/clock.h"
 #include "money/fold.h"
 
 #include <sqlite3.h>
@@ -492,11 +493,22 @@ static int fits(struct search *s, const struct wanted *w, uint64_t at, bool *fit
     return finds(s->statements[TRIED], fit);
 }
 
-/* Takes what fits of the candidates. `*looks` counts down. */
+/* What a page may still do. */
+struct allowance {
+    unsigned looks;
+    uint64_t until_us;
+};
+
+static bool is_allowed(const struct allowance *a) {
+    return a->looks && clock_us() < a->until_us;
+}
+
+/* Takes what fits of the candidates; looks at one of them at least, so that pages go on. */
 static int take(struct search *s, const struct wanted *w, const struct candidates *c, size_t limit,
-                unsigned *looks, struct arena *arena, struct search_page *page) {
+                struct allowance *allowance, struct arena *arena, struct search_page *page) {
     int result = 0;
-    for (size_t i = 0; i < c->n && *looks && page->n < limit && result == 0; i++) {
+    for (size_t i = 0; i < c->n && (!i || is_allowed(allowance)) && page->n < limit && result == 0;
+         i++) {
         bool fit;
         result = fits(s, w, c->at[i], &fit);
         if (result == 0 && fit)
@@ -504,7 +516,7 @@ static int take(struct search *s, const struct wanted *w, const struct candidate
         page->n += fit && result == 0;
         result = result == 1 ? 0 : result; /* retired meanwhile */
         page->next = c->at[i];
-        --*looks;
+        allowance->looks -= allowance->looks > 0;
     }
     return result;
 }
@@ -524,14 +536,14 @@ static int look(struct search *s, const struct wanted *w, struct arena *arena,
     struct candidates *c = malloc(sizeof *c);
     if (!c)
         abort();
-    unsigned looks = SEARCH_LOOKS;
+    struct allowance allowance = { SEARCH_LOOKS, clock_us() + SEARCH_US };
     int result;
     do {
         result = find_candidates(s, w, before, c);
         if (result == 0)
-            result = take(s, w, c, limit, &looks, arena, page);
+            result = take(s, w, c, limit, &allowance, arena, page);
         before = page->next;
-    } while (result == 0 && c->n == BATCH && looks && page->n < limit);
+    } while (result == 0 && c->n == BATCH && is_allowed(&allowance) && page->n < limit);
     /* All that there were have been looked at. */
     if (c->n < BATCH && (!c->n || page->next == c->at[c->n - 1]))
         page->next = 0;

@@ -10,11 +10,9 @@
  *   search_request(s, id, &arena, &found);
  *   search_close(s);
  *
- * A page costs a bounded time, whatever is asked: it looks through the index of the rarest thing
- * the
- * query names, at most SEARCH_LOOKS requests, newest first. A page may so be short, or empty, and
- * still
- * have a next one.
+ * A page costs a bounded time, whatever is asked: it looks through the index of the rarest thing the
+ * query names, newest first, at most at SEARCH_LOOKS requests and for SEARCH_US. A page may so be
+ * short, or empty, and still have a next one.
  */
 #ifndef PERILUNE_MONEY_SEARCH_H
 #define PERILUNE_MONEY_SEARCH_H
@@ -24,7 +22,7 @@
 
 struct search;
 
-enum { SEARCH_LOOKS = 20000, SEARCH_PAGE_MAX = 1000 };
+enum { SEARCH_LOOKS = 20000, SEARCH_US = 100000, SEARCH_PAGE_MAX = 1000 };
 
 /* What is left at zero or SPAN_NONE does not matter; so all zeros finds everything. */
 struct search_query {
