@@ -142,7 +142,8 @@ static void add_tags(struct facts *facts, const struct span *tags, size_t n, str
         return;
     struct span *all = arena_new_array(arena, struct span, facts->n_tags + n);
     size_t have = facts->n_tags;
-    memcpy(all, facts->tags, have * sizeof *all);
+    for (size_t i = 0; i < have; i++)
+        all[i] = facts->tags[i];
     for (size_t i = 0; i < n; i++)
         if (!one_of(tags[i], all, have))
             all[have++] = tags[i];
