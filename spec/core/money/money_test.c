@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <time.h>
 #include <unistd.h>
 
 #define DOLLAR INT64_C(1000000000)
@@ -278,12 +279,12 @@ static void a_start_with_many_keys_and_days_takes_no_time(void **state) {
            " written, output, reasoning, cost, billed, most, times, free_spent, scores, score_sum,"
            " score_squares FROM d, usage u, names n WHERE u.kind = 2 AND text LIKE 'key\\_%' "
            "ESCAPE '\\'");
-    uint64_t began = clock_us();
+    clock_t began = clock();
     start();
-    uint64_t took = clock_us() - began;
-    print_message("a start with 10,000 keys: %.0f ms\n", (double)took / 1000);
+    double took_s = (double)(clock() - began) / CLOCKS_PER_SEC;
+    print_message("a start with 10,000 keys: %.0f ms of processor time\n", took_s * 1000);
     assert_true(spent(BUDGET_KEY, "key_77", PERIOD_MONTH) % 20 == 0);
-    assert_true(took < 10000000); /* twenty times what it should be: sanitizers, busy machines */
+    assert_true(took_s < 20); /* by a walk over all days' sums it would be minutes */
 }
 
 /* --- refusing --- */
