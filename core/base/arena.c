@@ -10,7 +10,7 @@ struct arena_block {
     max_align_t data[];
 };
 
-enum { ALIGN = _Alignof(max_align_t), BLOCK_MAX = 1 << 20 };
+enum { ALIGN = _Alignof(max_align_t), BLOCK_MAX = 1 << 20, DIGITS = 20 };
 
 void arena_init(struct arena *arena, size_t block_size) {
     *arena = (struct arena){ .block_size = block_size < 256 ? 256 : block_size };
@@ -86,6 +86,31 @@ struct span arena_copy(struct arena *arena, struct span s) {
         memcpy(copy, s.at, s.len);
     copy[s.len] = '\0';
     return (struct span){ copy, s.len };
+}
+
+struct span arena_join(struct arena *arena, const struct span *parts, size_t n) {
+    size_t len = 0;
+    for (size_t i = 0; i < n; i++)
+        len += parts[i].len;
+    char *text = arena_alloc(arena, len + 1), *at = text;
+    for (size_t i = 0; i < n; i++) {
+        if (parts[i].len)
+            memcpy(at, parts[i].at, parts[i].len);
+        at += parts[i].len;
+    }
+    *at = '\0';
+    return (struct span){ text, len };
+}
+
+struct span arena_number(struct arena *arena, uint64_t n, unsigned least) {
+    assert(least <= DIGITS);
+    char *text = arena_alloc(arena, DIGITS + 1), *end = text + DIGITS, *at = end;
+    *end = '\0';
+    do {
+        *--at = (char)('0' + n % 10);
+        n /= 10;
+    } while (n || (size_t)(end - at) < least);
+    return (struct span){ at, (size_t)(end - at) };
 }
 
 struct span arena_vprintf(struct arena *arena, const char *format, va_list args) {

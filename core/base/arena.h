@@ -47,7 +47,13 @@ void *arena_zalloc(struct arena *arena, size_t count, size_t size);
 /* A copy of `s`, NUL-terminated behind its end. SPAN_NONE stays SPAN_NONE. */
 struct span arena_copy(struct arena *arena, struct span s);
 
-/* Formatted text, NUL-terminated behind its end. */
+/* The parts, one behind another, NUL-terminated behind their end. */
+struct span arena_join(struct arena *arena, const struct span *parts, size_t n);
+
+/* `n` in decimal, with zeros in front up to `least` digits, NUL-terminated behind its end. */
+struct span arena_number(struct arena *arena, uint64_t n, unsigned least);
+
+/* Formatted text, NUL-terminated behind its end: ten times the time of the two before. */
 struct span arena_printf(struct arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 struct span arena_vprintf(struct arena *arena, const char *format, va_list args);

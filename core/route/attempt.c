@@ -657,6 +657,10 @@ static void put_line(struct lines *l, struct span line) {
         l->at[l->n++] = line;
 }
 
+static struct span header_line(struct arena *arena, struct pair header) {
+    return arena_join(arena, (struct span[]){ header.name, SPAN(": "), header.value }, 3);
+}
+
 static void put_key(struct attempt *a, struct lines *l, struct span secret) {
     static const char *const names[] = {
         [AUTH_BEARER] = "authorization: Bearer ",     [AUTH_X_API_KEY] = "x-api-key: ",
@@ -667,7 +671,7 @@ static void put_key(struct attempt *a, struct lines *l, struct span secret) {
     if (!secret.at || auth == AUTH_NONE)
         return;
     if (auth != AUTH_AWS_SIGV4) {
-        put_line(l, arena_printf(&a->arena, "%s%.*s", names[auth], SPAN_ARGS(secret)));
+        put_line(l, arena_join(&a->arena, (struct span[]){ span_of(names[auth]), secret }, 2));
         return;
     }
     struct sigv4_message m = {
@@ -697,8 +701,7 @@ static struct lines make_headers(struct attempt *a, struct span secret) {
     put_key(a, &l, secret);
     for (size_t i = 0; a->spoken == facts->dialect && i < facts->n_headers; i++)
         if (access_forwards(a->spoken, facts->headers[i].name))
-            put_line(&l, arena_printf(&a->arena, "%.*s: %.*s", SPAN_ARGS(facts->headers[i].name),
-                                      SPAN_ARGS(facts->headers[i].value)));
+            put_line(&l, header_line(&a->arena, facts->headers[i]));
     for (size_t i = 0; i < a->n_own_headers; i++)
         put_line(&l, a->own_headers[i]);
     for (size_t i = 0; i < p->n_headers; i++)
@@ -872,8 +875,8 @@ static bool build(struct attempt *a) {
         return false;
     if (target->path.at && a->spoken == target->dialect)
         path = target->path;
-    a->url = arena_printf(&a->arena, "%.*s%.*s%.*s", SPAN_ARGS(target->provider->base_url),
-                          SPAN_ARGS(path), SPAN_ARGS(query_up(a)));
+    a->url =
+        arena_join(&a->arena, (struct span[]){ target->provider->base_url, path, query_up(a) }, 3);
     return true;
 }
 

@@ -30,20 +30,25 @@ static struct span arm_of(const struct request *r) {
     for (size_t i = 0; i < r->trace.n_notes; i++) {
         struct pair note = r->trace.notes[i];
         if (span_starts(note.name, mark))
-            return arena_printf(&r->message->arena, "%.*s/%.*s",
-                                SPAN_ARGS(span_sub(note.name, mark.len, note.name.len)),
-                                SPAN_ARGS(note.value));
+            return arena_join(&r->message->arena,
+                              (struct span[]){ span_sub(note.name, mark.len, note.name.len),
+                                               SPAN("/"), note.value },
+                              3);
     }
     return SPAN_NONE;
 }
 
 static struct span chain_of(const struct request *r) {
-    struct buf all = { 0 };
-    for (size_t i = 0; i < r->trace.n_chain; i++)
-        buf_printf(&all, "%s%.*s", i ? " " : "", SPAN_ARGS(r->trace.chain[i]->id));
-    struct span text = arena_copy(&r->message->arena, buf_span(&all));
-    buf_deinit(&all);
-    return text;
+    struct arena *arena = &r->message->arena;
+    size_t n = r->trace.n_chain;
+    if (!n)
+        return SPAN_NONE;
+    struct span *parts = arena_new_array(arena, struct span, 2 * n);
+    for (size_t i = 0; i < n; i++) {
+        parts[2 * i] = r->trace.chain[i]->id;
+        parts[2 * i + 1] = SPAN(" ");
+    }
+    return arena_join(arena, parts, 2 * n - 1);
 }
 
 /* What the project is billed: nothing of a free request, else the cost with its markup. */

@@ -342,22 +342,22 @@ void charge_close(struct request *r, enum request_outcome outcome, int status, s
 
 /* "1s", "6m0s", "120ms", as OpenAI writes such times. */
 static struct span duration(struct arena *arena, uint64_t ms) {
-    if (ms < 1000)
-        return arena_printf(arena, "%llums", (unsigned long long)ms);
     uint64_t s = (ms + 999) / 1000;
-    if (s < 60)
-        return arena_printf(arena, "%llus", (unsigned long long)s);
-    return arena_printf(arena, "%llum%llus", (unsigned long long)(s / 60),
-                        (unsigned long long)(s % 60));
+    struct span small = arena_number(arena, ms < 1000 ? ms : s % 60, 1);
+    struct span parts[] = { SPAN_NONE, SPAN_NONE, small, ms < 1000 ? SPAN("ms") : SPAN("s") };
+    if (s >= 60) {
+        parts[0] = arena_number(arena, s / 60, 1);
+        parts[1] = SPAN("m");
+    }
+    return arena_join(arena, parts, 4);
 }
 
 static void put_figure(struct reply *reply, const struct limits_figure *f, struct span limit,
                        struct span remaining, struct span reset) {
     if (!f->is_set)
         return;
-    reply_add(reply, limit, arena_printf(reply->arena, "%llu", (unsigned long long)f->limit));
-    reply_add(reply, remaining,
-              arena_printf(reply->arena, "%llu", (unsigned long long)f->remaining));
+    reply_add(reply, limit, arena_number(reply->arena, f->limit, 1));
+    reply_add(reply, remaining, arena_number(reply->arena, f->remaining, 1));
     reply_add(reply, reset, duration(reply->arena, f->reset_ms));
 }
 

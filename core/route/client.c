@@ -51,9 +51,21 @@ static struct span arms_of(struct request *r) {
     return text;
 }
 
+/* "policy;dur=0.031, total;dur=4.207" */
+static struct span timing(struct arena *arena, uint64_t policy_us, uint64_t total_us) {
+    const struct span parts[] = { SPAN("policy;dur="),
+                                  arena_number(arena, policy_us / 1000, 1),
+                                  SPAN("."),
+                                  arena_number(arena, policy_us % 1000, 3),
+                                  SPAN(", total;dur="),
+                                  arena_number(arena, total_us / 1000, 1),
+                                  SPAN("."),
+                                  arena_number(arena, total_us % 1000, 3) };
+    return arena_join(arena, parts, sizeof parts / sizeof *parts);
+}
+
 /* The headers every answer of a request has, errors too. */
 static void start_reply(struct request *r, struct reply *reply, struct span type) {
-    unsigned long long total_us = clock_us() - r->trace.began_us;
     reply_init(reply, request_arena(r));
     reply_add(reply, SPAN("content-type"), type);
     reply_add(reply, SPAN("x-request-id"), r->trace.id);
@@ -65,12 +77,9 @@ static void start_reply(struct request *r, struct reply *reply, struct span type
                                SPAN_ARGS(r->facts.replaced.value)));
     reply_add(reply, SPAN("x-route-policy"), r->trace.policy);
     reply_add(reply, SPAN("x-route-arm"), arms_of(r));
-    reply_add(reply, SPAN("x-route-attempts"),
-              arena_printf(request_arena(r), "%u", r->trace.tried));
+    reply_add(reply, SPAN("x-route-attempts"), arena_number(request_arena(r), r->trace.tried, 1));
     reply_add(reply, SPAN("server-timing"),
-              arena_printf(request_arena(r), "policy;dur=%u.%03u, total;dur=%llu.%03llu",
-                           r->trace.policy_us / 1000, r->trace.policy_us % 1000, total_us / 1000,
-                           total_us % 1000));
+              timing(request_arena(r), r->trace.policy_us, clock_us() - r->trace.began_us));
     charge_headers(r, reply);
     reply_cors(reply, &r->epoch->snap->config, r->message);
 }

@@ -90,7 +90,9 @@ nanousd trace_total_cost(const struct trace *t) {
 void trace_write_usd(struct buf *out, nanousd cost) {
     assert(cost >= 0);
     size_t start = out->len;
-    buf_printf(out, "%lld.%09lld", (long long)(cost / 1000000000), (long long)(cost % 1000000000));
+    buf_add_number(out, (uint64_t)cost / 1000000000, 1);
+    buf_add_char(out, '.');
+    buf_add_number(out, (uint64_t)cost % 1000000000, 9);
     while (out->len > start + 2 && out->at[out->len - 1] == '0' && out->at[out->len - 2] != '.')
         out->len--;
 }

@@ -32,6 +32,26 @@ static void copies_end_in_nul(void **state) {
     arena_deinit(&a);
 }
 
+static void joins_parts(void **state) {
+    struct arena a;
+    arena_init(&a, 256);
+    struct span parts[] = { SPAN("one"), SPAN_NONE, SPAN(", "), SPAN("two") };
+    assert_string_equal(arena_join(&a, parts, 4).at, "one, two");
+    assert_int_equal(arena_join(&a, parts, 4).len, 8);
+    assert_span(arena_join(&a, NULL, 0), "");
+    arena_deinit(&a);
+}
+
+static void writes_numbers(void **state) {
+    struct arena a;
+    arena_init(&a, 256);
+    assert_span(arena_number(&a, 0, 0), "0");
+    assert_span(arena_number(&a, 1090, 1), "1090");
+    assert_span(arena_number(&a, 7, 3), "007");
+    assert_string_equal(arena_number(&a, UINT64_MAX, 20).at, "18446744073709551615");
+    arena_deinit(&a);
+}
+
 static void zeroes_on_request(void **state) {
     struct arena a;
     arena_init(&a, 256);
@@ -48,6 +68,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gives_aligned_memory_that_does_not_overlap),
         cmocka_unit_test(copies_end_in_nul),
+        cmocka_unit_test(joins_parts),
+        cmocka_unit_test(writes_numbers),
         cmocka_unit_test(zeroes_on_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
