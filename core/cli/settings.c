@@ -3,9 +3,6 @@
 #include "base/clock.h"
 #include "cli/dollars.h"
 #include "cli/moment.h"
-#include "money/export.h"
-
-#include <stdlib.h>
 
 /* ---- options become fields ---- */
 
@@ -39,7 +36,7 @@ static bool add_moment(struct errand *e, const struct setting *s, struct span te
     return true;
 }
 
-/* What the answer that is being read says stays valid: a parser of its own. */
+/* With a parser of its own: what the errand has read stays valid. */
 static bool is_json(struct span text) {
     struct json_parser *parser = json_parser_new();
     struct json_value root;

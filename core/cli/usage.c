@@ -6,7 +6,6 @@
 #include "money/export.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { USUAL_DAYS = 30 };
 #define DAY_US UINT64_C(86400000000)
@@ -261,8 +260,19 @@ static void write_statement(const struct cli_call *call, const struct usage_stat
     }
 }
 
+/* A month, a project and its targets are what a statement is of. */
+static bool is_narrowed(const struct cli_call *call) {
+    static const char *const options[] = { "by", "by-day", "project", "from", "to" };
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        if (cli_option(call, options[i]))
+            return true;
+    return false;
+}
+
 static int statement(const struct cli_call *call) {
     unsigned year, month;
+    if (is_narrowed(call))
+        return cli_complain(call->command, "a statement goes with -c, --csv, --jsonl and --json");
     if (call->n_args != 3 || !read_month(span_of(call->args[2]), &year, &month))
         return cli_complain(call->command, "expected statement PROJECT YYYY-MM");
     struct usage *u = book_usage(call);

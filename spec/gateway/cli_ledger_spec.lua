@@ -146,6 +146,7 @@ describe("the command line reads the ledger", function()
         { { "--from", "2026-11-02", "--to", "2026-11-01" }, "--from is behind --to" },
         { { "statment" }, "expected nothing, or statement PROJECT YYYY-MM" },
         { { "statement", "shop" }, "expected statement PROJECT YYYY-MM" },
+        { { "statement", "shop", "2026-11", "--by-day" }, "a statement goes with" },
         { { "statement", "shop", "2026-13" }, "expected statement PROJECT YYYY-MM" },
       } do
         local code, output = run("usage", unpack(case[1]))
