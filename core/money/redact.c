@@ -158,7 +158,7 @@ static bool take_bearer(struct work *w, size_t i) {
     if (!span_eq_nocase(span_sub(w->text, i, word.len), word))
         return false;
     size_t from = i + word.len, end = end_of(w, from, is_token, SIZE_MAX);
-    if (end - from < BEARER_MIN)
+    if (end - from < BEARER_MIN || !looks_random(span_sub(w->text, from, end - from)))
         return false;
     replace(w, from, end, "[key]");
     return true;
@@ -334,19 +334,34 @@ static bool take_number(struct work *w, size_t i) {
 
 /* --- all of it -------------------------------------------------------------------------------- */
 
-/* Each place is looked at once; what is looked at without being taken is of bounded length. */
-static bool take_at(struct work *w, size_t i) {
+static bool take_secret_at(struct work *w, size_t i) {
+    return is_letter(w->text.at[i]) && begins(w, i) && (take_key(w, i) || take_bearer(w, i));
+}
+
+static bool take_any_at(struct work *w, size_t i) {
     char c = w->text.at[i];
     if (c == '@')
         return take_email(w, i);
-    if (!is_word(c) || !begins(w, i))
-        return false;
-    return is_digit(c) ? take_number(w, i) : take_key(w, i) || take_bearer(w, i);
+    return is_digit(c) ? begins(w, i) && take_number(w, i) : take_secret_at(w, i);
+}
+
+/* Each place is looked at once; what is looked at without being taken is of bounded length. */
+static void take(struct work *w, bool (*take_at)(struct work *w, size_t i)) {
+    for (size_t i = 0; i < w->text.len;)
+        i = take_at(w, i) ? w->done : i + 1;
 }
 
 void redact(struct buf *out, struct span text) {
     struct work w = { .out = out, .text = text };
-    for (size_t i = 0; i < text.len;)
-        i = take_at(&w, i) ? w.done : i + 1;
+    take(&w, take_any_at);
     buf_add(out, span_sub(text, w.done, SIZE_MAX));
+}
+
+bool redact_keys(struct buf *out, struct span text) {
+    struct work w = { .out = out, .text = text };
+    take(&w, take_secret_at);
+    if (!w.done)
+        return false;
+    buf_add(out, span_sub(text, w.done, SIZE_MAX));
+    return true;
 }

@@ -1,7 +1,7 @@
 /* redact.h - what tells of people and secrets, taken out of a text.
  *
  * Owns          nothing.
- * Fed by        whoever is about to keep a prompt or an answer.
+ * Fed by        whoever is about to keep a prompt or an answer, or to say back what was said.
  * Feeds         the same text with [email], [card], [phone] and [key] in their places.
  * Must not know whose text it is. It goes by how things look: names and addresses look like nothing
  *               in particular and stay.
@@ -24,5 +24,9 @@
 
 /* Appends `text` with what was found replaced. */
 void redact(struct buf *out, struct span text);
+
+/* The same of keys alone: of names and messages, which may hold all the rest. False: there are none,
+ * and nothing was appended. */
+bool redact_keys(struct buf *out, struct span text);
 
 #endif

@@ -15,8 +15,7 @@ static bool one_of(struct span s, const struct span *list, size_t n) {
     one_of((s), (const struct span[]){ __VA_ARGS__ },                                              \
            sizeof((const struct span[]){ __VA_ARGS__ }) / sizeof(struct span))
 
-/* The key a client presents, in whichever header its dialect puts it. */
-static struct span presented_key(const struct http_message *m) {
+struct span access_presented(const struct http_message *m) {
     struct span value = http_header(m, SPAN("authorization"));
     const struct span bearer = SPAN("bearer ");
     if (value.at && value.len > bearer.len &&
@@ -119,7 +118,7 @@ bool access_check(struct keys *keys, const struct config *config, const struct h
         *pass = keys_anybody(keys);
         return true;
     }
-    enum keys_verdict verdict = keys_check(keys, presented_key(m), now_s, pass);
+    enum keys_verdict verdict = keys_check(keys, access_presented(m), now_s, pass);
     if (verdict == KEYS_GOOD)
         return true;
     log_debug("a key was refused: %s", verdict == KEYS_EXPIRED   ? "it has expired"

@@ -20,6 +20,9 @@
 #include "route/endpoint.h"
 #include "route/error.h"
 
+/* The key a client presents, in whichever header its dialect puts it; SPAN_NONE: none. */
+struct span access_presented(const struct http_message *m);
+
 /* Checks the key; without any, that no web page can spend from this machine. *pass is then to be
  * ended, and all zeros where nobody has to be known. False with `*error` filled: one text for every
  * kind of wrong key. */

@@ -1,5 +1,6 @@
 #include "route/error.h"
 
+#include "money/redact.h"
 #include "net/sse.h"
 
 static const struct {
@@ -258,25 +259,41 @@ static void write_anthropic(const struct api_error *e, struct buf *out) {
 
 /* --- by dialect --- */
 
+/* Messages say back what clients and providers wrote, and keys stand anywhere in that. */
+static void add_clean(struct span json, struct buf *out) {
+    if (!redact_keys(out, json))
+        buf_add(out, json);
+}
+
+static void add_event(struct span name, struct span json, struct buf *out) {
+    struct buf clean = { 0 };
+    add_clean(json, &clean);
+    sse_write(out, name, buf_span(&clean));
+    buf_deinit(&clean);
+}
+
 void error_write(enum dialect dialect, const struct api_error *e, struct buf *out) {
+    struct buf json = { 0 };
     if (dialect == DIALECT_ANTHROPIC_MESSAGES)
-        write_anthropic(e, out);
+        write_anthropic(e, &json);
     else
-        write_openai(e, out);
+        write_openai(e, &json);
+    add_clean(buf_span(&json), out);
+    buf_deinit(&json);
 }
 
 void error_write_event(enum dialect dialect, const struct api_error *e, struct buf *out) {
     struct buf json = { 0 };
     if (dialect == DIALECT_ANTHROPIC_MESSAGES) {
         write_anthropic(e, &json);
-        sse_write(out, SPAN("error"), buf_span(&json));
+        add_event(SPAN("error"), buf_span(&json), out);
     } else if (dialect == DIALECT_OPENAI_RESPONSES) {
         bool begun = e->place.id.len > 0;
         (begun ? write_failed_response : write_bare_event)(e, &json);
-        sse_write(out, begun ? SPAN("response.failed") : SPAN("error"), buf_span(&json));
+        add_event(begun ? SPAN("response.failed") : SPAN("error"), buf_span(&json), out);
     } else {
         write_openai(e, &json);
-        sse_write(out, SPAN_NONE, buf_span(&json));
+        add_event(SPAN_NONE, buf_span(&json), out);
         buf_add(out, SPAN("data: [DONE]\n\n"));
     }
     buf_deinit(&json);

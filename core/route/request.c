@@ -14,6 +14,7 @@
 #include "route/shadow.h"
 #include "route/tokens.h"
 #include "route/waiting.h"
+#include "route/words.h"
 
 #include <math.h>
 
@@ -305,6 +306,7 @@ static bool read_request(struct request *r, struct api_error *error) {
     if (!(counted ? body_read_counted : body_read)(r->worker->parser, buf_span(&m->body), &r->facts,
                                                    &m->arena, &r->body, error))
         return false;
+    words_clean(&r->facts, snap, access_presented(m), &m->arena);
     return access_grant(&r->facts, &m->arena, error) &&
            reach_policy(snap, &r->facts, r->wishes.policy, &m->arena, &r->policy, error) &&
            reach_names(snap, &r->facts, &m->arena, error);

@@ -100,8 +100,18 @@ static void keys(void **state) {
         { "sk-learn-a-little-every-day", NULL }, /* words */
         { "task-abcDEF0123456789abcdef", NULL },
         { "sk-short1 Bearer of news AKIA1", NULL },
+        { "Bearer authentication is missing", NULL },
     };
     CHECK(samples);
+}
+
+static void keys_alone(void **state) {
+    buf_clear(&out);
+    assert_true(redact_keys(&out, SPAN("a@b.co, sk-abcDEF0123456789abcdef, 4111111111111111")));
+    assert_span(buf_span(&out), "a@b.co, [key], 4111111111111111");
+    buf_clear(&out);
+    assert_false(redact_keys(&out, SPAN("a@b.co, 4111111111111111")));
+    assert_int_equal(out.len, 0);
 }
 
 static void what_has_none_of_it_stays(void **state) {
@@ -174,6 +184,7 @@ int main(void) {
         UNIT(cards),
         UNIT(phones),
         UNIT(keys),
+        UNIT(keys_alone),
         UNIT(what_has_none_of_it_stays),
         UNIT(nothing_is_left_after_it),
         UNIT(it_takes_time_in_proportion),

@@ -34,6 +34,20 @@ static struct span written_event(const struct api_error *e) {
     return buf_span(&out);
 }
 
+static void keys_are_not_said_back(void **state) {
+    static const enum dialect dialects[] = { DIALECT_OPENAI_CHAT, DIALECT_OPENAI_RESPONSES,
+                                             DIALECT_ANTHROPIC_MESSAGES };
+    struct api_error e = api_error(ERROR_MODEL_NOT_FOUND, SPAN("no pl-abcDEF0123456789abcdef"));
+    e.param = SPAN("sk-abcDEF0123456789abcdef");
+    for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++) {
+        buf_clear(&out);
+        error_write(dialects[i], &e, &out);
+        error_write_event(dialects[i], &e, &out);
+        assert_true(memmem(out.at, out.len, "no [key]", 8));
+        assert_null(memmem(out.at, out.len, "0123456789", 10));
+    }
+}
+
 static void every_code_has_its_status_type_and_form(void **state) {
     static const struct {
         enum error_code code;
@@ -457,6 +471,7 @@ int main(void) {
         cmocka_unit_test(messages_streams_end_with_an_error_alone),
         cmocka_unit_test(responses_streams_end_with_a_response_that_failed),
         cmocka_unit_test(responses_that_never_began_end_with_an_error),
+        cmocka_unit_test(keys_are_not_said_back),
         cmocka_unit_test(c6_every_client_is_told_how_it_ended),
         cmocka_unit_test(a_status_of_the_parser_has_its_code),
     };
