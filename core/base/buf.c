@@ -8,7 +8,7 @@
 
 enum { CAP_MIN = 256 };
 
-static char *grow(struct buf *b, size_t more) {
+char *buf_grow(struct buf *b, size_t more) {
     if (more > SIZE_MAX / 4 || b->len > SIZE_MAX / 4)
         abort();
     size_t cap = b->cap < CAP_MIN ? CAP_MIN : b->cap * 2;
@@ -20,11 +20,6 @@ static char *grow(struct buf *b, size_t more) {
     b->at = at;
     b->cap = cap;
     return b->at + b->len;
-}
-
-/* Mostly there is room: that is found out without a call, where this is used here. */
-char *buf_reserve(struct buf *b, size_t more) {
-    return more <= b->cap - b->len ? b->at + b->len : grow(b, more);
 }
 
 void buf_append(struct buf *b, const void *bytes, size_t len) {

@@ -21,9 +21,13 @@ struct buf {
     size_t cap;
 };
 
+char *buf_grow(struct buf *b, size_t more); /* buf_reserve()'s */
+
 /* Room for `more` bytes behind the end; returns where they go. The caller adds what it used to
- * `len`. Aborts without memory. */
-char *buf_reserve(struct buf *b, size_t more);
+ * `len`. Aborts without memory. Mostly there is room, which is found out here, without a call. */
+static inline char *buf_reserve(struct buf *b, size_t more) {
+    return more <= b->cap - b->len ? b->at + b->len : buf_grow(b, more);
+}
 
 void buf_append(struct buf *b, const void *bytes, size_t len);
 void buf_add(struct buf *b, struct span s);
