@@ -1,5 +1,5 @@
-/* alerts.h - caps that come to a share that was to be told: a line in the log, a figure, a message to
- * the webhook.
+/* alerts.h - caps that come to a share that was to be told: a line in the log, a figure, a message
+ * to the webhook.
  *
  * Owns          alerts that are not sent yet, the transfers that carry them.
  * Fed by        money/budget, on whichever thread crossed the share; admin, with the settings.
@@ -11,8 +11,8 @@
  *   money_open(..., &(struct budget_events){ alerts_raise }, &a->alerts, ...);
  *   alerts_close(&a->alerts);                          once nobody raises any more
  *
- * A message is POSTed with `x-perilune-signature: t=UNIX,v1=HEX`, HEX being HMAC-SHA256 of "UNIX.BODY"
- * under the secret. What is not taken with a 2xx is sent again, after 1 s, 2 s, 4 s up to 64, for
+ * A message is POSTed with `x-perilune-signature: t=UNIX,v1=HEX`, HEX being HMAC-SHA256 of
+ * "UNIX.BODY" under the secret. What is not taken with a 2xx is sent again, after 1 s, 2 s, 4 s up to 64, for
  * five minutes; its id stays the same. At most ALERTS_MAX wait; what comes then is not sent, but
  * logged and counted as all are.
  */

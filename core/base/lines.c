@@ -38,11 +38,10 @@ struct lines {
     char path[PATH_SIZE];
     int fd;
     size_t size, max;
-    bool
-        is_pipe; /* or a terminal, a socket: it takes so much at a time, and is nobody's to rename */
-    bool torn;   /* the last write ended within a line */
-    bool failed; /* that has been logged */
-    bool wanted; /* whether or not there is a file */
+    bool is_pipe; /* or a terminal, a socket: takes so much at a time, and is nobody's to rename */
+    bool torn;    /* the last write ended within a line */
+    bool failed;  /* that has been logged */
+    bool wanted;  /* whether or not there is a file */
     struct buf batch, rendered;
 };
 

@@ -44,8 +44,8 @@ void lines_free(struct lines *l);
 /* Writes to `path` from now on (SPAN_NONE: nothing any more), after what waited has gone where it
  * belongs. A file that would grow over `max_bytes` is renamed to PATH.1 first (0: never); one that
  * somebody else renamed or removed is begun anew, here and whenever lines are written. A pipe that
- * nobody reads is waited for a second, then what it was to get is left out. May block. What is wrong
- * is logged. */
+ * nobody reads is waited for a second, then what it was to get is left out. May block. What is
+ * wrong is logged. */
 void lines_open(struct lines *l, struct span path, size_t max_bytes);
 
 /* Whether render() is to be called although no file is open. */

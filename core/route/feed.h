@@ -2,8 +2,8 @@
  * admin side.
  *
  * Owns          what waits to be told, the thread that tells it, the access log's file.
- * Fed by        charge, with each request that is over; worker, with those it refused at their head;
- *               engine, with where the access log goes.
+ * Fed by        charge, with each request that is over; worker, with those it refused at their
+ *               head; engine, with where the access log goes.
  * Feeds         the file, with a line of JSON a request (base/lines, money/export); one follower.
  * Must not know who reads. No text of a prompt or an answer comes in here.
  *
@@ -12,8 +12,8 @@
  *   feed_add(f, &entry);                        from any thread
  *   feed_free(f);
  *
- * What a worker does is to copy an entry (0.4 us); that it becomes JSON is the thread's work, a tenth
- * of a second later. A file that can not be written, or a pipe that is not read, stops no request:
+ * What a worker does is to copy an entry (4,000 instructions); that it becomes JSON is the thread's
+ * work (25,000), a tenth of a second later. While nobody follows it is one atomic read. A file that can not be written, or a pipe that is not read, stops no request:
  * what is left out is counted.
  */
 #ifndef PERILUNE_ROUTE_FEED_H
@@ -30,8 +30,8 @@ void feed_free(struct feed *f); /* writes what waits; NULL is fine */
 /* The access log goes there from now on; SPAN_NONE: there is none. May block. */
 void feed_open(struct feed *f, struct span path);
 
-/* Calls `told` with some entries at a time, on the feed's thread; NULL: nobody follows any more, and
- * no call is under way. May block. */
+/* Calls `told` with some entries at a time, on the feed's thread; NULL: nobody follows any more,
+ * and no call is under way. May block. */
 void feed_follow(struct feed *f, void (*told)(void *owner, struct span entries), void *owner);
 
 /* A request is over. */
@@ -40,8 +40,8 @@ void feed_add(struct feed *f, const struct entry *e);
 /* Lines of the access log that came to nothing, since the start. */
 uint64_t feed_left_out(const struct feed *f);
 
-/* Cuts the first of some entries off; false when there is none left. Texts point into them, lists lie
- * in `arena`. */
+/* Cuts the first of some entries off; false when there is none left. Texts point into them, lists
+ * lie in `arena`. */
 bool feed_next(struct span *entries, struct arena *arena, struct entry *e);
 
 /* How many there are. */

@@ -1,12 +1,13 @@
 /* metrics.h - what became of requests, counted.
  *
  * Owns          the counters of one worker.
- * Fed by        charge, with each request that is over; worker, with those it refused at their head.
+ * Fed by        charge, with each request that is over; worker, with those it refused at their
+ *               head.
  * Feeds         the admin side, which sums all workers and writes them down.
  * Must not know formats, names of metrics, what happens now.
  *
  *   struct metrics *m = metrics_new();
- *   metrics_count(m, snap, &entry);       on the worker's thread: half a microsecond, no lock
+ *   metrics_count(m, snap, &entry);       on the worker's thread: 2,300 instructions, no lock
  *   metrics_sum(all, m);                  on any thread, into one of its own
  *
  * Names are bounded: a target is one of the catalogue, or "PROVIDER/other"; projects and policies
@@ -103,7 +104,8 @@ void metrics_count(struct metrics *m, const struct snapshot *snap, const struct 
 void metrics_sum(struct metrics *into, const struct metrics *from);
 
 /* Why a request came to nothing, by who can change that: "client_rate_limit_exceeded",
- * "policy_refused", "upstream_fallbacks_exhausted", "gateway_overloaded", "other"; "": it did not. */
+ * "policy_refused", "upstream_fallbacks_exhausted", "gateway_overloaded", "other"; "": it did
+ * not. */
 struct span metrics_error_type(const struct entry *e);
 
 /* The next part of a row's name, cut off *name. */

@@ -1,4 +1,5 @@
-/* alerts_test.c - the message and its signature. How messages are sent is in spec/gateway/alerts_spec.lua. */
+/* alerts_test.c - the message and its signature. How messages are sent is in
+ * spec/gateway/alerts_spec.lua. */
 #include "admin/alerts.h"
 
 #include "support/unit.h"

@@ -1,5 +1,5 @@
-/* lines_test.c - lines come to where they go whole and in order; what can not is counted, and nobody
- * waits for it for long. That files are rotated and begun anew is in record_test.c. */
+/* lines_test.c - lines come to where they go whole and in order; what can not is counted, and
+ * nobody waits for it for long. That files are rotated and begun anew is in record_test.c. */
 #include "base/lines.h"
 #include "support/unit.h"
 
