@@ -227,6 +227,14 @@ static void push_seed(lua_State *L, const struct facts *facts) {
     lua_pushnumber(L, (double)(facts->seed >> 11));
 }
 
+/* The models a key is kept to; nil: all. */
+static void push_usable(lua_State *L, const struct facts *facts) {
+    if (facts->key && facts->key->n_models)
+        push_list(L, facts->key->models, facts->key->n_models);
+    else
+        lua_pushnil(L);
+}
+
 void push_request(lua_State *L, const struct facts *facts) {
     luaspan_push(L, facts->model);
     lua_pushnumber(L, (double)facts->input_tokens);
@@ -240,6 +248,7 @@ void push_request(lua_State *L, const struct facts *facts) {
     lua_pushboolean(L, facts->n_last_targets > 0);
     push_seed(L, facts);
     push_now(L, facts);
+    push_usable(L, facts);
 }
 
 /* Who asks. Its metadata stays a text here. */

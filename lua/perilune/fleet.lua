@@ -857,12 +857,32 @@ end
 ----------------------------------------------------------------------------------------------------------------------------
 -- For the host
 
+-- The targets a key is kept to. Names nobody has are the configuration's mistake, which was told there.
+local function kept_to(fleet, names)
+  local list, set = {}, {}
+  for _, name in ipairs(names) do
+    for _, i in ipairs(catalogue.lookup(name) or {}) do
+      list[#list + 1] = not set[i] and i or nil
+      set[i] = true
+    end
+  end
+  sort(list)
+  local f = filter(fleet, "key", function(i)
+    return not set[i] and "not for this key" or nil
+  end)
+  if f ~= fleet then
+    f.narrow, f.why = list, "not for this key"
+  end
+  return f
+end
+
 --- Begins a request: the fleet a policy is given.
 ---@param req table
+---@param usable? string[] the models its key is kept to; nil: all
 ---@return perilune.Fleet
-function M.begin(req)
+function M.begin(req, usable)
   call.begin(req)
-  return evaluate.base()
+  return usable and kept_to(evaluate.base(), usable) or evaluate.base()
 end
 
 --- A fleet of given targets, for the rest of a chain.

@@ -554,9 +554,13 @@ end
 ---@param session boolean whether there are targets of this session
 ---@param seed number
 ---@param now number
+---@param usable? string[] the models its key is kept to; nil: all
 ---@return table
-function M.request(model, t_in, t_out, uses, max_cost_usd, left_usd, max_latency_ms, strict, lists, session, seed, now)
+function M.request(model, t_in, t_out, uses, max_cost_usd, left_usd, max_latency_ms, strict, lists, session, seed, now, usable)
   local req = request.make(model)
+  if usable then
+    rawset(req, "usable", usable)
+  end
   call.tell(req, t_in, t_out, uses, max_cost_usd, left_usd, max_latency_ms, strict, lists, seed, now, session and req.cached)
   return req
 end
@@ -571,7 +575,7 @@ end
 ---@return table decision
 function M.decide(name, req, assignment)
   local policy = policies[name] or policy_of(name)
-  local all = fleet.begin(req)
+  local all = fleet.begin(req, rawget(req, "usable"))
   request.dress(req, policy.assigned[assignment] or policy.params)
   local ok, out = pcall(asked, policy, req, all)
   if not ok then
@@ -618,7 +622,7 @@ function M.on_failure(name, req, what, rest, assignment)
   if not policy.on_failure then
     return nil
   end
-  local all = fleet.begin(req)
+  local all = fleet.begin(req, rawget(req, "usable"))
   request.dress(req, policy.assigned[assignment] or policy.params)
   local ok, answer, second = pcall(policy.on_failure, req, what, rest_of(rest), all)
   if not ok then

@@ -17,12 +17,13 @@ local FIELDS = {
   model = true, models = true, endpoint = true, dialect = true, stream = true, headers = true, key = true, tier = true, user = true,
   session = true, tags = true, tokens = true, uses = true, tool_names = true, tool_choice = true, last = true, turns = true, text = true,
   system = true, bound_to = true, limits = true, budget = true, params = true, now = true, clock = true, random = true, strict = true,
-  max_tokens = true, id = true, seed = true, last_target = true, cached = true, chat = true, most = true,
+  max_tokens = true, id = true, seed = true, last_target = true, cached = true, chat = true, most = true, usable = true,
 }
 
 -- What the library goes by and policies are not told of: sticky() by the last target, cost() by what of the session is cached where (tokens
--- by target id), able() by whether the model has to answer at all, and by the most tokens there can be, where a cap needs room for them.
-local HIDDEN = { last_target = true, cached = true, chat = true, most = true }
+-- by target id), able() by whether the model has to answer at all, and by the most tokens there can be, where a cap needs room for them;
+-- the fleet begins with what the key is kept to.
+local HIDDEN = { last_target = true, cached = true, chat = true, most = true, usable = true }
 
 local function empty()
   return {}

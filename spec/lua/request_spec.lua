@@ -75,6 +75,15 @@ describe("req", function()
     request.setup(nil)
   end)
 
+  it("of a key that is kept to some models begins with a fleet of these", function()
+    local kept = { usable = { "azure/*", "openai/gpt-4o-mini", "nobody/has-it" } }
+    assert.same({ "openai/gpt-4o-mini", "azure/gpt-4o" }, (kit.eval("fleet", kept)))
+    assert.same({ "openai/gpt-4o-mini", "azure/gpt-4o" }, (kit.eval("fleet:able():cheapest()", kept)))
+    assert.same({ "azure/gpt-4o" }, (kit.eval('fleet:only { "gpt-4o" }', kept)))
+    assert.same({}, (kit.eval('fleet:only { "claude-sonnet-4-6" }', kept)))
+    assert.equal(5, #kit.eval("fleet"))
+  end)
+
   it("is the policy's own to change", function()
     assert.equal("mine", said "(function() req.tier = 'mine' return req.tier end)()")
   end)
