@@ -1,6 +1,7 @@
 #include "admin/inside.h"
 #include "base/crypto.h"
 #include "base/utf8.h"
+#include "money/redact.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -155,9 +156,12 @@ static void write_error(enum api_code code, const char *param, struct span messa
 
 static void fail(struct api_call *call, enum api_code code, const char *param, struct span message,
                  struct span members, struct span allow) {
-    struct buf body = { 0 };
+    struct buf body = { 0 }, clean = { 0 };
     write_error(code, param, message, members, &body);
-    reply(call, codes[code].status, JSON_TYPE, buf_span(&body), allow);
+    /* Messages say back what was wrong, and that may be a key in the wrong place. */
+    bool held_keys = redact_keys(&clean, buf_span(&body));
+    reply(call, codes[code].status, JSON_TYPE, buf_span(held_keys ? &clean : &body), allow);
+    buf_deinit(&clean);
     buf_deinit(&body);
 }
 
