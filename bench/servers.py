@@ -163,7 +163,7 @@ def start_translating(binary, mock, folder):
     with open(config, "w") as f:
         f.write(f"""
 return {{
-  listen = "127.0.0.1:{port}", admin = "127.0.0.1:{free_port()}", workers = 1, data_dir = "{folder}/translating",
+  listen = "127.0.0.1:{port}", admin = "127.0.0.1:{free_port()}", workers = 1, data_dir = "{folder}/translating", ledger = false,
   providers = {{{providers}
   }},
 }}""")
