@@ -5,11 +5,12 @@
 #include "route/repeat.h"
 #include "route/reply.h"
 #include "route/wire.h"
+#include "route/words.h"
 
 /* What had to be left out, and what a cap cut down: "logprobs, max_tokens=120". */
 static struct span dropped(struct request *r, const struct attempt *a,
                            const struct trace_attempt *record) {
-    struct span fields = attempt_dropped(a);
+    struct span fields = words_without_keys(attempt_dropped(a), request_arena(r));
     if (!record->clamped)
         return fields;
     return arena_printf(request_arena(r), "%.*s%smax_tokens=%llu", SPAN_ARGS(fields),

@@ -11,15 +11,16 @@ static bool holds(struct span word, struct span presented) {
            memmem(word.at, word.len, presented.at, presented.len);
 }
 
-/* The word itself where there is no key in it. */
-static struct span clean(struct span word, struct span presented, struct arena *arena) {
+struct span words_without_keys(struct span word, struct arena *arena) {
     struct buf out = { 0 };
-    if (holds(word, presented))
-        return SPAN("[key]");
     if (redact_keys(&out, word))
         word = arena_copy(arena, buf_span(&out));
     buf_deinit(&out);
     return word;
+}
+
+static struct span clean(struct span word, struct span presented, struct arena *arena) {
+    return holds(word, presented) ? SPAN("[key]") : words_without_keys(word, arena);
 }
 
 static bool is_on_offer(const struct snapshot *snap, struct span name, struct arena *arena) {
@@ -33,6 +34,17 @@ static struct span clean_model(struct span name, const struct snapshot *snap, st
     struct span cleaned = clean(name, presented, arena);
     bool kept = cleaned.at == name.at || is_on_offer(snap, name, arena);
     return kept ? name : cleaned;
+}
+
+static void clean_headers(struct facts *facts, const struct snapshot *snap, struct span presented,
+                          struct arena *arena) {
+    struct pair *headers = arena_new_array(arena, struct pair, facts->n_headers);
+    for (size_t i = 0; i < facts->n_headers; i++) {
+        headers[i] = facts->headers[i];
+        if (snapshot_records(snap, headers[i].name))
+            headers[i].value = clean(headers[i].value, presented, arena);
+    }
+    facts->headers = headers;
 }
 
 void words_clean(struct facts *facts, const struct snapshot *snap, struct span presented,
@@ -49,4 +61,5 @@ void words_clean(struct facts *facts, const struct snapshot *snap, struct span p
         models[i] = clean_model(facts->models[i], snap, presented, arena);
     facts->tags = tags;
     facts->models = models;
+    clean_headers(facts, snap, presented, arena);
 }

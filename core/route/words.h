@@ -14,10 +14,13 @@
 #include "base/facts.h"
 #include "base/snapshot.h"
 
-/* Puts [key] where a key stands in the session, the user, the tier, a tag or a model: what looks like
- * one, and the one the client presented. A model that is on offer keeps its name, whatever it looks
- * like. */
+/* Puts [key] where a key stands in the session, the user, the tier, a tag, a model or a header that is
+ * recorded: what looks like one, and the one the client presented. A model that is on offer keeps its
+ * name, whatever it looks like. */
 void words_clean(struct facts *facts, const struct snapshot *snap, struct span presented,
                  struct arena *arena);
+
+/* The word with [key] where something in it looks like one. */
+struct span words_without_keys(struct span word, struct arena *arena);
 
 #endif

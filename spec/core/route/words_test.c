@@ -37,7 +37,12 @@ static struct facts cleaned(const char *word) {
     struct span *list = arena_new_array(&arena, struct span, 2);
     list[0] = SPAN("plain");
     list[1] = span_of(word);
-    struct facts facts = { .session = list[1],
+    struct pair *headers = arena_new_array(&arena, struct pair, 2);
+    headers[0] = (struct pair){ SPAN("x-route-session"), list[1] };
+    headers[1] = (struct pair){ SPAN("user-agent"), list[1] };
+    struct facts facts = { .headers = headers,
+                           .n_headers = 2,
+                           .session = list[1],
                            .user = list[1],
                            .tier = list[1],
                            .model = list[1],
@@ -48,10 +53,12 @@ static struct facts cleaned(const char *word) {
     words_clean(&facts, snap, SPAN(PRESENTED), &arena);
     assert_span(facts.tags[0], "plain");
     assert_span(facts.models[0], "plain");
+    assert_span(facts.headers[1].value, word);
     return facts;
 }
 
 static void assert_all(const struct facts *facts, const char *wanted) {
+    assert_span(facts->headers[0].value, wanted);
     assert_span(facts->session, wanted);
     assert_span(facts->user, wanted);
     assert_span(facts->tier, wanted);
