@@ -458,10 +458,14 @@ void body_add_state(struct body_reading *r, struct span state) {
 
 /* --- sizes and streams --- */
 
+#define OUTPUT_MAX                                                                                 \
+    (UINT64_C(1) << 53) /* tokens: no estimate is more, and numbers of policies hold it */
+
 void body_set_output(struct body_reading *r, uint64_t max, uint64_t answers) {
+    uint64_t each = max ? max : OUTPUT_GUESS;
     r->facts->max_tokens = max;
     r->facts->answers = answers;
-    r->facts->output_tokens = (max ? max : OUTPUT_GUESS) * answers;
+    r->facts->output_tokens = answers < OUTPUT_MAX / each ? each * answers : OUTPUT_MAX;
 }
 
 bool body_read_stream_options(struct body_reading *r) {
@@ -595,6 +599,24 @@ static struct span name_in(const struct changes *c, struct span name) {
     return name;
 }
 
+/* The name of the other bound in the client's body; SPAN_NONE: it wrote one at most. */
+static struct span other_bound(const struct changes *c, struct span name) {
+    const struct body_dialect *d = c->dialect;
+    struct span old = d->fields[d->old_bound].name, new = d->fields[d->new_bound].name;
+    bool both = d->new_bound && place_of(c->body, old).found && place_of(c->body, new).found;
+    if (both && span_eq(name, old))
+        return new;
+    return both && span_eq(name, new) ? old : SPAN_NONE;
+}
+
+/* A new bound is the only one: providers that hear of two take whichever they like. */
+static void change_known(struct changes *c, struct span name, struct span raw) {
+    struct span other = other_bound(c, name);
+    change_param(c, place_of(c->body, name), raw);
+    if (other.at)
+        change_param(c, place_of(c->body, other), SPAN_NONE);
+}
+
 /* Finds the fields the dialect does not know, by reading the body once more. */
 static int locate_foreign(struct json_parser *p, const struct body *body,
                           struct json_member *members, size_t n) {
@@ -620,7 +642,7 @@ static int change_params(struct json_parser *p, struct changes *c, const struct 
         if (!is_known(c, name))
             change_param(c, foreign[k++], params[i].value);
         else if (!is_reserved(c, name))
-            change_param(c, place_of(c->body, name), params[i].value);
+            change_known(c, name, params[i].value);
     }
     return 0;
 }
@@ -636,7 +658,7 @@ int body_build(struct json_parser *p, const struct body *body, struct span model
     struct changes c = { .body = body, .dialect = dialect_of_body(body->dialect) };
     assert(n_params == 0 || c.dialect->takes_params);
     buf_add_json(&name, model);
-    c.edits = (struct json_edit *)buf_reserve(&edits, (n_params + BODY_OWN) * sizeof *c.edits);
+    c.edits = (struct json_edit *)buf_reserve(&edits, (n_params + BODY_OWN + 1) * sizeof *c.edits);
     change_field(&c, BODY_MODEL, buf_span(&name));
     change_field(&c, BODY_MODELS, SPAN_NONE);
     change_field(&c, BODY_ROUTE, SPAN_NONE);

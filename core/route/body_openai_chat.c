@@ -203,9 +203,10 @@ static bool read(struct body_reading *r) {
     body_set_user(r, json_text(body_value(r, FIELD_USER)));
     body_set_user(r, json_text(json_get(body_value(r, FIELD_METADATA), "user_id")));
     body_set_session(r, json_text(body_value(r, FIELD_PROMPT_CACHE_KEY)));
-    uint64_t max = body_int(body_value(r, FIELD_MAX_COMPLETION_TOKENS),
-                            body_int(body_value(r, FIELD_MAX_TOKENS), 0));
-    body_set_output(r, max, body_int(body_value(r, FIELD_N), 1));
+    uint64_t new = body_int(body_value(r, FIELD_MAX_COMPLETION_TOKENS), 0);
+    uint64_t old = body_int(body_value(r, FIELD_MAX_TOKENS), 0);
+    /* Of two bounds nobody knows which one the provider keeps to. */
+    body_set_output(r, new > old ? new : old, body_int(body_value(r, FIELD_N), 1));
     return true;
 }
 

@@ -413,6 +413,27 @@ static void bounds_under_the_clients_name(void **state) {
                 "{\"model\":\"up\"," HI ",\"max_completion_tokens\":9}");
 }
 
+static void of_two_bounds_the_larger_counts(void **state) {
+    unit_reads(WITH("\"max_tokens\":100,\"max_completion_tokens\":1"));
+    assert_int_equal(facts.max_tokens, 100);
+    unit_reads(WITH("\"max_tokens\":1,\"max_completion_tokens\":100"));
+    assert_int_equal(facts.max_tokens, 100);
+}
+
+static void a_new_bound_takes_the_place_of_two(void **state) {
+    const struct pair params[] = { { SPAN("max_tokens"), SPAN("9") } };
+    const struct pair new[] = { { SPAN("max_completion_tokens"), SPAN("9") } };
+    const char *both = WITH("\"max_tokens\":100,\"max_completion_tokens\":1");
+    unit_builds(both, SPAN("up"), params, 1, false, "{\"model\":\"up\"," HI ",\"max_tokens\":9}");
+    unit_builds(both, SPAN("up"), new, 1, false,
+                "{\"model\":\"up\"," HI ",\"max_completion_tokens\":9}");
+}
+
+static void what_answers_come_to_has_an_end(void **state) {
+    unit_reads(WITH("\"max_tokens\":4294967295,\"n\":4294967295"));
+    assert_int_equal(facts.output_tokens, INT64_C(1) << 53);
+}
+
 static void a_later_param_replaces_an_earlier(void **state) {
     const struct pair params[] = { { SPAN("top_k"), SPAN("1") },
                                    { SPAN("seed"), SPAN("1") },
@@ -487,6 +508,9 @@ int main(void) {
         cmocka_unit_test(applies_params),
         cmocka_unit_test(keeps_reserved_fields_from_params),
         cmocka_unit_test(bounds_under_the_clients_name),
+        cmocka_unit_test(of_two_bounds_the_larger_counts),
+        cmocka_unit_test(a_new_bound_takes_the_place_of_two),
+        cmocka_unit_test(what_answers_come_to_has_an_end),
         cmocka_unit_test(a_later_param_replaces_an_earlier),
         cmocka_unit_test(can_be_built_again),
         cmocka_unit_test(tells_what_it_can_not_change),
