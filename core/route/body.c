@@ -591,7 +591,7 @@ static struct span name_in(const struct changes *c, struct span name) {
     const struct body_dialect *d = c->dialect;
     struct span old = d->fields[d->old_bound].name, new = d->fields[d->new_bound].name;
     if (!d->new_bound)
-        return name;
+        return d->old_bound && span_eq(name, SPAN("max_completion_tokens")) ? old : name;
     if (span_eq(name, old) && !place_of(c->body, old).found && place_of(c->body, new).found)
         return new;
     if (span_eq(name, new) && !place_of(c->body, new).found && place_of(c->body, old).found)

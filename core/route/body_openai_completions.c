@@ -74,4 +74,5 @@ const struct body_dialect body_openai_completions = {
     .read = read,
     .takes_params = true,
     .stream_options = FIELD_STREAM_OPTIONS,
+    .old_bound = FIELD_MAX_TOKENS,
 };

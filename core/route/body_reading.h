@@ -60,8 +60,8 @@ struct body_dialect {
     bool dotted;              /* says messages.0.content, where others say messages[0].content */
     bool takes_params;        /* overrides are written into the body as they are */
     int stream_options;       /* the field by which a stream is asked for usage; 0: there is none */
-    int old_bound, new_bound; /* two fields that mean the same bound of an answer; 0: there is one
-                               */
+    int old_bound, new_bound; /* two fields that mean the same bound of an answer; new_bound 0: only
+                               * the old one does, which then goes by either name; both: none does */
 };
 
 extern const struct body_dialect body_openai_chat, body_openai_responses, body_anthropic_messages,

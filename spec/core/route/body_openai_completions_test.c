@@ -82,6 +82,12 @@ static void applies_params(void **state) {
         "{\"model\":\"up\",\"prompt\":\"Hi\",\"temperature\":0,\"max_tokens\":9,\"top_k\":1}");
 }
 
+static void has_one_bound_by_either_name(void **state) {
+    const struct pair params[] = { { SPAN("max_completion_tokens"), SPAN("9") } };
+    unit_builds(WITH("\"max_tokens\":100"), SPAN("up"), params, 1, false,
+                "{\"model\":\"up\",\"prompt\":\"Hi\",\"max_tokens\":9}");
+}
+
 static void knows_who_asked_for_usage(void **state) {
     unit_reads(WITH("\"stream\":true,\"stream_options\":{\"include_usage\":true}"));
     assert_true(body.asks_usage);
@@ -95,6 +101,7 @@ int main(void) {
         cmocka_unit_test(what_is_written_is_paid),
         cmocka_unit_test(names_what_is_wrong),
         cmocka_unit_test(applies_params),
+        cmocka_unit_test(has_one_bound_by_either_name),
         cmocka_unit_test(knows_who_asked_for_usage),
     };
     return cmocka_run_group_tests(tests, unit_set_up, unit_tear_down);
