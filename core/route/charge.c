@@ -167,10 +167,14 @@ static uint64_t number_of(struct span raw) {
     return span_uint(span_trim(raw), &n) ? n : 0;
 }
 
+static uint64_t answers_of(const struct facts *f) {
+    return f->answers ? f->answers : 1;
+}
+
 /* Tokens an answer can have: what the step says, else what the client does, else all the model can. */
 static uint64_t output_bound(const struct facts *f, const struct step *step) {
     const struct target *t = step->target;
-    uint64_t most = 0, answers = f->answers ? f->answers : 1;
+    uint64_t most = 0;
     for (size_t i = 0; i < step->n_params; i++)
         if (span_eq(step->params[i].name, SPAN("max_tokens")) ||
             span_eq(step->params[i].name, SPAN("max_completion_tokens")))
@@ -181,7 +185,8 @@ static uint64_t output_bound(const struct facts *f, const struct step *step) {
         return 0; /* embeddings, or a cache that is only to be warmed */
     if (!most)
         most = t->max_output ? t->max_output : t->context ? t->context : OUTPUT_UNKNOWN;
-    return most * answers;
+    uint64_t all;
+    return __builtin_mul_overflow(most, answers_of(f), &all) ? UINT64_MAX : all;
 }
 
 static int64_t at_price(int64_t tokens, int64_t price) {
@@ -202,7 +207,7 @@ static bool ask_for(const struct request *r, const struct step *step, struct bud
                                 .per_million = most.output,
                                 .tokens = output_bound(&r->facts, step),
                                 .is_free = r->charge.gift };
-    ask->least = config->clamp ? config->clamp_least : UINT64_MAX;
+    ask->least = config->clamp ? config->clamp_least * answers_of(&r->facts) : UINT64_MAX;
     return true;
 }
 
@@ -223,7 +228,6 @@ static nanousd own_room(const struct request *r, const struct step *step) {
 static const struct step *clamped(struct request *r, const struct step *step, uint64_t tokens) {
     struct step *s = arena_new(request_arena(r), struct step);
     struct pair *params = arena_new_array(request_arena(r), struct pair, step->n_params + 1);
-    uint64_t answers = r->facts.answers ? r->facts.answers : 1;
     *s = *step;
     s->params = params;
     s->n_params = 0;
@@ -233,7 +237,7 @@ static const struct step *clamped(struct request *r, const struct step *step, ui
             params[s->n_params++] = step->params[i];
     params[s->n_params++] = (struct pair){
         step->target->provider->native ? SPAN("max_completion_tokens") : SPAN("max_tokens"),
-        arena_printf(request_arena(r), "%llu", (unsigned long long)(tokens / answers))
+        arena_printf(request_arena(r), "%llu", (unsigned long long)(tokens / answers_of(&r->facts)))
     };
     return s;
 }
@@ -245,12 +249,14 @@ static const struct step *set_aside(struct request *r, const struct step *step,
     struct budget_answer answer;
     size_t n = c->n_caps;
     nanousd room = own_room(r, step);
+    bool priced = ask_for(r, step, &ask);
+    hold->bound = priced ? budget_bound(&ask, ask.tokens) : -1;
     if (room != NANOUSD_NONE)
         c->caps[n++] =
             (struct budget_cap){ .scope = BUDGET_REQUEST, .period = PERIOD_TOTAL, .nano = room };
     if (!n)
         return step;
-    if (!ask_for(r, step, &ask)) {
+    if (!priced) {
         c->unpriced = true;
         return NULL;
     }
@@ -262,6 +268,7 @@ static const struct step *set_aside(struct request *r, const struct step *step,
         return NULL;
     }
     hold->tokens = answer.tokens;
+    hold->bound = hold->budget.nano;
     return answer.clamped ? clamped(r, step, answer.tokens) : step;
 }
 
@@ -277,7 +284,7 @@ const struct step *charge_reserve(struct request *r, const struct step *step,
         record->clamped = hold->tokens;
     if (r->worker->journal) {
         struct entry_begun begun = bill_begun(r, record);
-        begun.bound = hold->tokens ? hold->budget.nano : -1;
+        begun.bound = hold->bound;
         journal_begun(r->worker->journal, &begun);
     }
     return run;
@@ -323,7 +330,8 @@ void charge_close(struct request *r, enum request_outcome outcome, int status, s
     struct charge *c = &r->charge;
     struct money *m = money_of(r);
     struct entry e = bill_of(r, outcome, status, code);
-    e.free = c->gift && outcome == REQUEST_ANSWERED;
+    /* Who leaves in the middle of a free answer has had it. */
+    e.free = c->gift && (outcome == REQUEST_ANSWERED || (outcome == REQUEST_CANCELLED && r->owner));
     if (c->gift)
         budget_free_end(m->budget, r->facts.project->name, e.free);
     if (c->limits.n) {

@@ -40,7 +40,8 @@ struct charge {
 /* What is set aside for an attempt. */
 struct charge_hold {
     struct budget_hold budget;
-    uint64_t tokens; /* of output that is paid for; 0: no cap holds */
+    uint64_t tokens; /* of output that is paid for; 0: no cap holds, or there is no output */
+    nanousd bound;   /* the most it can cost, with or without a cap; -1: it has no price */
 };
 
 /* What is known of a request that is authorised and read: limits let it in, caps are found, facts

@@ -81,7 +81,6 @@ bool live_start(struct request *r, const struct chain_move *move, bool hedge,
     const struct step *step = move->step;
     struct health_figure *figure = figure_of(r, step->target);
     struct trace_attempt *record = trace_add(&r->trace, request_arena(r), step->target);
-    nanousd bound = live_bound(r, step);
     record->over_threshold = move->over_threshold;
     record->last_resort = r->walk.at_last && move->permit == BREAKER_PROBE;
     record->hedge = hedge;
@@ -116,7 +115,6 @@ bool live_start(struct request *r, const struct chain_move *move, bool hedge,
     assert(r->n_live < LIVE_MAX);
     r->live[r->n_live++] = (struct live){ .attempt = attempt_start(&w->tools, &setup, events, r),
                                           .record = record,
-                                          .bound = bound,
                                           .hold = hold,
                                           .permit = move->permit };
     return true;
@@ -226,7 +224,7 @@ struct trace_attempt *live_ended(struct request *r, struct attempt *a) {
     record->maybe_accepted = record->failure != FAILURE_NONE && attempt_maybe_accepted(a);
     record->cost = trace_attempt_cost(record);
     if (record->cost < 0 && record->maybe_accepted)
-        record->most = gone.hold.tokens ? gone.hold.budget.nano : gone.bound;
+        record->most = gone.hold.bound;
     if (record->cost > 0 || record->most > 0)
         r->walk.spent = trace_sum(r->walk.spent, record->cost >= 0 ? record->cost : record->most);
     learn_session(r, record);

@@ -27,7 +27,6 @@ enum { LIVE_MAX = 2 }; /* attempts at a time: a hedge is two */
 struct live {
     struct attempt *attempt;
     struct trace_attempt *record;
-    nanousd bound; /* what it was expected to cost */
     struct charge_hold hold;
     enum breaker_permit permit; /* of its target, to be given back */
 };

@@ -32,6 +32,10 @@ describe("a cap", function()
 
   setup(loop.test(function()
     up = upstream.start(function(peer, request)
+      if request.json.messages[1].content == "begin" then
+        peer:send(upstream.STREAM_HEAD .. upstream.chunk '{"content":"a"}')
+        return peer:read() -- until the gateway has given up
+      end
       local most = request.json.max_tokens or LONGEST
       local tokens = math.random(1, most)
       told[#told + 1] = { cost = ledger.cost(PRICE, 3, tokens), most = most }
@@ -46,11 +50,11 @@ describe("a cap", function()
         client_keys = {
           { secret = "s-refuse", id = "refuse", project = "hard" }, { secret = "s-clamp", id = "clamp", project = "soft" },
           { secret = "s-key", id = "small", daily_usd = 0.0000001 }, { secret = "s-free", id = "free", project = "gift" },
-          { secret = "s-none", id = "none" },
+          { secret = "s-none", id = "none" }, { secret = "s-last", id = "last", project = "last" },
         },
         projects = {
           hard = { monthly_usd = CAP }, soft = { total_usd = CAP, zone = "+02:00" },
-          gift = { free_requests = 20, monthly_usd = 0 },
+          gift = { free_requests = 20, monthly_usd = 0 }, last = { free_requests = 1, monthly_usd = 0 },
         },
         on_cap = "refuse",
       },
@@ -147,6 +151,19 @@ describe("a cap", function()
     end)
     assert.equal(20, good)
     assert.equal("cost_cap_reached", ask("s-free").json.error.code)
+  end))
+
+  it("has a free request that was left in the middle of its answer counted", loop.test(function()
+    local c = house:ask {
+      headers = { authorization = "Bearer s-last" }, body = { stream = true }, messages = { { role = "user", content = "begin" } },
+    }
+    c:head()
+    c:read_past '"content":"a"'
+    c:close()
+    loop.until_true(function()
+      return #ledger.rows(house, "SELECT id FROM requests WHERE free = 1 AND outcome = 3") == 1
+    end, "its record")
+    assert.equal("cost_cap_reached", ask("s-last").json.error.code)
   end))
 
   it("of the request itself is one, too", loop.test(function()
