@@ -4,6 +4,8 @@
 #   make test     builds and runs every test           make asan    unit and gateway specs under ASan and UBSan
 #   make build    leaves build/perilune                make tsan    the same under TSan
 #   make bench    measures, side by side with nginx    make clean   removes the build folders
+#   make deb      build/perilune_VERSION_ARCH.deb     make install   into PREFIX, /usr/local
+#   make first-run  a new user's way from a bare Debian to the first answer, with times; as root
 #   make profile  instructions a request, and where they go
 #   make fuzz     looks for inputs that break a decoder or a dialect: TARGET=adapted SECONDS=60 (spec/fuzz/*_fuzz.c)
 #   make kill-soak   a hundred thousand policy calls and as many trusted ones stopped, on three threads (minutes)
@@ -13,7 +15,7 @@
 #   make breaker-model   a million random sequences through the breaker, beside its rules said a second time (a minute)
 #   make budget-model    the same of the caps on money (three minutes)
 
-JOBS ?= 2
+JOBS ?= $(shell nproc)
 TARGET ?= adapted
 SECONDS ?= 60
 ARGS ?=
@@ -21,7 +23,7 @@ CMAKE = cmake -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo --log-level=WARNING
 
 C_FILES = find core spec -name '*.[ch]' -o -name '*.cpp'
 
-.PHONY: run build test lint asan tsan bench profile fuzz kill-soak ledger-kills cap-rush cut-streams breaker-model budget-model install clean
+.PHONY: run build test lint asan tsan bench profile fuzz kill-soak ledger-kills cap-rush cut-streams breaker-model budget-model install deb first-run clean
 
 run: build
 	build/perilune run $(ARGS)
@@ -107,5 +109,14 @@ PREFIX ?= /usr/local
 install: build
 	cmake --install build --strip --prefix $(PREFIX)
 
+deb:
+	@tools/setup run deb
+	@$(CMAKE) -S . -B build
+	@cmake --build build -j $(JOBS) --target perilune
+	@tools/deb build
+
+first-run:
+	@tools/first-run
+
 clean:
-	rm -rf build build-asan build-tsan build-fuzz
+	rm -rf build build-asan build-tsan build-fuzz build-first-run
