@@ -8,6 +8,7 @@
 #   make first-run  a new user's way from a bare Debian to the first answer, with times; as root
 #   make profile  instructions a request, and where they go
 #   make fuzz     looks for inputs that break a decoder or a dialect: TARGET=adapted SECONDS=60 (spec/fuzz/*_fuzz.c)
+#   make hostile  every malformed request beside nginx, HAProxy and node; thousands of slow clients; the worst of upstreams (minutes)
 #   make kill-soak   a hundred thousand policy calls and as many trusted ones stopped, on three threads (minutes)
 #   make ledger-kills    three hundred processes killed while they write the ledger, and gateways under load as often (minutes)
 #   make cap-rush        ten thousand requests at once under a cap with room for some hundred (a minute)
@@ -23,7 +24,7 @@ CMAKE = cmake -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo --log-level=WARNING
 
 C_FILES = find core spec -name '*.[ch]' -o -name '*.cpp'
 
-.PHONY: run build test lint asan tsan bench profile fuzz kill-soak ledger-kills cap-rush cut-streams breaker-model budget-model install deb first-run clean
+.PHONY: run build test lint asan tsan bench profile fuzz hostile kill-soak ledger-kills cap-rush cut-streams breaker-model budget-model install deb first-run clean
 
 run: build
 	build/perilune run $(ARGS)
@@ -37,19 +38,19 @@ test:
 	@tools/setup run test
 	@$(CMAKE) -S . -B build
 	@cmake --build build -j $(JOBS) --target perilune units
-	@tools/test build units structure lua gateway clients
+	@tools/test build units structure lua gateway hostile clients
 
 asan:
 	@tools/setup run sanitize
 	@$(CMAKE) -S . -B build-asan -DSANITIZER=address
 	@cmake --build build-asan -j $(JOBS) --target perilune units
-	@tools/test build-asan units gateway
+	@tools/test build-asan units gateway hostile
 
 tsan:
 	@tools/setup run sanitize
 	@$(CMAKE) -S . -B build-tsan -DSANITIZER=thread
 	@cmake --build build-tsan -j $(JOBS) --target perilune units
-	@tools/test build-tsan units gateway
+	@tools/test build-tsan units gateway hostile
 
 lint:
 	@tools/setup run lint
@@ -79,6 +80,10 @@ fuzz:
 	@build-fuzz/fuzz_$(TARGET) --seeds spec build-fuzz/seeds/$(TARGET)
 	@build-fuzz/fuzz_$(TARGET)_guided -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
 	    -artifact_prefix=build-fuzz/found/$(TARGET)- build-fuzz/grown/$(TARGET) build-fuzz/seeds/$(TARGET)
+
+hostile: build
+	@tools/setup test hostile
+	@SPEC_OPINIONS=1 SPEC_SLOW_CLIENTS=4000 SPEC_FIGURES=1 tools/test build hostile
 
 kill-soak: build
 	@tools/setup test

@@ -1,4 +1,4 @@
--- HTTP/1.1 as clients speak it: connections that last, pipelines, the small methods, and what must be refused.
+-- HTTP/1.1 as clients speak it: connections that last, pipelines, the small methods. What must be refused is in spec/hostile.
 local gateway = require "support.gateway"
 local http = require "support.http"
 local loop = require "support.loop"
@@ -161,73 +161,5 @@ describe("http", function()
     for i, content in ipairs(answers) do
       assert.equal("n" .. i, content)
     end
-  end))
-
-  -- Each must be refused with 400 (or its own status) and the connection closed; what follows is never read as a request.
-  local LENGTH = "content-length: " .. #BODY .. "\r\n"
-  local MALFORMED = {
-    { "no HTTP at all", "hello\r\n\r\n" },
-    { "both lengths", POST .. LENGTH .. "transfer-encoding: chunked\r\n\r\n0\r\n\r\n" },
-    { "two different lengths", POST .. LENGTH .. "content-length: 5\r\n\r\n" .. BODY },
-    { "a signed length", POST .. "content-length: +" .. #BODY .. "\r\n\r\n" .. BODY },
-    { "a hexadecimal length", POST .. "content-length: 0x10\r\n\r\n" .. BODY },
-    { "an empty length", POST .. "content-length: \r\n\r\n" .. BODY },
-    { "a length beyond 64 bits", POST .. "content-length: 99999999999999999999999\r\n\r\n" .. BODY, { 400, 413 } },
-    { "an empty coding", POST .. "transfer-encoding: ,chunked\r\n\r\n0\r\n\r\n" },
-    { "two codings", POST .. "transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", { 400, 501 } },
-    { "chunked twice", POST .. "transfer-encoding: chunked, chunked\r\n\r\n0\r\n\r\n", { 400, 501 } },
-    { "two transfer-encoding headers", POST .. "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", { 400, 501 } },
-    { "an unknown coding", POST .. "transfer-encoding: xchunked\r\n\r\n0\r\n\r\n", { 400, 501 } },
-    { "chunked in HTTP/1.0", (POST:gsub("1%.1", "1.0")) .. "transfer-encoding: chunked\r\n\r\n0\r\n\r\n" },
-    { "a space before the colon", POST .. "content-length : 5\r\n\r\n" },
-    { "an empty header name", POST .. ": x\r\n" .. LENGTH .. "\r\n" .. BODY },
-    { "a header line without a colon", POST .. "nonsense\r\n" .. LENGTH .. "\r\n" .. BODY },
-    { "a folded header", POST .. "x-a: b\r\n c\r\n" .. LENGTH .. "\r\n" .. BODY },
-    { "a space before the first header", "POST / HTTP/1.1\r\n " .. HOST .. "\r\n" },
-    { "bare line feeds", (POST .. LENGTH .. "\r\n"):gsub("\r\n", "\n") .. BODY },
-    { "a NUL in a header", POST .. "x-a: a\0b\r\n" .. LENGTH .. "\r\n" .. BODY },
-    { "a bare CR in a header", POST .. "x-a: a\rb\r\n" .. LENGTH .. "\r\n" .. BODY },
-    { "a byte in a header name that is none", POST .. "x@a: b\r\n" .. LENGTH .. "\r\n" .. BODY },
-    { "a bad version", "GET / HTTP/1.32\r\n" .. HOST .. "\r\n", { 400, 505 } },
-    { "version 0.9", "GET / HTTP/0.9\r\n" .. HOST .. "\r\n", { 400, 505 } },
-    { "version 2.0", "GET / HTTP/2.0\r\n" .. HOST .. "\r\n", { 400, 505 } },
-    { "an empty chunk size", CHUNKED .. "\r\n\r\n" },
-    { "a signed chunk size", CHUNKED .. "-1\r\n\r\n" },
-    { "a 0x chunk size", CHUNKED .. "0x5\r\nhello\r\n0\r\n\r\n" },
-    { "seventeen hex digits", CHUNKED .. "00000000000000005\r\nhello\r\n0\r\n\r\n" },
-    { "bytes behind a chunk", CHUNKED .. "5\r\nhelloXX\r\n0\r\n\r\n" },
-    { "a bare line feed in a chunk line", CHUNKED .. "5\nhello\r\n0\r\n\r\n" },
-    { "a length in a trailer", CHUNKED .. ("%x\r\n%s\r\n0\r\ncontent-length: 5\r\n\r\n"):format(#BODY, BODY) },
-    { "no host", "GET / HTTP/1.1\r\n\r\n" },
-    { "two hosts", "GET / HTTP/1.1\r\n" .. HOST .. HOST .. "\r\n" },
-    { "an absolute form for another host", "GET http://evil.example/ HTTP/1.1\r\n" .. HOST .. "\r\n" },
-    { "CONNECT", "CONNECT 127.0.0.1:1 HTTP/1.1\r\n" .. HOST .. "\r\n", { 400, 405, 501 } },
-    { "an upgrade in the wrong place", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", { 400, 405, 501, 505 } },
-  }
-
-  local function expected(status, statuses)
-    for _, one in ipairs(statuses or { 400 }) do
-      if status == one then
-        return true
-      end
-    end
-    return false
-  end
-
-  for _, case in ipairs(MALFORMED) do
-    it("refuses " .. case[1] .. ", and what follows it", loop.test(function()
-      local before = #up.requests
-      local c = connect()
-      c:post(case[2] .. "GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
-      local answer = assert(c:response())
-      assert.is_true(expected(answer.status, case[3]), answer.raw .. answer.body)
-      assert.equal("", (c:read_all()))
-      c:close()
-      assert.equal(before, #up.requests)
-    end))
-  end
-
-  it("is there for honest clients after all that", loop.test(function()
-    assert.equal(200, house:chat().status)
   end))
 end)
