@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "route/access.h"
+#include "route/bound.h"
 #include "route/ratelimit.h"
 #include "route/stream.h"
 #include "upstream/sigv4.h"
@@ -203,11 +204,10 @@ static bool was_served(const struct attempt *a) {
     return a->streaming ? a->stream.begun != 0 : a->setup.record->failure == FAILURE_NONE;
 }
 
-/* The longest answer that was asked for. */
+/* The longest answer that was asked for. What a model can is no measure: catalogues are wrong. */
 static uint64_t longest(const struct attempt *a) {
-    const struct facts *f = a->setup.facts;
-    uint64_t each = a->setup.record->clamped ? a->setup.record->clamped : f->max_tokens;
-    return each ? each * (f->answers ? f->answers : 1) : UINT64_MAX;
+    bool asked = a->setup.record->clamped || a->setup.facts->max_tokens;
+    return asked ? bound_tokens(bound_of(a->setup.facts, a->setup.step)) : UINT64_MAX;
 }
 
 /* The counts an exchange was told to have come to are the truth once it has come to its end; what

@@ -5,14 +5,14 @@
 #include "base/price.h"
 #include "money/money.h"
 #include "route/bill.h"
+#include "route/bound.h"
 #include "route/engine.h"
 #include "route/request_state.h"
 
 enum {
     MILLION = 1000000,
-    OUTPUT_UNKNOWN = 131072, /* tokens of an answer whose model tells no maximum */
-    PENDING_MS = 1000,       /* until what is under way may have settled */
-    SLACK_TOKENS = 64 /* and half as much again: before an estimate counts as beyond the bound */
+    PENDING_MS = 1000, /* until what is under way may have settled */
+    SLACK_TOKENS = 64  /* and half as much again: before an estimate counts as beyond the bound */
 };
 
 static struct money *money_of(const struct request *r) {
@@ -162,40 +162,14 @@ static int64_t input_bound(const struct facts *f) {
     return (int64_t)(text + 2 * other + FRAME + TURN * f->turns);
 }
 
-static uint64_t number_of(struct span raw) {
-    uint64_t n;
-    return span_uint(span_trim(raw), &n) ? n : 0;
-}
-
-static uint64_t answers_of(const struct facts *f) {
-    return f->answers ? f->answers : 1;
-}
-
-/* Tokens an answer can have: what the step says, else what the client does, else all the model can. */
-static uint64_t output_bound(const struct facts *f, const struct step *step) {
-    const struct target *t = step->target;
-    uint64_t most = 0;
-    for (size_t i = 0; i < step->n_params; i++)
-        if (span_eq(step->params[i].name, SPAN("max_tokens")) ||
-            span_eq(step->params[i].name, SPAN("max_completion_tokens")))
-            most = number_of(step->params[i].value);
-    if (!most)
-        most = f->max_tokens;
-    if (!most && !f->output_tokens)
-        return 0; /* embeddings, or a cache that is only to be warmed */
-    if (!most)
-        most = t->max_output ? t->max_output : t->context ? t->context : OUTPUT_UNKNOWN;
-    uint64_t all;
-    return __builtin_mul_overflow(most, answers_of(f), &all) ? UINT64_MAX : all;
-}
-
 static int64_t at_price(int64_t tokens, int64_t price) {
     __int128 sum = ((__int128)tokens * price + MILLION - 1) / MILLION;
     return sum < INT64_MAX ? (int64_t)sum : INT64_MAX;
 }
 
 /* False: nobody knows what it costs. */
-static bool ask_for(const struct request *r, const struct step *step, struct budget_ask *ask) {
+static bool ask_for(const struct request *r, const struct step *step, struct bound bound,
+                    struct budget_ask *ask) {
     const struct config *config = &r->epoch->snap->config;
     int64_t input = input_bound(&r->facts);
     struct price most = price_highest(step->target, input);
@@ -205,9 +179,10 @@ static bool ask_for(const struct request *r, const struct step *step, struct bud
         most.input = most.cache_write;
     *ask = (struct budget_ask){ .fixed = at_price(input, most.input),
                                 .per_million = most.output,
-                                .tokens = output_bound(&r->facts, step),
+                                .tokens = bound_tokens(bound),
                                 .is_free = r->charge.gift };
-    ask->least = config->clamp ? config->clamp_least * answers_of(&r->facts) : UINT64_MAX;
+    struct bound least = { config->clamp_least, bound.answers };
+    ask->least = config->clamp ? bound_tokens(least) : UINT64_MAX;
     return true;
 }
 
@@ -225,20 +200,19 @@ static nanousd own_room(const struct request *r, const struct step *step) {
 }
 
 /* The step with a bound for its answer, under the name that the target's service has for it. */
-static const struct step *clamped(struct request *r, const struct step *step, uint64_t tokens) {
+static const struct step *clamped(struct request *r, const struct step *step, uint64_t each) {
     struct step *s = arena_new(request_arena(r), struct step);
     struct pair *params = arena_new_array(request_arena(r), struct pair, step->n_params + 1);
     *s = *step;
     s->params = params;
     s->n_params = 0;
     for (size_t i = 0; i < step->n_params; i++)
-        if (!span_eq(step->params[i].name, SPAN("max_tokens")) &&
-            !span_eq(step->params[i].name, SPAN("max_completion_tokens")))
+        if (!bound_is_name(step->params[i].name))
             params[s->n_params++] = step->params[i];
-    params[s->n_params++] = (struct pair){
-        step->target->provider->native ? SPAN("max_completion_tokens") : SPAN("max_tokens"),
-        arena_printf(request_arena(r), "%llu", (unsigned long long)(tokens / answers_of(&r->facts)))
-    };
+    params[s->n_params++] =
+        (struct pair){ step->target->provider->native ? SPAN("max_completion_tokens")
+                                                      : SPAN("max_tokens"),
+                       arena_printf(request_arena(r), "%llu", (unsigned long long)each) };
     return s;
 }
 
@@ -249,7 +223,8 @@ static const struct step *set_aside(struct request *r, const struct step *step,
     struct budget_answer answer;
     size_t n = c->n_caps;
     nanousd room = own_room(r, step);
-    bool priced = ask_for(r, step, &ask);
+    struct bound bound = bound_of(&r->facts, step);
+    bool priced = ask_for(r, step, bound, &ask);
     hold->bound = priced ? budget_bound(&ask, ask.tokens) : -1;
     if (room != NANOUSD_NONE)
         c->caps[n++] =
@@ -269,7 +244,7 @@ static const struct step *set_aside(struct request *r, const struct step *step,
     }
     hold->tokens = answer.tokens;
     hold->bound = hold->budget.nano;
-    return answer.clamped ? clamped(r, step, answer.tokens) : step;
+    return answer.clamped ? clamped(r, step, answer.tokens / bound.answers) : step;
 }
 
 const struct step *charge_reserve(struct request *r, const struct step *step,
