@@ -10,6 +10,10 @@
  * is cut when that is done. */
 enum { MARGIN = 4096 };
 
+/* Half of a key or of a number looks like none, where the text was cut before: so much of its end is
+ * not kept. */
+enum { HALVES = 64 };
+
 static const struct bodies_rule *rule_of(const struct request *r) {
     return &r->facts.project->bodies;
 }
@@ -32,6 +36,8 @@ static void write_down(struct request *r, enum entry_part part, struct span byte
     if (rule->redact) {
         redact(&clean, bytes);
         bytes = buf_span(&clean);
+        if (more)
+            bytes.len -= bytes.len < HALVES ? bytes.len : HALVES;
     }
     struct entry_body body = { .request = r->trace.id,
                                .part = part,

@@ -29,9 +29,27 @@ static bool is_limited(struct limits_rule rule) {
     return rule.rpm || rule.tpm || rule.concurrent;
 }
 
+static const struct model_limits *find_model(const struct config *c, struct span model) {
+    for (size_t i = 0; i < c->n_model_limits; i++)
+        if (span_eq(c->model_limits[i].model, model))
+            return &c->model_limits[i];
+    return NULL;
+}
+
+/* Of "gpt-4o" also for who names it at a provider: nobody gets round them by that. */
+static const struct model_limits *limits_of_model(const struct request *r) {
+    const struct snapshot *snap = r->epoch->snap;
+    struct span model = r->facts.model;
+    const struct model_limits *own = find_model(&snap->config, model);
+    size_t slash = span_find(model, '/');
+    if (own || !snapshot_provider(snap, span_sub(model, 0, slash)))
+        return own;
+    return find_model(&snap->config, span_sub(model, slash + 1, model.len));
+}
+
 /* Those that hold for the request. */
 static size_t limits_on(const struct request *r, struct limits_on on[LIMITS_MAX]) {
-    const struct config *c = &r->epoch->snap->config;
+    const struct model_limits *model = limits_of_model(r);
     const struct key *key = r->facts.key;
     const struct project *project = r->facts.project;
     size_t n = 0;
@@ -39,9 +57,8 @@ static size_t limits_on(const struct request *r, struct limits_on on[LIMITS_MAX]
         on[n++] = (struct limits_on){ LIMITS_KEY, key->id, key->limits };
     if (is_limited(project->limits))
         on[n++] = (struct limits_on){ LIMITS_PROJECT, project->name, project->limits };
-    for (size_t i = 0; i < c->n_model_limits; i++)
-        if (span_eq(c->model_limits[i].model, r->facts.model))
-            on[n++] = (struct limits_on){ LIMITS_MODEL, r->facts.model, c->model_limits[i].limits };
+    if (model)
+        on[n++] = (struct limits_on){ LIMITS_MODEL, model->model, model->limits };
     return n;
 }
 

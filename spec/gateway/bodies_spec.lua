@@ -56,6 +56,19 @@ describe("what is kept of prompts and answers", function()
     assert.equal(1, rows[2][2])
   end))
 
+  it("has no half of a secret at its end", loop.test(function()
+    -- 5096 bytes are looked at: ten of them are of a key that goes on behind. All the others become short.
+    local before = '{"model":"m","messages":[{"role":"user","content":"'
+    local key = "sk-" .. ("Ab0"):rep(65) .. ". "
+    local raw = before .. ("."):rep((5096 - 10 - #before) % #key) .. key:rep(50) .. '"}]}'
+    assert.equal("sk-Ab0Ab0A", raw:sub(5087, 5096))
+    local got = house:chat { headers = { authorization = "Bearer s-kept" }, raw = raw }
+    local rows = parts(got.headers["x-request-id"])
+    assert.equal(1, rows[1][2])
+    assert.matches("[key]. [key]", rows[1][3], 1, true)
+    assert.is_nil(rows[1][3]:find("sk-", 1, true), rows[1][3])
+  end))
+
   it("is nothing for a project that does not say so", loop.test(function()
     local got = house:chat { headers = { authorization = "Bearer s-not" } }
     local id = got.headers["x-request-id"]
