@@ -108,30 +108,6 @@ static bool read_query(struct api_call *call, struct usage_query *q) {
     return true;
 }
 
-static void write_lines(const struct usage_lines *lines, const char *between, struct buf *out) {
-    for (size_t i = 0; i < lines->n; i++) {
-        if (i)
-            buf_add(out, span_of(between));
-        export_usage_json(out, &lines->at[i]);
-    }
-}
-
-static void write_usage(const struct usage_query *q, const struct usage_lines *lines,
-                        struct buf *out) {
-    char from[16], to[16];
-    usage_day_write(q->from_day, from);
-    usage_day_write(q->to_day, to);
-    buf_printf(out, "{\"by\":\"%s\",\"by_day\":%s,\"from\":\"%s\",\"to\":\"%s\",\"project\":",
-               usage_by_name(q->by), q->by_day ? "true" : "false", from, to);
-    if (q->project.at)
-        buf_add_json(out, q->project);
-    else
-        buf_add(out, SPAN("null"));
-    buf_add(out, SPAN(",\"lines\":["));
-    write_lines(lines, ",", out);
-    buf_add(out, SPAN("]}"));
-}
-
 static struct usage *open_usage(struct reading *r) {
     struct store_error error;
     struct usage *u = usage_open(r->path, &error);
@@ -149,9 +125,10 @@ static void write_as(enum format format, const struct usage_query *q,
             export_usage_csv(&r->answer, &lines->at[i]);
     } else if (format == FORMAT_LINES) {
         r->type = LINES_TYPE;
-        write_lines(lines, "", &r->answer);
+        for (size_t i = 0; i < lines->n; i++)
+            export_usage_json(&r->answer, &lines->at[i]);
     } else {
-        write_usage(q, lines, &r->answer);
+        export_usage(&r->answer, q, lines);
     }
 }
 

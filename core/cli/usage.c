@@ -124,28 +124,6 @@ static void write_table(enum usage_by by, const struct usage_lines *lines,
 
 /* ---- as data ---- */
 
-/* As GET /api/usage answers. */
-static void write_json(const struct usage_query *q, const struct usage_lines *lines,
-                       struct buf *out) {
-    char from[16], to[16];
-    usage_day_write(q->from_day, from);
-    usage_day_write(q->to_day, to);
-    buf_printf(out, "{\"by\":\"%s\",\"by_day\":%s,\"from\":\"%s\",\"to\":\"%s\",\"project\":",
-               usage_by_name(q->by), q->by_day ? "true" : "false", from, to);
-    if (q->project.at)
-        buf_add_json(out, q->project);
-    else
-        buf_add(out, SPAN("null"));
-    buf_add(out, SPAN(",\"lines\":["));
-    for (size_t i = 0; i < lines->n; i++) {
-        if (i)
-            buf_add_char(out, ',');
-        export_usage_json(out, &lines->at[i]);
-        out->len--; /* its line feed */
-    }
-    buf_add(out, SPAN("]}\n"));
-}
-
 static void write_lines(const struct cli_call *call, const struct usage_query *q,
                         const struct usage_lines *lines, struct buf *out) {
     enum format format = format_of(call);
@@ -153,8 +131,10 @@ static void write_lines(const struct cli_call *call, const struct usage_query *q
         export_usage_head(out);
     if (format == TABLE)
         write_table(q->by, lines, NULL, out);
-    if (format == JSON)
-        write_json(q, lines, out);
+    if (format == JSON) {
+        export_usage(out, q, lines);
+        buf_add_char(out, '\n');
+    }
     for (size_t i = 0; i < lines->n && (format == CSV || format == JSONL); i++)
         (format == CSV ? export_usage_csv : export_usage_json)(out, &lines->at[i]);
 }

@@ -420,6 +420,31 @@ void export_usage_json(struct buf *out, const struct usage_line *line) {
     buf_add_char(out, '\n');
 }
 
+static void usage_list(struct buf *out, const struct usage_lines *lines) {
+    buf_add_char(out, '[');
+    for (size_t i = 0; i < lines->n; i++) {
+        if (i)
+            buf_add_char(out, ',');
+        usage_object(out, &lines->at[i]);
+    }
+    buf_add_char(out, ']');
+}
+
+void export_usage(struct buf *out, const struct usage_query *q, const struct usage_lines *lines) {
+    char from[16], to[16];
+    usage_day_write(q->from_day, from);
+    usage_day_write(q->to_day, to);
+    buf_printf(out, "{\"by\":\"%s\",\"by_day\":%s,\"from\":\"%s\",\"to\":\"%s\",\"project\":",
+               usage_by_name(q->by), q->by_day ? "true" : "false", from, to);
+    if (q->project.at)
+        buf_add_json(out, q->project);
+    else
+        buf_add(out, SPAN("null"));
+    buf_add(out, SPAN(",\"lines\":"));
+    usage_list(out, lines);
+    buf_add_char(out, '}');
+}
+
 void export_statement_csv(struct buf *out, const struct usage_statement *s) {
     struct usage_line total = s->total;
     export_usage_head(out);
@@ -438,11 +463,6 @@ void export_statement_json(struct buf *out, const struct usage_statement *s) {
     name_value(out, "total");
     usage_object(out, &s->total);
     name_value(out, "lines");
-    buf_add_char(out, '[');
-    for (size_t i = 0; i < s->lines.n; i++) {
-        if (i)
-            buf_add_char(out, ',');
-        usage_object(out, &s->lines.at[i]);
-    }
-    buf_add(out, SPAN("]}\n"));
+    usage_list(out, &s->lines);
+    buf_add(out, SPAN("}\n"));
 }

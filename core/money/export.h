@@ -30,6 +30,10 @@ void export_usage_head(struct buf *out);
 void export_usage_csv(struct buf *out, const struct usage_line *line);
 void export_usage_json(struct buf *out, const struct usage_line *line);
 
+/* All of an answer as one JSON object, with what was asked: GET /api/usage, `perilune usage --json`.
+ * No line feed. */
+void export_usage(struct buf *out, const struct usage_query *q, const struct usage_lines *lines);
+
 /* Lines by target, then one with the name "total". */
 void export_statement_csv(struct buf *out, const struct usage_statement *s);
 void export_statement_json(struct buf *out, const struct usage_statement *s);

@@ -282,6 +282,18 @@ local function indices_of(word, names)
   return list, set
 end
 
+-- The targets of a list, in the fleet's order; `set` has the same ones.
+local function narrowed_to(fleet, word, list, set, why)
+  sort(list)
+  local f = filter(fleet, word, function(i)
+    return not set[i] and why or nil
+  end)
+  if f ~= fleet then
+    f.narrow, f.why = list, why
+  end
+  return f
+end
+
 --- Only these.
 ---@param fleet perilune.Fleet
 ---@param names string|string[]
@@ -289,14 +301,7 @@ end
 function words.only(fleet, names)
   check("only", fleet)
   local list, set = indices_of("only", names_of("only", names))
-  sort(list)
-  local f = filter(fleet, "only", function(i)
-    return not set[i] and "not named" or nil
-  end)
-  if f ~= fleet then
-    f.narrow, f.why = list, "not named"
-  end
-  return f
+  return narrowed_to(fleet, "only", list, set, "not named")
 end
 
 --- All but these.
@@ -866,14 +871,7 @@ local function kept_to(fleet, names)
       set[i] = true
     end
   end
-  sort(list)
-  local f = filter(fleet, "key", function(i)
-    return not set[i] and "not for this key" or nil
-  end)
-  if f ~= fleet then
-    f.narrow, f.why = list, "not for this key"
-  end
-  return f
+  return narrowed_to(fleet, "key", list, set, "not for this key")
 end
 
 --- Begins a request: the fleet a policy is given.
