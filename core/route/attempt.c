@@ -449,23 +449,6 @@ static bool feed_stream(struct attempt *a, const char *bytes, size_t len) {
     return true;
 }
 
-static bool on_body(void *owner, const char *bytes, size_t len) {
-    struct attempt *a = owner;
-    if (!a->events)
-        return true;
-    if (a->streaming)
-        return feed_stream(a, bytes, len);
-    if (a->failure.status != 200) {
-        size_t room = REFUSAL_MAX - a->answer.len;
-        buf_append(&a->answer, bytes, len < room ? len : room);
-    } else if (a->answer.len + len > ANSWER_MAX) {
-        fail(a, FAILURE_BAD_RESPONSE, SPAN("The answer was larger than 8 MB."));
-    } else {
-        buf_append(&a->answer, bytes, len);
-    }
-    return true;
-}
-
 /* A refusal, in whatever shape the provider gives it. */
 static void refused(struct attempt *a) {
     const struct provider *p = provider_of(a);
@@ -476,6 +459,25 @@ static void refused(struct attempt *a) {
     wire_mask(secrets_of(a), &a->arena, &error);
     take_error(a, &error);
     fail(a, wire_classify(p->rules, p->n_rules, a->failure.status, &error), error.message);
+}
+
+static bool on_body(void *owner, const char *bytes, size_t len) {
+    struct attempt *a = owner;
+    if (!a->events)
+        return true;
+    if (a->streaming)
+        return feed_stream(a, bytes, len);
+    if (a->failure.status != 200) {
+        size_t room = REFUSAL_MAX - a->answer.len;
+        buf_append(&a->answer, bytes, len < room ? len : room);
+        if (len >= room)
+            refused(a); /* it may never end */
+    } else if (a->answer.len + len > ANSWER_MAX) {
+        fail(a, FAILURE_BAD_RESPONSE, SPAN("The answer was larger than 8 MB."));
+    } else {
+        buf_append(&a->answer, bytes, len);
+    }
+    return true;
 }
 
 /* The answer names who gave it, also where the provider did not. */
