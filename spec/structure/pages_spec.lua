@@ -67,6 +67,20 @@ describe("links between the pages", function()
   end)
 end)
 
+describe("docs/first-run.md", function()
+  it("types what README says", function()
+    local page, n = tree.read "docs/first-run.md", 0
+    for block in ("\n" .. tree.read "README.md"):gmatch "\n```sh\n(.-)\n?```" do
+      n = n + 1
+      local command = block:gsub(" +#[^\n]*", ""):gsub("\n +", "\n    ")
+      if n <= 2 then
+        assert.is_truthy(page:find("$ " .. command, 1, true), command)
+      end
+    end
+    assert.is_true(n >= 2)
+  end)
+end)
+
 describe("the alarms of docs/operations.md", function()
   it("are about metrics there are", function()
     local rules = tree.read("docs/operations.md"):match "```yaml\n(groups:.-)```"
