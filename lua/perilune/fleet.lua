@@ -702,6 +702,23 @@ local function chain_of(name, found)
   return chain or {}
 end
 
+-- What names mean: as a list, and as a set.
+local function named_list(names)
+  local list, seen = {}, {}
+  for _, name in ipairs(names) do
+    add_new(list, seen, catalogue.lookup(name))
+  end
+  return list, seen
+end
+
+local function add_followers(list, seen, names)
+  for _, name in ipairs(names) do
+    for _, follower in ipairs(chain_of(name, catalogue.lookup(name))) do
+      add_new(list, seen, catalogue.lookup(follower))
+    end
+  end
+end
+
 --- What the client named, then what the configuration's `chains` say follows it. Empty when it named nothing.
 ---@param fleet perilune.Fleet
 ---@return perilune.Fleet
@@ -711,32 +728,24 @@ function words.requested(fleet)
   if not names then
     return evaluate.list(NONE, false, fleet.said)
   end
-  local list, seen = {}, {}
-  for _, name in ipairs(names) do
-    add_new(list, seen, catalogue.lookup(name))
-  end
-  for _, name in ipairs(names) do
-    for _, follower in ipairs(chain_of(name, catalogue.lookup(name))) do
-      add_new(list, seen, catalogue.lookup(follower))
-    end
-  end
+  local list, seen = named_list(names)
+  add_followers(list, seen, names)
   return evaluate.list(list, false, fleet.said)
 end
 
---- Indices the client named (not what follows them), as a set; nil when it named nothing.
+--- Indices the client named, as a set; what follows them is not of it, unless a configured chain is all there is of a name. nil when it
+--- named nothing.
 ---@return table<integer, boolean>|nil
 function M.named_by_client()
   local names = client_names()
   if not names then
     return nil
   end
-  local set = {}
-  for _, name in ipairs(names) do
-    for _, i in ipairs(catalogue.lookup(name) or {}) do
-      set[i] = true
-    end
+  local list, seen = named_list(names)
+  if not list[1] then
+    add_followers(list, seen, names)
   end
-  return set
+  return seen
 end
 
 ----------------------------------------------------------------------------------------------------------------------------

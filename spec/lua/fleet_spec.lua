@@ -344,6 +344,11 @@ describe("a fleet", function()
     assert.equal(5, #kit.eval("fleet", { strict = true }))
   end)
 
+  it("keeps to a chain, where that is all there is of the name a strict client said", function()
+    kit.setup(nil, { chains = { both = { "gpt-4o-mini", "claude-sonnet-4-6" } } })
+    assert.same({ MINI, SONNET }, (kit.eval("fleet:requested() .. fleet", { model = "both", strict = true })))
+  end)
+
   describe("split", function()
     local function heads(expression, n)
       kit.load("return function(req, fleet) return " .. expression .. " end")
