@@ -218,6 +218,19 @@ static double budget_left_usd(const struct facts *facts) {
     return facts->budget_left == INT64_MAX ? HUGE_VAL : (double)facts->budget_left / 1e9;
 }
 
+/* The most tokens it can come to, as far as that is surely set aside under a cap: one a byte, and
+ * all the answers may have; without a word of the client the latter is what a model can. */
+static double most_input(const struct facts *facts) {
+    return (double)(facts->input_bytes > facts->input_tokens ? facts->input_bytes
+                                                             : facts->input_tokens);
+}
+
+static double most_output(const struct facts *facts) {
+    if (!facts->max_tokens && facts->output_tokens)
+        return HUGE_VAL;
+    return (double)facts->max_tokens * (double)(facts->answers ? facts->answers : 1);
+}
+
 static void push_now(lua_State *L, const struct facts *facts) {
     lua_pushnumber(L, (double)facts->now_ms / 1000);
 }
@@ -249,6 +262,8 @@ void push_request(lua_State *L, const struct facts *facts) {
     push_seed(L, facts);
     push_now(L, facts);
     push_usable(L, facts);
+    lua_pushnumber(L, most_input(facts));
+    lua_pushnumber(L, most_output(facts));
 }
 
 /* Who asks. Its metadata stays a text here. */
@@ -271,18 +286,6 @@ static void push_budget(lua_State *L, const struct facts *facts) {
     set_number(L, "left_usd", budget_left_usd(facts));
     set_number(L, "used", facts->budget_used);
     set_number(L, "free_left", (double)facts->free_left);
-}
-
-/* The most tokens it can come to, as far as that is surely set aside under a cap: one a byte, and
- * all the answers may have; without a word of the client the latter is what a model can. */
-static void push_most(lua_State *L, const struct facts *facts) {
-    uint64_t input =
-        facts->input_bytes > facts->input_tokens ? facts->input_bytes : facts->input_tokens;
-    lua_createtable(L, 0, 2);
-    set_number(L, "input", (double)input);
-    if (facts->max_tokens || !facts->output_tokens)
-        set_number(L, "output",
-                   (double)facts->max_tokens * (double)(facts->answers ? facts->answers : 1));
 }
 
 static void push_models(lua_State *L, const struct facts *facts) {
@@ -407,7 +410,6 @@ static const struct field {
     { FIELD("endpoint"), offsetof(struct facts, endpoint), NULL, false },
     { FIELD("dialect"), 0, push_dialect, false },
     { FIELD("id"), offsetof(struct facts, id), NULL, false },
-    { FIELD("most"), 0, push_most, false },
 };
 #undef FIELD
 

@@ -22,7 +22,7 @@ void push_setup(lua_State *L, const struct snapshot *snap);
 void push_source(lua_State *L, const struct policy_source *source);
 
 /* The PUSH_REQUEST values host.request() takes. */
-enum { PUSH_REQUEST = 13 };
+enum { PUSH_REQUEST = 15 };
 void push_request(lua_State *L, const struct facts *facts);
 
 /* The fields of `req`, made only when a policy reads them. Pushes one value, nil for any other name.

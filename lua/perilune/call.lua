@@ -47,10 +47,12 @@ local seen_of = {} -- by place in cuts: index -> number of the call in which it 
 
 -- What the core sets aside under a cap before it asks a target is more than what is expected: a token for each byte, all that may be
 -- answered. Of a request that does not tell so much it is what is expected.
-local function read_most(req, t_in, t_out)
-  local most = req.most
-  M.most_in = most and most.input or t_in
-  M.most_out = most and (most.output or huge) or t_out
+local function know_most(req, most_in, most_out)
+  if not most_in then
+    local most = req.most
+    most_in, most_out = most and most.input or M.t_in, most and (most.output or huge) or M.t_out
+  end
+  M.most_in, M.most_out = most_in, most_out
   if M.clamp_least and M.clamp_least < M.most_out then
     M.most_out = M.clamp_least
   end
@@ -70,12 +72,15 @@ end
 ---@param of_seed number|false false: read from req when asked for
 ---@param of_now number|false the same
 ---@param of_cached table<string, number>|nil by target id: see catalogue.warm_for()
-function M.tell(req, t_in, t_out, need, max_cost_usd, left_usd, max_latency_ms, strict, lists, of_seed, of_now, of_cached)
+---@param most_in? number the most tokens there can be; nil: read from req
+---@param most_out? number huge: as many as the model can
+function M.tell(req, t_in, t_out, need, max_cost_usd, left_usd, max_latency_ms, strict, lists, of_seed, of_now, of_cached, most_in,
+    most_out)
   figures_of = req
   M.t_in, M.t_out, M.need, M.strict, M.lists = t_in, t_out, need, strict, lists
   M.money, M.left, M.limited = max_cost_usd, left_usd, max_cost_usd < huge or left_usd < huge
   if left_usd < huge then
-    read_most(req, t_in, t_out)
+    know_most(req, most_in, most_out)
   end
   M.latency_limit = max_latency_ms > 0 and max_latency_ms < huge and max_latency_ms
   seed, now, cached = of_seed, of_now, of_cached

@@ -555,13 +555,17 @@ end
 ---@param seed number
 ---@param now number
 ---@param usable? string[] the models its key is kept to; nil: all
+---@param most_in? number the most tokens there can be, where a cap holds
+---@param most_out? number huge: as many as the model can
 ---@return table
-function M.request(model, t_in, t_out, uses, max_cost_usd, left_usd, max_latency_ms, strict, lists, session, seed, now, usable)
+function M.request(model, t_in, t_out, uses, max_cost_usd, left_usd, max_latency_ms, strict, lists, session, seed, now, usable, most_in,
+    most_out)
   local req = request.make(model)
   if usable then
     rawset(req, "usable", usable)
   end
-  call.tell(req, t_in, t_out, uses, max_cost_usd, left_usd, max_latency_ms, strict, lists, seed, now, session and req.cached)
+  call.tell(req, t_in, t_out, uses, max_cost_usd, left_usd, max_latency_ms, strict, lists, seed, now, session and req.cached, most_in,
+    most_out)
   return req
 end
 
