@@ -46,7 +46,12 @@ async function end(child) {
   await exited;
 }
 
+// The keys of perilune.lua: one that may do all of it, one that has spent what it may, one that may ask once a minute, one that is told
+// how often it may.
 export const KEY = "sk-client";
+export const POOR = "sk-poor";
+export const HASTY = "sk-hasty";
+export const PACED = "sk-paced";
 
 export async function start() {
   const dir = mkdtempSync(join(tmpdir(), "perilune-spec-"));

@@ -14,7 +14,12 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 BINARY = os.environ.get("PERILUNE_BIN", HERE.parents[2] / "build" / "perilune")
+# The keys of perilune.lua: one that may do all of it, one that has spent what it may, one that may ask once a minute, one that is told how
+# often it may.
 KEY = "sk-client"
+POOR = "sk-poor"
+HASTY = "sk-hasty"
+PACED = "sk-paced"
 
 # Straight to this machine, whatever proxies the environment names.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -23,6 +23,18 @@ local MODELS = {
   limited = { status = 429 },
   gone = { status = 500 },
   hangs = { hang = true },
+  -- The faults of perilune.lua, as a provider shows them.
+  timeout = { hang = true },
+  first_token = { first_ms = 60000 },
+  rate_limited = { status = 429 },
+  overloaded = { status = 503 },
+  server_error = { status = 500 },
+  auth = { status = 401 },
+  quota = { status = 402 },
+  context_length = { status = 400, code = "context_length_exceeded" },
+  not_found = { status = 404 },
+  bad_response = { garbage = true },
+  cut_stream = { cut_event = 0, cut = "body" },
 }
 
 return function(req)

@@ -6,6 +6,11 @@ local MODELS = {
   "plain", "tool", "parallel", "thinker", "agent", "json", "starts", "down", "breaks", "fails", "refused", "limited", "hangs",
   "gone",
 }
+-- What tokens cost does not matter, but a cap only knows what it has to cost.
+local PRICED = {}
+for i, name in ipairs(MODELS) do
+  PRICED[i] = { name = name, price = { input = 1, output = 2, cached = 0.1, cache_write = 1.25 } }
+end
 local LIKE = { anthropic_messages = "anthropic", gemini = "google", bedrock_converse = "bedrock" }
 local SPEAKS = { openai_chat = { "openai_chat", "openai_embeddings" } }
 -- How models of Bedrock think, differs by whose they are.
@@ -16,7 +21,10 @@ local config = {
   listen = env "SPEC_LISTEN",
   admin = env "SPEC_ADMIN",
   data_dir = env "SPEC_STATE",
-  client_keys = { "sk-client" },
+  -- One that may do all of it, one that has spent what it may, one that may ask once a minute, one that is told how often.
+  client_keys = {
+    "sk-client", { secret = "sk-poor", total_usd = 0 }, { secret = "sk-hasty", rpm = 1 }, { secret = "sk-paced", rpm = 6000 },
+  },
   providers = {},
   chains = {},
 }
@@ -25,7 +33,7 @@ for i, name in ipairs(NAMES) do
   config.providers[name] = {
     like = LIKE[name] or "openai_compatible", dialect = name, base_url = env "SPEC_MOCK" .. (BASES[name] or "/v1"),
     api_keys = { "sk-upstream" }, speaks = SPEAKS[name], quirks = QUIRKS[name],
-    models = MODELS,
+    models = PRICED,
   }
   -- The first of each breaks before it has said anything: the one as a stream, the other as a whole answer.
   local other = NAMES[i % #NAMES + 1] .. "/plain"
@@ -34,5 +42,22 @@ for i, name in ipairs(NAMES) do
 end
 
 config.chains.all_gone = { "gemini/gone", "openai_chat/gone" }
+
+-- What can go wrong before anything was said, each at a provider of its own; who asks for despite_... is answered by the next.
+local FAULTS = {
+  "connect", "timeout", "first_token", "rate_limited", "overloaded", "server_error", "auth", "quota", "context_length", "not_found",
+  "bad_response", "cut_stream",
+}
+for _, fault in ipairs(FAULTS) do
+  config.providers["faulty_" .. fault] = {
+    like = "openai_compatible", base_url = fault == "connect" and "http://127.0.0.1:9/v1" or env "SPEC_MOCK" .. "/v1",
+    api_keys = { "sk-upstream" }, models = { fault }, timeouts = { timeout_ms = fault == "timeout" and 100 or nil, first_token_ms = 100 },
+  }
+  config.chains["despite_" .. fault] = { "faulty_" .. fault .. "/" .. fault, "openai_chat/plain" }
+end
+
+-- Names as people know them, for the examples of docs/clients.md.
+config.chains["gpt-4o"] = { "openai_chat/plain" }
+config.chains["claude-sonnet-4-6"] = { "anthropic_messages/plain" }
 
 return config

@@ -16,6 +16,12 @@ export const SCHEMA = {
   required: ["text"],
 };
 
+// What goes wrong at the first target of a chain despite_... before anything was said.
+export const FAULTS = [
+  "connect", "timeout", "first_token", "rate_limited", "overloaded", "server_error", "auth", "quota", "context_length", "not_found",
+  "bad_response", "cut_stream",
+];
+
 // What the mock makes of it.
 const THOUGHT = "Somebody said something, so I say it again.";
 const calls = (n) =>

@@ -21,6 +21,12 @@ SCHEMA = {
 }
 STRICT = {"x-route-strict": "1"}
 
+# What goes wrong at the first target of a chain despite_... before anything was said.
+FAULTS = [
+    "connect", "timeout", "first_token", "rate_limited", "overloaded", "server_error", "auth", "quota", "context_length", "not_found",
+    "bad_response", "cut_stream",
+]
+
 
 # What the mock makes of it.
 def _calls(n):
