@@ -119,6 +119,17 @@ static struct snapshot *guarded(struct admin *a, struct snapshot *snap) {
     return NULL;
 }
 
+/* Keys and caps of the configuration hold from now on, or it stays out. Consumes the caller's
+ * reference when it says NULL. */
+static struct snapshot *accounted(struct admin *a, struct snapshot *snap) {
+    struct store_error why;
+    if (!snap || money_adopt(&a->money, snap, &why) == 0)
+        return snap;
+    config_findings_add(&a->findings, (struct config_finding){ .message = span_of(why.text) });
+    snapshot_unref(snap);
+    return NULL;
+}
+
 bool admin_reload(struct admin *a) {
     uint64_t before = clock_ms();
     config_findings_deinit(&a->findings);
@@ -127,19 +138,19 @@ bool admin_reload(struct admin *a) {
      * again. */
     set_watch(a, &a->engine.snap->config);
     const struct config_history history = { a->engine.snap, a->older, is_banned, &a->engine };
-    struct snapshot *snap = guarded(a, config_load(&a->options->config, &history, &a->findings));
+    struct snapshot *snap = config_load(&a->options->config, &history, &a->findings);
+    snap = accounted(a, guarded(a, snap));
     log_findings(&a->findings);
     a->loaded_ms = clock_wall_ms();
     a->loaded_ok = snap != NULL;
     a->reloads[a->loaded_ok]++;
     if (!snap) {
-        log_error("the configuration is wrong: what was loaded before keeps serving");
+        log_error("the configuration can not be used: what was loaded before keeps serving");
         return false;
     }
     remember(a, snap);
     keep_versions(a, a->engine.snap, snap);
     alerts_set(&a->alerts, &snap->config);
-    money_adopt(&a->money, snap);
     engine_adopt(&a->engine, snap);
     set_watch(a, &a->engine.snap->config);
     log_info("generation %u is loaded (%zu policies, %zu targets, %llu ms)", snap->generation,
@@ -355,12 +366,11 @@ static int open_money(struct admin *a, const struct snapshot *snap) {
     struct store_error why;
     static const struct budget_events events = { .on_alert = alerts_raise };
     alerts_set(&a->alerts, &snap->config);
-    if (money_open(&a->money, &snap->config, &events, &a->alerts, &why) < 0) {
-        log_error("%s", why.text);
-        return -1;
-    }
-    money_adopt(&a->money, snap);
-    return 0;
+    if (money_open(&a->money, &snap->config, &events, &a->alerts, &why) == 0 &&
+        money_adopt(&a->money, snap, &why) == 0)
+        return 0;
+    log_error("%s", why.text);
+    return -1;
 }
 
 int admin_run(const struct admin_options *options, struct snapshot *snap) {

@@ -1,7 +1,6 @@
 #include "money/money.h"
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/random.h"
 #include "money/keystore.h"
 #include "money/usage.h"
@@ -24,9 +23,10 @@ static uint64_t in_us(int64_t s) {
 }
 
 /* What of the period of `now` the ledger knows. All of it, not just what is behind: whole days are
- * sums, and of what is to come there are no records. */
+ * sums, and of what is to come there are no records. What can not be read is not taken for nothing:
+ * false, and whatever wanted to have the cap is refused. */
 static bool read_spent(struct money *m, const struct budget_cap *cap, int64_t now,
-                       struct usage_spent *spent) {
+                       struct usage_spent *spent, struct store_error *error) {
     static const enum usage_by by[BUDGET_SCOPES] = { [BUDGET_KEY] = USAGE_BY_KEY,
                                                      [BUDGET_PROJECT] = USAGE_BY_PROJECT,
                                                      [BUDGET_ROUTE] = USAGE_BY_ENDPOINT,
@@ -35,72 +35,93 @@ static bool read_spent(struct money *m, const struct budget_cap *cap, int64_t no
     int result = usage_spent_between(m->spent, by[cap->scope], cap->name, in_us(p.from_s),
                                      in_us(p.to_s), spent);
     if (result != 0)
-        log_error("what was spent by %s %.*s can not be read from the ledger (%d): its cap begins "
-                  "with nothing spent",
-                  budget_scope_name(cap->scope), SPAN_ARGS(cap->name), -result);
+        store_explain(error, "ledger", ledger_path(m->ledger), -result);
     return result == 0;
 }
 
 /* Whose process died may have spent its bound. What free requests cost is not charged to their key
  * and project. */
-static void load_cap(struct money *m, const struct budget_cap *cap, int64_t now) {
+static bool load_cap(struct money *m, const struct budget_cap *cap, int64_t now,
+                     struct store_error *error) {
     struct usage_spent spent;
-    if (!m->spent || cap->scope == BUDGET_REQUEST || !read_spent(m, cap, now, &spent))
-        return;
+    if (!m->spent || cap->scope == BUDGET_REQUEST)
+        return true;
+    if (!read_spent(m, cap, now, &spent, error))
+        return false;
     int64_t all = entry_add(spent.cost, spent.most);
     if (cap->scope == BUDGET_KEY || cap->scope == BUDGET_PROJECT)
         all -= spent.free_spent < all ? spent.free_spent : all;
     budget_load(m->budget, cap, all, now);
+    return true;
 }
 
 /* As keys will have them: caps of a key are that key's, whatever they are called yet. */
-static void load_caps(struct money *m, const struct budget_cap *caps, size_t n,
-                      enum budget_scope scope, struct span name, int64_t now) {
-    for (size_t i = 0; i < n; i++) {
+static bool load_caps(struct money *m, const struct budget_cap *caps, size_t n,
+                      enum budget_scope scope, struct span name, int64_t now,
+                      struct store_error *error) {
+    bool read = true;
+    for (size_t i = 0; read && i < n; i++) {
         struct budget_cap cap = caps[i];
         cap.scope = scope;
         cap.name = name;
-        load_cap(m, &cap, now);
+        read = load_cap(m, &cap, now, error);
     }
+    return read;
 }
 
-static void prepare_key(struct money *m, const struct key *key, int64_t now) {
-    load_caps(m, key->caps, key->n_caps, BUDGET_KEY, key->id, now);
+static bool prepare_key(struct money *m, const struct key *key, int64_t now,
+                        struct store_error *error) {
+    return load_caps(m, key->caps, key->n_caps, BUDGET_KEY, key->id, now, error);
 }
 
-static void prepare_project(struct money *m, const struct project *project, int64_t now) {
+static bool prepare_project(struct money *m, const struct project *project, int64_t now,
+                            struct store_error *error) {
     const struct budget_cap ever = { .scope = BUDGET_PROJECT,
                                      .name = project->name,
                                      .period = PERIOD_TOTAL };
     struct usage_spent spent;
-    load_caps(m, project->caps, project->n_caps, BUDGET_PROJECT, project->name, now);
-    if (m->spent && project->free_requests && read_spent(m, &ever, now, &spent))
-        budget_free_load(m->budget, project->name, spent.free_requests);
+    if (!load_caps(m, project->caps, project->n_caps, BUDGET_PROJECT, project->name, now, error))
+        return false;
+    if (!m->spent || !project->free_requests)
+        return true;
+    if (!read_spent(m, &ever, now, &spent, error))
+        return false;
+    budget_free_load(m->budget, project->name, spent.free_requests);
+    return true;
 }
 
 /* --- what is made later ----------------------------------------------------------------------- */
 
+/* A key that is revoked spends no more: whatever the ledger is like, it can be revoked. */
 static bool put_key(void *owner, const struct key *key, struct buf *why) {
     struct money *m = owner;
-    prepare_key(m, key, now_s());
-    return !m->store || keystore_put_key(m->store, key, why);
+    struct store_error error;
+    if (key->revoked || prepare_key(m, key, now_s(), &error))
+        return !m->store || keystore_put_key(m->store, key, why);
+    buf_add(why, span_of(error.text));
+    return false;
 }
 
 static bool put_project(void *owner, const struct project *project, struct buf *why) {
     struct money *m = owner;
-    prepare_project(m, project, now_s());
-    return !m->store || keystore_put_project(m->store, project, why);
+    struct store_error error;
+    if (prepare_project(m, project, now_s(), &error))
+        return !m->store || keystore_put_project(m->store, project, why);
+    buf_add(why, span_of(error.text));
+    return false;
 }
 
 /* Before anybody can present one of them. */
-static void prepare_stored(struct money *m) {
+static bool prepare_stored(struct money *m, struct store_error *error) {
     struct keys_pass pass = keys_anybody(m->keys);
     int64_t now = now_s();
-    for (size_t i = 0; i < keys_count(&pass); i++)
-        prepare_key(m, keys_nth(&pass, i), now);
-    for (size_t i = 0; i < keys_project_count(&pass); i++)
-        prepare_project(m, keys_nth_project(&pass, i), now);
+    bool read = true;
+    for (size_t i = 0; read && i < keys_count(&pass); i++)
+        read = prepare_key(m, keys_nth(&pass, i), now, error);
+    for (size_t i = 0; read && i < keys_project_count(&pass); i++)
+        read = prepare_project(m, keys_nth_project(&pass, i), now, error);
     keys_pass_end(&pass);
+    return read;
 }
 
 /* --- opening ---------------------------------------------------------------------------------- */
@@ -176,8 +197,8 @@ int money_open(struct money *m, const struct config *config, const struct budget
     m->limits = limits_new();
     m->budget = budget_new(alerts, owner);
     if ((!*folder || open_folder(folder, error)) && open_keys(m, folder, error) &&
-        open_store(m, folder, error) && open_ledger(m, config, folder, error)) {
-        prepare_stored(m);
+        open_store(m, folder, error) && open_ledger(m, config, folder, error) &&
+        prepare_stored(m, error)) {
         if (m->ledger)
             ledger_start(m->ledger);
         return 0;
@@ -186,23 +207,32 @@ int money_open(struct money *m, const struct config *config, const struct budget
     return -EIO;
 }
 
-void money_adopt(struct money *m, const struct snapshot *snap) {
-    const struct config *c = &snap->config;
-    struct keys_draft *draft = keys_draft_new();
+static bool prepare_configured(struct money *m, const struct config *c, struct store_error *error) {
     int64_t now = now_s();
-    for (size_t i = 0; i < c->n_caps; i++)
-        load_cap(m, &c->caps[i], now);
-    for (size_t i = 0; i < c->n_projects; i++) {
-        prepare_project(m, &c->projects[i], now);
+    bool read = true;
+    for (size_t i = 0; read && i < c->n_caps; i++)
+        read = load_cap(m, &c->caps[i], now, error);
+    for (size_t i = 0; read && i < c->n_projects; i++)
+        read = prepare_project(m, &c->projects[i], now, error);
+    for (size_t i = 0; read && i < c->n_keys; i++)
+        read = prepare_key(m, &c->keys[i].key, now, error);
+    return read;
+}
+
+int money_adopt(struct money *m, const struct snapshot *snap, struct store_error *error) {
+    const struct config *c = &snap->config;
+    if (!prepare_configured(m, c, error))
+        return -EIO;
+    struct keys_draft *draft = keys_draft_new();
+    for (size_t i = 0; i < c->n_projects; i++)
         keys_draft_project(draft, &c->projects[i]);
-    }
     for (size_t i = 0; i < c->n_keys; i++) {
         struct key key = c->keys[i].key;
         key.secret = keys_secret(m->keys, c->keys[i].secret);
-        prepare_key(m, &key, now);
         keys_draft_key(draft, &key);
     }
     keys_replace(m->keys, KEYS_MANAGED, draft);
+    return 0;
 }
 
 bool money_may_spend(const struct money *m) {

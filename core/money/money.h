@@ -6,7 +6,8 @@
  * Must not know requests, HTTP.
  *
  *   if (money_open(&money, &snap->config, &alerts, owner, &error) < 0) refuse(error.text);
- *   money_adopt(&money, snap);       at start, and before workers get another snapshot
+ *   if (money_adopt(&money, snap, &error) < 0) refuse(error.text);
+ *                                    at start, and before workers get another snapshot
  *   money_close(&money);             after the workers
  */
 #ifndef PERILUNE_MONEY_MONEY_H
@@ -41,8 +42,9 @@ int money_open(struct money *m, const struct config *config, const struct budget
 /* Takes over what the configuration says of keys, projects and caps; caps and free requests that
  * are new begin with what the ledger knows of them. The same happens by itself to the caps of a key
  * or project that is made or changed through `keys`. One thread at a time, which may wait for the
- * disk. */
-void money_adopt(struct money *m, const struct snapshot *snap);
+ * disk. 0, or negative with the error filled and the keys and projects as they were: what was spent
+ * can not be read, and a cap that forgot it would be spent twice. */
+int money_adopt(struct money *m, const struct snapshot *snap, struct store_error *error);
 
 /* Whether something may be spent: it could be recorded. */
 bool money_may_spend(const struct money *m);

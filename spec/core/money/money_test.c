@@ -60,11 +60,17 @@ static int tear_down(void **state) {
     return 0;
 }
 
+static void adopt(void) {
+    struct store_error error;
+    if (money_adopt(&money, snap, &error) < 0)
+        fail_msg("%s", error.text);
+}
+
 static void start(void) {
     struct store_error error;
     if (money_open(&money, &snap->config, NULL, NULL, &error) < 0)
         fail_msg("%s", error.text);
-    money_adopt(&money, snap);
+    adopt();
 }
 
 static void restart(void) {
@@ -104,7 +110,7 @@ static void what_is_configured_is_taken_over(void **state) {
     assert_int_equal(pass.project->free_requests, 10);
     keys_pass_end(&pass);
     snap->config.n_keys = 0;
-    money_adopt(&money, snap);
+    adopt();
     assert_int_equal(ask(SPAN("a-plain-secret")), KEYS_UNKNOWN);
 }
 
@@ -233,7 +239,7 @@ static void a_reload_forgets_nothing_and_new_caps_begin_with_what_was_spent(void
     restart();
     assert_true(budget_reserve(money.budget, &cap, 1, &more, now(), &hold, &answer));
     budget_settle(money.budget, &hold, 7);
-    money_adopt(&money, snap);
+    adopt();
     assert_int_equal(spent(BUDGET_KEY, "ci", PERIOD_MONTH), 107);
     /* One that is put there, with a cap the configuration had not. */
     wider.name = SPAN("lab");
@@ -242,7 +248,7 @@ static void a_reload_forgets_nothing_and_new_caps_begin_with_what_was_spent(void
     assert_int_equal(spent(BUDGET_PROJECT, "lab", PERIOD_TOTAL), 0);
     total.name = wider.name = SPAN("shop");
     snap->config.projects = &wider;
-    money_adopt(&money, snap);
+    adopt();
     assert_int_equal(spent(BUDGET_PROJECT, "shop", PERIOD_TOTAL), 100);
 }
 
@@ -336,6 +342,60 @@ static void what_can_not_be_opened_is_refused_by_name(void **state) {
     assert_refused("/nowhere/at/all", STORE_UNUSABLE);
 }
 
+static int read_number(const char *file, const char *sql) {
+    struct sqlite3 *db;
+    struct sqlite3_stmt *s;
+    assert_int_equal(sqlite3_open(file, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &s, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    int number = sqlite3_column_int(s, 0);
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+    return number;
+}
+
+/* The first page of the table that has the sums of days: a look at the schema does not find it. */
+static void damage_sums(void) {
+    char path[128], junk[512];
+    snprintf(path, sizeof path, "%s/ledger.db", folder);
+    int page = read_number(path, "SELECT rootpage FROM sqlite_schema WHERE name = 'usage'");
+    int size = read_number(path, "PRAGMA page_size");
+    memset(junk, 0x5a, sizeof junk);
+    int fd = open(path, O_WRONLY);
+    assert_int_equal(pwrite(fd, junk, sizeof junk, (off_t)(page - 1) * size), sizeof junk);
+    close(fd);
+}
+
+/* A cap that began with nothing would be spent a second time. */
+static void what_was_spent_and_can_not_be_read_is_not_taken_for_nothing(void **state) {
+    struct store_error error;
+    start();
+    open_journal();
+    record("a", SPAN("ci"), false, 100);
+    journal_close(journal);
+    money_close(&money);
+    damage_sums();
+    assert_int_equal(money_open(&money, &snap->config, NULL, NULL, &error), 0);
+    assert_true(money_adopt(&money, snap, &error) < 0);
+    assert_int_equal(error.why, STORE_DAMAGED);
+    assert_non_null(strstr(error.text, "/ledger.db"));
+    assert_int_equal(ask(SPAN("a-plain-secret")), KEYS_UNKNOWN);
+    assert_int_equal(keys_put_project(money.keys, &shop, &why), KEYS_NOT_STORED);
+    buf_add_char(&why, '\0');
+    assert_non_null(strstr(why.at, "/ledger.db can not be used: it is damaged"));
+}
+
+static void keys_whose_spending_can_not_be_read_stop_the_start(void **state) {
+    start();
+    make_key();
+    open_journal();
+    record("a", buf_span(&id), false, 100);
+    journal_close(journal);
+    money_close(&money);
+    damage_sums();
+    assert_refused("/ledger.db", STORE_DAMAGED);
+}
+
 int main(void) {
 #define UNIT(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -348,6 +408,8 @@ int main(void) {
         UNIT(a_reload_forgets_nothing_and_new_caps_begin_with_what_was_spent),
         UNIT(a_start_with_many_keys_and_days_takes_no_time),
         UNIT(what_can_not_be_opened_is_refused_by_name),
+        UNIT(what_was_spent_and_can_not_be_read_is_not_taken_for_nothing),
+        UNIT(keys_whose_spending_can_not_be_read_stop_the_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
