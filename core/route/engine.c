@@ -107,6 +107,8 @@ void engine_stop(struct engine *e) {
         worker_stop(&e->workers[i]);
     for (unsigned i = 0; i < e->n_workers; i++)
         worker_join(&e->workers[i]);
+    for (unsigned i = 0; i < e->n_workers; i++)
+        worker_deinit(&e->workers[i]);
     e->n_workers = 0;
 }
 

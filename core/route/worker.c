@@ -738,6 +738,9 @@ void worker_wake(struct worker *w) {
 
 void worker_join(struct worker *w) {
     pthread_join(w->thread, NULL);
+}
+
+void worker_deinit(struct worker *w) {
     feedback_free(w->feedback);
     journal_close(w->journal);
     metrics_free(w->metrics);

@@ -118,8 +118,11 @@ void worker_stop(struct worker *w);
 /* From any thread: what its requests wait for may have come. Nothing once it has ended. */
 void worker_wake(struct worker *w);
 
-/* Waits for the thread's end. */
+/* Waits for the thread's end. Other workers may wake it still. */
 void worker_join(struct worker *w);
+
+/* Lets go of the rest, once every worker's thread has ended. */
+void worker_deinit(struct worker *w);
 
 /* For request. */
 uint64_t worker_now(const struct worker *w); /* ms of the loop's clock */
