@@ -123,7 +123,8 @@ static void write_openai(const struct api_error *e, struct buf *out) {
 
 /* --- OpenAI's Responses, in a stream --- */
 
-/* The response that has begun, as one that failed. */
+/* The response that has begun, as one that failed. What it was asked with is not known here, but
+ * clients with types want those members to be there. */
 static void write_failed_response(const struct api_error *e, struct buf *out) {
     const struct error_place *at = &e->place;
     buf_printf(out, "{\"type\":\"response.failed\",\"sequence_number\":%llu,\"response\":{\"id\":",
@@ -137,7 +138,8 @@ static void write_failed_response(const struct api_error *e, struct buf *out) {
     buf_add_json(out, e->message);
     buf_add(out, SPAN("},\"incomplete_details\":null,\"model\":"));
     buf_add_json(out, at->model);
-    buf_add(out, SPAN(",\"output\":[],\"usage\":null"));
+    buf_add(out, SPAN(",\"output\":[],\"parallel_tool_calls\":true,\"tool_choice\":\"auto\","
+                      "\"tools\":[],\"usage\":null"));
     write_route(e, out);
     buf_add(out, SPAN("}}"));
 }

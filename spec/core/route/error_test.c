@@ -393,6 +393,7 @@ static void responses_streams_end_with_a_response_that_failed(void **state) {
                 "\"created_at\":1790000000,\"status\":\"failed\",\"error\":{\"code\":"
                 "\"upstream_stream_interrupted\",\"message\":\"Broke off.\"},"
                 "\"incomplete_details\":null,\"model\":\"gpt\",\"output\":[],"
+                "\"parallel_tool_calls\":true,\"tool_choice\":\"auto\",\"tools\":[],"
                 "\"usage\":null}}\n\n");
     /* Only chat's clients look for more. */
     assert_null(memmem(out.at, out.len, "DONE", 4));
