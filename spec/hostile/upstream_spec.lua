@@ -159,7 +159,7 @@ describe("an upstream that answers with", function()
     house = gateway.start {
       providers = { bad = gateway.provider(bad.url), good = gateway.provider(good.url) },
       policies = { first = ("return function() return { { target = 'bad/any', timeout_ms = %d, first_token_ms = %d }, 'good/m' } end")
-        :format(1500 * loop.stretch, 500 * loop.stretch) },
+        :format(1000 * loop.stretch, 300 * loop.stretch) },
       config = { workers = 1 }, headers = { ["x-route-policy"] = "first", ["x-route-trace"] = "1" },
     }
   end))
@@ -268,8 +268,8 @@ describe("an upstream that answers too early", function()
       peer:send(upstream.answer(200, BAD))
       peer:close()
     end)
-    for _ = 1, 5 do
-      local answer = house:chat { body = { user = ("x"):rep(8 * MB) } }
+    for _ = 1, 3 do
+      local answer = house:chat { body = { user = ("x"):rep(2 * MB) } }
       assert.equal(200, answer.status, answer.body)
     end
   end))
