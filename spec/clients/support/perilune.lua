@@ -6,10 +6,12 @@ local MODELS = {
   "plain", "tool", "parallel", "thinker", "agent", "json", "starts", "down", "breaks", "fails", "refused", "limited", "hangs",
   "gone",
 }
--- What tokens cost does not matter, but a cap only knows what it has to cost.
-local PRICED = {}
+-- What the figures are does not matter, but a cap holds for what has a price, and lists of models tell them.
+local LISTED = {}
 for i, name in ipairs(MODELS) do
-  PRICED[i] = { name = name, price = { input = 1, output = 2, cached = 0.1, cache_write = 1.25 } }
+  LISTED[i] = {
+    name = name, price = { input = 1, output = 2, cached = 0.1, cache_write = 1.25 }, context = 200000, max_output = 100000,
+  }
 end
 local LIKE = { anthropic_messages = "anthropic", gemini = "google", bedrock_converse = "bedrock" }
 local SPEAKS = { openai_chat = { "openai_chat", "openai_embeddings" } }
@@ -33,7 +35,7 @@ for i, name in ipairs(NAMES) do
   config.providers[name] = {
     like = LIKE[name] or "openai_compatible", dialect = name, base_url = env "SPEC_MOCK" .. (BASES[name] or "/v1"),
     api_keys = { "sk-upstream" }, speaks = SPEAKS[name], quirks = QUIRKS[name],
-    models = PRICED,
+    models = LISTED,
   }
   -- The first of each breaks before it has said anything: the one as a stream, the other as a whole answer.
   local other = NAMES[i % #NAMES + 1] .. "/plain"
