@@ -217,6 +217,8 @@ static void add_attempt_head(struct sheet *s, const struct entry_attempt *a) {
 }
 
 static void add_attempt_times(struct sheet *s, const struct entry_attempt *a) {
+    if (a->connect_us < 0 && a->first_us < 0 && !a->upstream_id.len)
+        return;
     buf_printf(&s->out, "%-*s", LABEL, "");
     if (a->connect_us >= 0) {
         buf_add(&s->out, SPAN("  connected in "));
@@ -233,10 +235,12 @@ static void add_attempt_times(struct sheet *s, const struct entry_attempt *a) {
 static void add_attempt(struct sheet *s, const struct entry *e, const struct entry_attempt *a) {
     char bar[WIDTH_MAX];
     int64_t began = (int64_t)(a->began_us - e->at_us);
-    int64_t total = a->total_us >= 0 ? a->total_us : 0;
+    int64_t total = a->total_us;
     int64_t first = a->first_us >= 0 ? a->first_us : total;
     int64_t connect = a->connect_us >= 0 ? a->connect_us : a->first_us >= 0 ? 0 : first;
     add_attempt_head(s, a);
+    if (a->total_us < 0)
+        return;
     memset(bar, ' ', s->bar);
     fill(bar, s->bar, place(s, began), place(s, began + connect), '-');
     if (first > connect)
@@ -266,20 +270,22 @@ static int64_t queued_from(const struct entry *e) {
     return began > e->queue_us ? began - e->queue_us : 0;
 }
 
+/* Of a request whose process died no times are known: there is nothing to draw. */
 static void draw(struct sheet *s, const struct search_row *row) {
     const struct entry *e = &row->entry;
+    bool timed = e->total_us >= 0;
     s->span_us = longest(e);
     s->bar = s->width - LABEL - 20;
     add_head(s, row);
     add_ending(s, row);
-    buf_add_char(&s->out, '\n');
+    buf_add(&s->out, timed ? SPAN("\n") : SPAN(""));
     add_phase(s, "request", 0, e->total_us, '#');
     add_phase(s, "policy", 0, e->policy_us, '#');
     if (e->queue_us > 0)
         add_phase(s, "queue", queued_from(e), e->queue_us, '#');
     for (size_t i = 0; i < e->n_attempts; i++)
         add_attempt(s, e, &e->attempts[i]);
-    if (e->n_attempts)
+    if (e->n_attempts && timed)
         buf_add(&s->out, SPAN("\n- connecting  . waiting for the first token  = answering\n"));
 }
 

@@ -1,6 +1,7 @@
 -- What the command line makes of the ledger: sums, statements, the request log, one request drawn.
 local gateway = require "support.gateway"
 local http = require "support.http"
+local ledger = require "support.ledger"
 local loop = require "support.loop"
 local mock = require "support.mock"
 local process = require "support.process"
@@ -267,6 +268,25 @@ describe("the command line reads the ledger", function()
         local bar = output:match "request  |(#+)|"
         assert.equal(width - 27, #bar)
       end
+    end))
+
+    it("draws no times where none are known, because the process died", loop.test(function()
+      local other = gateway.start {
+        providers = { b = up:provider("hang", PRICED) },
+        policies = { there = "return function() return { 'b/m' } end" },
+        config = { policies = { default = "there" } },
+      }
+      loop.go(pcall, other.chat, other, {})
+      loop.until_true(function()
+        return ledger.value(other, "SELECT count(*) FROM begun") == 1
+      end, "an attempt under way")
+      other.process:signal "sigkill"
+      other.process:wait()
+      other:launch {}
+      local id = ledger.value(other, "SELECT id FROM requests")
+      local _, output = other:command("trace", id)
+      assert.matches("\norphaned  at most $%d+%.%d+\n\n1  b/m  at most $%d+%.%d+\n$", output)
+      other:stop()
     end))
 
     it("is the request as JSON, with its attempts", loop.test(function()
