@@ -14,7 +14,8 @@ bool roster_changed(struct api_call *call, enum keys_change change, const char *
     case KEYS_CHANGED:
         return true;
     case KEYS_NOT_FOUND:
-        api_fail(call, API_NOT_FOUND, NULL, "There is no %s \"%.*s\" to be changed.", what,
+        api_fail(call, API_NOT_FOUND, NULL,
+                 "There is no %s \"%.*s\" to be changed: none was made, or it is revoked.", what,
                  SPAN_ARGS(name));
         return false;
     case KEYS_MANAGED_BY_FILE:

@@ -25,6 +25,23 @@ static const struct table_column columns[] = {
     { "SPENT", false }, { "EXPIRES", false }, { "", false },
 };
 
+/* Both times are written alike, so that their texts are in the order of time. */
+static bool has_expired(struct json_value key) {
+    char now[25];
+    struct span expires = json_text(json_get(key, "expires"));
+    clock_rfc3339(clock_wall_ms(), now);
+    return expires.len == strlen(now) && memcmp(expires.at, now, expires.len) <= 0;
+}
+
+/* What makes it no good, rather than where it is said. */
+static const char *remark(struct json_value key) {
+    if (json_true(json_get(key, "revoked")))
+        return "revoked";
+    if (has_expired(key))
+        return "expired";
+    return json_true(json_get(key, "managed_by_file")) ? "in perilune.lua" : "";
+}
+
 static void add_row(struct errand *e, struct table *t, struct json_value key) {
     static const char *const texts[] = { "id", "name", "project", "tier", "last" };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
@@ -32,10 +49,7 @@ static void add_row(struct errand *e, struct table *t, struct json_value key) {
     table_cell(t, "%.*s", SPAN_ARGS(settings_limits(e, key)));
     table_cell(t, "%.*s", SPAN_ARGS(settings_caps(e, json_get(key, "caps"))));
     table_cell(t, "%.*s", SPAN_ARGS(json_text(json_get(key, "expires"))));
-    table_cell(t, "%s",
-               json_true(json_get(key, "revoked"))           ? "revoked"
-               : json_true(json_get(key, "managed_by_file")) ? "in perilune.lua"
-                                                             : "");
+    table_cell(t, "%s", remark(key));
 }
 
 static int list(struct errand *e) {
@@ -83,7 +97,7 @@ static int make(struct errand *e) {
     errand_path(e, "/api/keys", "", "");
     int code = errand_send(e, "POST", &done);
     if (!done)
-        print_secret(e, "made key");
+        print_secret(e, "made");
     return code;
 }
 
@@ -130,7 +144,7 @@ static int rotate(struct errand *e) {
     errand_path(e, "/api/keys/", e->call->args[1], "/rotate");
     int code = errand_send(e, "POST", &done);
     if (!done)
-        print_secret(e, "rotated key");
+        print_secret(e, "rotated");
     return code;
 }
 
@@ -176,7 +190,7 @@ const struct cli_command keys_command = {
     .examples = "perilune keys make --project shop --name CI --grant policy --rpm 60 --daily-usd 5 "
                 "--expires 2027-01-01\n"
                 "perilune keys list --project shop\n"
-                "perilune keys change ci --daily-usd none\n"
+                "perilune keys change key_01M82SXECG7RD23GN1WEGVTVNM --daily-usd none\n"
                 "perilune keys rotate key_01M82SXECG7RD23GN1WEGVTVNM --overlap 24h\n",
     .main = keys_main,
 };

@@ -54,7 +54,7 @@ describe("the command line", function()
     local secret = piped("keys", "make", "--project", "shop", "--name", "CI", "--rpm", "600")
     assert.matches("^pl%-[%w_-]+\n$", secret)
     local said = assert(io.open(house.dir .. "/said")):read "*a"
-    assert.matches("^made key key_%w+ of project shop; its secret, which is not shown again:\n$", said)
+    assert.matches("^made key_%w+ of project shop; its secret, which is not shown again:\n$", said)
     assert.equal(200, status_with(secret:sub(1, -2)))
   end))
 
@@ -124,6 +124,14 @@ describe("the command line", function()
     assert.equal(made.id .. " is revoked\n", output)
     assert.equal(401, status_with(made.secret))
     assert.matches(made.id .. "[^\n]*revoked\n", (select(2, run("keys", "list"))))
+  end))
+
+  it("lists what has expired as that, and what is still good as it is", loop.test(function()
+    local good = json("keys", "make", "--json", "--expires", "2099-01-01")
+    local gone = json("keys", "make", "--json", "--expires", "2020-01-01")
+    local _, list = run("keys", "list")
+    assert.matches(gone.id .. "[^\n]* 2020%-01%-01T00:00:00.000Z  expired\n", list)
+    assert.matches(good.id .. "[^\n]* 2099%-01%-01T00:00:00.000Z *\n", list)
   end))
 
   it("puts projects whole, and changes a part", loop.test(function()
