@@ -71,7 +71,7 @@ static const struct {
 static const char JSON_TYPE[] = "application/json";
 static const char NO_TOKEN[] =
     "The admin side wants Authorization: Bearer TOKEN; the token is in the file admin.token of the "
-    "data folder, unless PERILUNE_ADMIN_TOKEN says it.";
+    "state folder, unless PERILUNE_ADMIN_TOKEN says it.";
 
 enum { SHOWN_MAX = 100, FIELDS_MAX = 32 };
 

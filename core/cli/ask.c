@@ -144,8 +144,8 @@ static void complain_token(const struct config *config, struct span address, int
         fprintf(stderr, "PERILUNE_ADMIN_TOKEN: it may run with another one\n");
     else
         fprintf(stderr,
-                "%.*s/admin.token: it may run with another state folder, or with "
-                "PERILUNE_ADMIN_TOKEN\n",
+                "%.*s/admin.token: it may run with another state folder (-c FILE names its "
+                "configuration), or with PERILUNE_ADMIN_TOKEN\n",
                 SPAN_ARGS(config->data_dir));
 }
 
