@@ -15,7 +15,7 @@ local NEARLY = 0.05
 local PRICE = { input = 1, output = 10 }
 
 -- Content events of a stream, and milliseconds between two.
-local EVENTS, GAP = 40, 5
+local EVENTS, GAP = 40, 5 * loop.stretch
 
 -- What is to become of a stream stands in its prompt. Thoughts and calls are said as well as texts.
 local SCRIPT = ([[
@@ -46,7 +46,8 @@ local function wall_us()
 end
 
 local function random_headers(client, how)
-  local headers = { ["x-route-strict"] = "1", ["x-route-deadline-ms"] = how == "late" and tostring(math.random(60, 200)) or nil }
+  local deadline_ms = how == "late" and math.random(60, 200) * loop.stretch or nil
+  local headers = { ["x-route-strict"] = "1", ["x-route-deadline-ms"] = deadline_ms and tostring(deadline_ms) }
   for name, value in pairs(client.headers or {}) do
     headers[name] = value
   end
