@@ -78,6 +78,9 @@ void pump_unpause(struct lane *lane);
 /* Whatever it was doing; nothing of the request is read after this. */
 void pump_cancel(struct lane *lane);
 
+/* What watch_spoke() says. */
+bool pump_spoke(const struct pump *p, int local_port);
+
 /* Idle again: the last thing on_end does with a lane. */
 void pump_release(struct lane *lane);
 

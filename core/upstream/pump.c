@@ -109,6 +109,10 @@ static int close_socket(void *pump, curl_socket_t fd) {
     return watch_close(&p->watches, fd);
 }
 
+bool pump_spoke(const struct pump *p, int local_port) {
+    return watch_spoke(&p->watches, local_port);
+}
+
 static CURLcode on_tls_context(CURL *easy, void *ssl_ctx, void *pump) {
     struct pump *p = pump;
     ca_apply(p->ca, ssl_ctx);

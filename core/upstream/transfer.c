@@ -52,6 +52,9 @@ static int on_connected(void *arg, char *remote_ip, char *local_ip, int remote_p
     struct transfer *t = lane->transfer;
     if (!t)
         return CURL_PREREQFUNC_ABORT;
+    /* An old connection on which there is an answer before anything was asked. */
+    if (!lane->fresh && pump_spoke(lane->pump, local_port))
+        return CURL_PREREQFUNC_ABORT;
     if (t->times.accepted && ++lane->retries >= RETRIES_WORN)
         lane->worn = true;
     t->times.accepted = true;
@@ -219,7 +222,7 @@ static void on_end(struct lane *lane, CURLcode result) {
     curl_easy_getinfo(lane->easy, CURLINFO_NUM_CONNECTS, &made);
     t->times.done = since(t);
     t->times.reused = t->times.accepted && made == 0;
-    if (only_met_the_dead(t, result)) {
+    if (only_met_the_dead(t, result) || result == CURLE_ABORTED_BY_CALLBACK) {
         set_fresh(lane, true);
         pump_begin(lane);
         return;

@@ -19,11 +19,12 @@ struct watch {
     struct watches *set;
     void *user;
     int fd;
-    int wanted;  /* UV_READABLE, UV_WRITABLE: what curl asks for */
-    int armed;   /* what the kernel is asked for */
-    ino_t inode; /* of a socket from watch_open(), 0 for any other */
-    bool stands; /* ours, and its end will be announced */
-    bool live;   /* `poll` is initialised */
+    int wanted;           /* UV_READABLE, UV_WRITABLE: what curl asks for */
+    int armed;            /* what the kernel is asked for */
+    ino_t inode;          /* of a socket from watch_open(), 0 for any other */
+    bool stands;          /* ours, and its end will be announced */
+    bool live;            /* `poll` is initialised */
+    uint16_t spoken_port; /* what came unasked is noted under it; 0: nothing has */
 };
 
 void watch_init(struct watches *w, uv_loop_t *loop) {
@@ -69,9 +70,31 @@ static void on_closed(uv_handle_t *handle) {
         drain(w);
 }
 
+/* Asked for once a silence; the port is what curl tells a transfer of its connection. */
+static void note_spoken(struct watch *s) {
+    struct sockaddr_storage local = { 0 };
+    socklen_t len = sizeof local;
+    if (!s->inode || s->spoken_port || getsockname(s->fd, (struct sockaddr *)&local, &len) != 0)
+        return;
+    s->spoken_port =
+        ntohs(local.ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)&local)->sin6_port
+                                          : ((const struct sockaddr_in *)&local)->sin_port);
+    s->set->spoken[s->spoken_port / 8] |= (uint8_t)(1U << s->spoken_port % 8);
+}
+
+static void forget_spoken(struct watch *s) {
+    s->set->spoken[s->spoken_port / 8] &= (uint8_t) ~(1U << s->spoken_port % 8);
+    s->spoken_port = 0;
+}
+
+bool watch_spoke(const struct watches *w, int local_port) {
+    return local_port > 0 && local_port < 65536 && w->spoken[local_port / 8] & 1U << local_port % 8;
+}
+
 /* The number may come back for another socket at once, so that it is forgotten here and not when
  * the handle has closed. */
 static void forget(struct watch *s) {
+    forget_spoken(s);
     s->set->by_fd[s->fd] = NULL;
     s->set->open -= s->inode != 0;
     s->wanted = s->armed = 0;
@@ -109,6 +132,8 @@ static void on_poll(uv_poll_t *handle, int status, int events) {
     }
     int hit = events & s->wanted;
     if (!hit) {
+        if (events & UV_READABLE && !s->wanted)
+            note_spoken(s);
         arm(s, s->wanted);
         return;
     }
@@ -134,6 +159,7 @@ static bool make_live(struct watch *s) {
 }
 
 static void want(struct watch *s, int events, void *user) {
+    forget_spoken(s);
     s->user = user;
     s->wanted = events;
     if (make_live(s))

@@ -24,6 +24,9 @@
 
 struct watch;
 
+/* One bit for each port. */
+enum { WATCH_PORT_BYTES = 65536 / 8 };
+
 /* A set of watched sockets, embedded. */
 struct watches {
     uv_loop_t *loop;
@@ -41,6 +44,7 @@ struct watches {
     size_t cap;
     size_t handles; /* whose close callback has not run */
     bool ending;
+    uint8_t spoken[WATCH_PORT_BYTES];
 };
 
 void watch_init(struct watches *w, uv_loop_t *loop);
@@ -58,5 +62,10 @@ int watch_close(struct watches *w, int fd);
 
 /* curl's wish: `what` is CURL_POLL_IN, OUT, INOUT, NONE or REMOVE. */
 void watch_want(struct watches *w, int fd, int what, void *user);
+
+/* Whether something came on the connection with that local port while curl asked for nothing, and
+ * curl has not asked since. On an idle one it belongs to nobody, and least of all to who asks next.
+ */
+bool watch_spoke(const struct watches *w, int local_port);
 
 #endif

@@ -97,7 +97,7 @@ local CASES = {
   { "an endless body", endless(OK .. "\r\n", BAD .. " "), "bad_response" },
   { "an endless body of blanks", endless(OK .. "\r\n", " "), "bad_response" },
   { "an endless body in chunks", endless(OK .. CHUNKED, "400\r\n" .. (" "):rep(1024) .. "\r\n"), "bad_response" },
-  { "an endless body in chunks of one byte", endless(OK .. CHUNKED, "1\r\n \r\n"), "bad_response" },
+  { "an endless body in small chunks", endless(OK .. CHUNKED, "10\r\n" .. (" "):rep(16) .. "\r\n"), "bad_response" },
   { "endless words with a failure", endless("HTTP/1.1 500 Oh\r\ncontent-type: text/html\r\n\r\n", "<p>"), "server_error" },
   { "compressed although refused", head("content-encoding: gzip\r\n", "\31\139\8\0\0\0\0\0"), "bad_response" },
   { "an empty body", head("content-length: 0\r\n", ""), "bad_response" },
@@ -159,7 +159,7 @@ describe("an upstream that answers with", function()
     house = gateway.start {
       providers = { bad = gateway.provider(bad.url), good = gateway.provider(good.url) },
       policies = { first = ("return function() return { { target = 'bad/any', timeout_ms = %d, first_token_ms = %d }, 'good/m' } end")
-        :format(1000 * loop.stretch, 300 * loop.stretch) },
+        :format(1500 * loop.stretch, 300 * loop.stretch) },
       config = { workers = 1 }, headers = { ["x-route-policy"] = "first", ["x-route-trace"] = "1" },
     }
   end))
@@ -271,6 +271,22 @@ describe("an upstream that answers too early", function()
     for _ = 1, 3 do
       local answer = house:chat { body = { user = ("x"):rep(2 * MB) } }
       assert.equal(200, answer.status, answer.body)
+    end
+  end))
+
+  it("before there is a request, is heard by nobody who asks later", loop.test(function()
+    local asked = 0
+    start(function(peer)
+      while peer:read_past "\r\n\r\n" do
+        asked = asked + 1
+        peer:send(upstream.answer(200, upstream.completion("answer " .. asked)))
+        loop.pause(20)
+        peer:send(upstream.answer(200, upstream.completion "poison"))
+      end
+    end)
+    for i = 1, 5 do
+      assert.equal("answer " .. i, house:chat().json.choices[1].message.content)
+      loop.pause(60) -- for the next answer to come too early
     end
   end))
 end)
