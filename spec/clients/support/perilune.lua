@@ -10,7 +10,7 @@ local MODELS = {
 local LISTED = {}
 for i, name in ipairs(MODELS) do
   LISTED[i] = {
-    name = name, price = { input = 1, output = 2, cached = 0.1, cache_write = 1.25 }, context = 200000, max_output = 100000,
+    name = name, price = { input = 1, output = 2, cached = 0.1, cache_write = 1.25 }, context = 200000, max_output = 128000,
   }
 end
 local LIKE = { anthropic_messages = "anthropic", gemini = "google", bedrock_converse = "bedrock" }
