@@ -398,7 +398,8 @@ struct api_error charge_refusal(struct request *r) {
     if (c->needed >= 0) {
         buf_add(&needed, SPAN(", and this request may cost $"));
         trace_write_usd(&needed, c->needed);
-    }
+    } else /* the policy left no target to ask about */
+        buf_add(&needed, SPAN(", less than this request may cost"));
     trace_write_usd(&left, c->refusal.left > 0 ? c->refusal.left : 0);
     trace_write_usd(&cap, c->refusing.nano);
     struct api_error error =
