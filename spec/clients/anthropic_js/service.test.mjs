@@ -4,8 +4,8 @@ import { after, before, test } from "node:test";
 
 import Anthropic from "@anthropic-ai/sdk";
 
-import { KEY, start } from "../support/gateway.mjs";
-import { PROMPT } from "../support/talk.mjs";
+import { HASTY, KEY, POOR, start } from "../support/gateway.mjs";
+import { FAULTS, PROMPT } from "../support/talk.mjs";
 import { connect } from "./client.mjs";
 
 let house;
@@ -54,6 +54,26 @@ test("a wrong type is BadRequestError that names the field", async () => {
   const error = await raised(client.messages.create(body), Anthropic.BadRequestError, 400, "invalid_request_error");
   assert.match(error.message, /messages\.0\.content/);
 });
+
+test("a key that has spent its money is 402, and does not ask again", async () => {
+  const asked = connect(house, { apiKey: POOR }).messages.create(ask("gemini/plain"));
+  await raised(asked, Anthropic.APIError, 402, "billing_error");
+});
+
+test("a key over its own limit is RateLimitError, and told when to come again", async () => {
+  const hasty = connect(house, { apiKey: HASTY, maxRetries: 0 });
+  await hasty.messages.create(ask("gemini/plain"));
+  const error = await raised(hasty.messages.create(ask("gemini/plain")), Anthropic.RateLimitError, 429, "rate_limit_error");
+  assert.ok(Number(error.headers.get("retry-after")) > 0);
+});
+
+for (const fault of FAULTS) {
+  test(`nothing is seen of ${fault} at the first target`, async () => {
+    const whole = await client.messages.create(ask(`despite_${fault}`), { maxRetries: 0 });
+    assert.equal(whole.content[0].text, `You said: ${PROMPT}`);
+    assert.equal(await client.messages.stream(ask(`despite_${fault}`), { maxRetries: 0 }).finalText(), `You said: ${PROMPT}`);
+  });
+}
 
 // Once the breakers are open, what was not asked is asked again, after a while; what was asked is not: so the upstream saw what the last
 // answer says, the chain and one probe at most.

@@ -4,9 +4,9 @@ import asyncio
 
 import anthropic
 
-from gateway import KEY
+from gateway import HASTY, KEY, POOR
 from sdk import SdkSpec
-from talk import PROMPT, SAID, STRICT
+from talk import FAULTS, PROMPT, SAID, STRICT
 
 
 def body_of(model):
@@ -40,6 +40,23 @@ class ServiceSpec(SdkSpec):
         body = {**body_of("gemini/plain"), "messages": [{"role": "user", "content": 7}]}
         error = self.raised(anthropic.BadRequestError, 400, "invalid_request_error", self.client.messages.create, **body)
         self.assertIn("messages.0.content", str(error))
+
+    def test_a_key_that_has_spent_its_money(self):
+        ask = self.connect(api_key=POOR).messages.create
+        self.raised(anthropic.APIStatusError, 402, "billing_error", ask, **body_of("gemini/plain"))
+
+    def test_a_key_over_its_own_limit(self):
+        ask = self.connect(api_key=HASTY, max_retries=0).messages.create
+        ask(**body_of("gemini/plain"))
+        error = self.raised(anthropic.RateLimitError, 429, "rate_limit_error", ask, **body_of("gemini/plain"))
+        self.assertGreater(int(error.response.headers["retry-after"]), 0)
+
+    def test_nothing_is_seen_of_faults_at_the_first_target(self):
+        for fault in FAULTS:
+            with self.subTest(fault):
+                self.assertEqual(self.client.messages.create(**body_of(f"despite_{fault}")).content[0].text, SAID)
+                with self.client.messages.stream(**body_of(f"despite_{fault}")) as stream:
+                    self.assertEqual(stream.get_final_text(), SAID)
 
     def test_what_the_chain_has_tried_is_not_asked_again(self):
         for model, kind, status, name in (

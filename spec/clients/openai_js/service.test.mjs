@@ -4,8 +4,8 @@ import { after, before, test } from "node:test";
 
 import OpenAI from "openai";
 
-import { start } from "../support/gateway.mjs";
-import { PROMPT } from "../support/talk.mjs";
+import { HASTY, PACED, POOR, start } from "../support/gateway.mjs";
+import { FAULTS, PROMPT } from "../support/talk.mjs";
 import { connect } from "./client.mjs";
 
 let house;
@@ -50,6 +50,18 @@ for (const [name, ask] of Object.entries(ENDPOINTS)) {
     const error = await raised(ask(7), OpenAI.BadRequestError, 400, "invalid_request");
     assert.equal(error.param, "model");
   });
+
+  test(`${name}: a key that has spent its money is 402, and does not ask again`, async () => {
+    const poor = connect(house, { apiKey: POOR }).client;
+    const error = await raised(ask("gemini/plain", {}, poor), OpenAI.APIError, 402, "cost_cap_reached");
+    assert.equal(error.type, "insufficient_quota");
+  });
+
+  for (const fault of FAULTS) {
+    test(`${name}: nothing is seen of ${fault} at the first target`, async () => {
+      assert.match(JSON.stringify(await ask(`despite_${fault}`, { maxRetries: 0 })), /You said: /);
+    });
+  }
 
   // Once the breakers are open, what was not asked is asked again, after a while; what was asked is not: so the upstream saw what the last
   // answer says, the chain and one probe at most.
@@ -119,6 +131,22 @@ for (const [name, read] of Object.entries(READ)) {
     assert.equal(answers[1].headers.get("x-idempotent-original"), answers[0].headers.get("x-request-id"));
   });
 }
+
+test("how a key stands with its limit is in the headers", async () => {
+  const { client: paced } = connect(house, { apiKey: PACED });
+  const { response, request_id } = await paced.chat.completions.create({ model: "gemini/plain", messages }).withResponse();
+  assert.equal(response.headers.get("x-ratelimit-limit-requests"), "6000");
+  assert.equal(response.headers.get("x-ratelimit-remaining-requests"), "5999");
+  assert.match(response.headers.get("x-ratelimit-reset-requests"), /^\d+ms$/);
+  assert.equal(request_id, response.headers.get("x-request-id"));
+});
+
+test("a key over its own limit is RateLimitError, and told when to come again", async () => {
+  const { client: hasty } = connect(house, { apiKey: HASTY, maxRetries: 0 });
+  await ENDPOINTS.responses("gemini/plain", {}, hasty);
+  const error = await raised(ENDPOINTS.responses("gemini/plain", {}, hasty), OpenAI.RateLimitError, 429, "rate_limit_exceeded");
+  assert.ok(Number(error.headers.get("retry-after")) > 0);
+});
 
 test("a base URL without its version", async () => {
   const { client: plain } = connect(house, { baseURL: house.url });

@@ -5,9 +5,9 @@ import asyncio
 import httpx2
 import openai
 
-from gateway import KEY
+from gateway import HASTY, KEY, PACED, POOR
 from sdk import SdkSpec
-from talk import PROMPT, SAID, STRICT
+from talk import FAULTS, PROMPT, SAID, STRICT
 
 MESSAGES = [{"role": "user", "content": PROMPT}]
 
@@ -57,6 +57,30 @@ class ServiceSpec(SdkSpec):
         for ask in self.endpoints():
             error = self.raised(openai.BadRequestError, 400, "invalid_request", ask, 7)
             self.assertEqual(error.param, "model")
+
+    def test_a_key_that_has_spent_its_money(self):
+        for ask in self.endpoints(self.connect(api_key=POOR)):
+            self.raised(openai.APIStatusError, 402, "cost_cap_reached", ask, "gemini/plain")
+
+    def test_a_key_over_its_own_limit(self):
+        ask = self.endpoints(self.connect(api_key=HASTY, max_retries=0))[0]
+        ask("gemini/plain")
+        error = self.raised(openai.RateLimitError, 429, "rate_limit_exceeded", ask, "gemini/plain")
+        self.assertGreater(int(error.response.headers["retry-after"]), 0)
+
+    def test_how_a_key_stands_with_its_limit(self):
+        raw = self.connect(api_key=PACED).responses.with_raw_response.create(model="gemini/plain", input=PROMPT)
+        self.assertEqual(raw.headers["x-ratelimit-limit-requests"], "6000")
+        self.assertEqual(raw.headers["x-ratelimit-remaining-requests"], "5999")
+        self.assertEqual(raw.parse().output_text, SAID)
+
+    def test_nothing_is_seen_of_faults_at_the_first_target(self):
+        for fault in FAULTS:
+            with self.subTest(fault):
+                answer = self.client.chat.completions.create(model=f"despite_{fault}", messages=MESSAGES)
+                self.assertEqual(answer.choices[0].message.content, SAID)
+                with self.client.responses.stream(model=f"despite_{fault}", input=PROMPT) as stream:
+                    self.assertEqual(stream.get_final_response().output_text, SAID)
 
     def test_what_the_chain_has_tried_is_not_asked_again(self):
         for model, kind, status in (("limited", openai.RateLimitError, 429), ("down", openai.InternalServerError, 503)):
@@ -117,6 +141,16 @@ class ServiceSpec(SdkSpec):
                 return await asyncio.gather(*[ask(to) for to in ("gemini", "bedrock_converse", "anthropic_messages") * 4])
 
         self.assertEqual(asyncio.run(ask_all()), [SAID] * 12)
+
+    def test_what_is_cancelled_reaches_the_one_that_waits(self):
+        async def cancelled():
+            http_client = openai.DefaultAsyncHttpxClient(trust_env=False)
+            async with openai.AsyncOpenAI(base_url=f"{self.house.url}/v1", api_key=KEY, http_client=http_client) as client:
+                asked = client.responses.create(model="openai_responses/hangs", input=PROMPT, extra_headers=STRICT)
+                await asyncio.wait_for(asked, 0.1)
+
+        with self.assertRaises(TimeoutError):
+            asyncio.run(cancelled())
 
     def test_embeddings_which_the_sdk_asks_for_in_base64(self):
         body = {"model": "openai_chat/vectors", "input": ["one", "two"]}
