@@ -170,6 +170,11 @@ struct reading {
     bool wrong;
 };
 
+static void give_up(struct reading *r) {
+    r->wrong = true;
+    r->rest.len = 0;
+}
+
 static uint64_t get_bits(struct reading *r) {
     uint64_t n = 0;
     for (unsigned shift = 0; shift < 64 && r->rest.len; shift += 7) {
@@ -181,8 +186,7 @@ static uint64_t get_bits(struct reading *r) {
         if (c < 128)
             return n;
     }
-    r->wrong = true;
-    r->rest.len = 0;
+    give_up(r);
     return 0;
 }
 
@@ -191,8 +195,7 @@ static uint64_t get_below(struct reading *r, uint64_t bound) {
     uint64_t n = get_bits(r);
     if (n < bound)
         return n;
-    r->wrong = true;
-    r->rest.len = 0;
+    give_up(r);
     return 0;
 }
 
@@ -205,14 +208,18 @@ static int get_int(struct reading *r) {
     int64_t n = get(r);
     if (n >= INT_MIN && n <= INT_MAX)
         return (int)n;
-    r->wrong = true;
+    give_up(r);
     return 0;
 }
 
 static struct span get_text(struct reading *r) {
-    uint64_t n = get_below(r, (uint64_t)r->rest.len + 1);
+    uint64_t n = get_bits(r);
     if (!n)
         return SPAN_NONE;
+    if (n - 1 > r->rest.len) {
+        give_up(r);
+        return SPAN_NONE;
+    }
     struct span s = span_sub(r->rest, 0, n - 1);
     r->rest = span_sub(r->rest, n - 1, SIZE_MAX);
     return s;

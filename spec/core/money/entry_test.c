@@ -137,6 +137,7 @@ static void a_body_comes_back(void **state) {
     assert_true(out.len <= ENTRY_MAX);
     assert_true(entry_read_body(buf_span(&out), &got));
     assert_true(got.cut && got.bytes.len == ENTRY_BODY_MAX);
+    assert_false(entry_read_body(span_sub(buf_span(&out), 0, out.len - 1), &got));
 }
 
 static void a_part_or_more_is_no_entry(void **state) {
