@@ -60,13 +60,23 @@ static int lock_beside(const char *path) {
     return fd;
 }
 
+/* Whoever starts a second gateway in the same folder reads this first. */
+static void explain_lock(struct store_error *error, const char *path) {
+    error->why = STORE_LOCKED;
+    snprintf(error->text, sizeof error->text,
+             "the %s %.400s can not be used: another process has locked it: end that process (its "
+             "number is in %.400s.lock), or use another folder",
+             schema.what, path, path);
+}
+
 static bool open_parts(struct keystore *s, struct store_error *error) {
     s->lock = lock_beside(s->path);
-    if (s->lock < 0) {
-        store_explain(error, schema.what, s->path,
-                      s->lock == -EWOULDBLOCK ? SQLITE_BUSY : SQLITE_CANTOPEN);
+    if (s->lock == -EWOULDBLOCK)
+        explain_lock(error, s->path);
+    else if (s->lock < 0)
+        store_explain(error, schema.what, s->path, SQLITE_CANTOPEN);
+    if (s->lock < 0)
         return false;
-    }
     s->db = store_open(s->path, &schema, error);
     for (int i = 0; s->db && i < STATEMENTS; i++) {
         s->statements[i] = store_prepare(s->db, texts[i]);

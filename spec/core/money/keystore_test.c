@@ -261,7 +261,10 @@ static void assert_refused(enum store_failure wanted) {
 }
 
 static void a_second_process_is_refused(void **state) {
+    struct store_error error;
     assert_refused(STORE_LOCKED);
+    assert_null(keystore_open(path, &error));
+    assert_non_null(strstr(error.text, "its number is in"));
 }
 
 static void change(const char *sql) {
