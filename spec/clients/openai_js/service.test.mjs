@@ -60,6 +60,7 @@ for (const [name, ask] of Object.entries(ENDPOINTS)) {
   for (const fault of FAULTS) {
     test(`${name}: nothing is seen of ${fault} at the first target`, async () => {
       assert.match(JSON.stringify(await ask(`despite_${fault}`, { maxRetries: 0 })), /You said: /);
+      assert.ok(fault === "connect" || (await house.count(fault)) > 0); // it was there, if it could be
     });
   }
 
