@@ -99,26 +99,41 @@ describe("slow", function()
     end))
   end
 
-  -- Its three attacks: heads, bodies, answers read slowly.
+  -- The times of honest requests while slowhttptest attacks that port.
+  local function beside_attack(port, flag, method, path)
+    local tool = process.start({
+      "/usr/bin/slowhttptest", flag, "-c", tostring(SLOW), "-r", "2000", "-i", "5", "-l", "60", "-w", "10", "-y", "20", "-n", "5",
+      "-z", "1", "-k", "10", "-f", "application/json", "-t", method, "-u", ("http://127.0.0.1:%d%s"):format(port, path),
+    }, { dir = house.dir })
+    loop.pause(4000) -- until all of them are there
+    local slowest = honest()
+    assert.is_true(tool:running(), tool.output)
+    tool:signal "sigint"
+    tool:wait()
+    return slowest
+  end
+
+  local function median(list)
+    table.sort(list)
+    return list[math.ceil(#list / 2)]
+  end
+
   local ATTACKS = {
-    { "-H", "heads", "GET", "/v1/models" }, { "-B", "bodies", "POST", "/v1/chat/completions" }, { "-X", "reads", "GET", "/v1/models" },
+    { "heads", "-H", "GET", "/v1/models" }, { "bodies", "-B", "POST", "/v1/chat/completions" }, { "reads", "-X", "GET", "/v1/models" },
   }
   for _, attack in ipairs(LONG and ATTACKS or {}) do
-    it(("%s of slowhttptest (%d) hold up nobody"):format(attack[2], SLOW), loop.test(function()
-      local before = honest()
-      local tool = process.start({
-        "/usr/bin/slowhttptest", attack[1], "-c", tostring(SLOW), "-r", "2000", "-i", "1", "-l", "60", "-w", "10", "-y", "20", "-n", "1",
-        "-z", "1", "-k", "10", "-f", "application/json", "-t", attack[3], "-u", ("http://127.0.0.1:%d%s"):format(house.port, attack[4]),
-      }, { dir = house.dir })
-      loop.pause(4000) -- until all of them are there
-      local beside = honest()
-      assert.is_true(tool:running(), tool.output)
-      tool:signal "sigint"
-      tool:wait()
-      local after = honest()
-      print(("\nslow %-7s %d of them: honest p99 %.2f ms; without them %.2f ms before, %.2f ms after"):format(attack[2], SLOW, beside,
-        before, after))
-      assert.is_true(beside <= 2 * math.max(before, after))
+    it(("%s of slowhttptest (%d) hold up nobody"):format(attack[1], SLOW), loop.test(function()
+      -- The tool takes its part of the machine as well: so that it does in both, the others attack another gateway.
+      local other = gateway.start { providers = { a = gateway.provider(up.url) }, config = { workers = 1 } }
+      local elsewhere, here = {}, {}
+      for i = 1, 3 do
+        elsewhere[i] = beside_attack(other.port, unpack(attack, 2))
+        here[i] = beside_attack(house.port, unpack(attack, 2))
+      end
+      other:stop()
+      print(("\nslow %-7s %d of them: honest p99 %.2f ms, %.2f ms when they are another gateway's; medians of three rounds"):format(
+        attack[1], SLOW, median(here), median(elsewhere)))
+      assert.is_true(median(here) <= 2 * median(elsewhere))
     end))
   end
 end)
