@@ -112,9 +112,7 @@ static bool take_token(const struct run *r, const char *variable, const char *fi
     return false;
 }
 
-static bool save_admin(struct run *r) {
-    char name[LISTENER_NAME_MAX];
-    listener_name(&r->admin.admin_address, name);
+static bool take_tokens(struct run *r) {
     if (!take_token(r, "PERILUNE_ADMIN_TOKEN", "admin.token", &r->token) ||
         !take_token(r, "PERILUNE_VIEWER_TOKEN", "viewer.token", &r->viewer_token))
         return false;
@@ -122,7 +120,7 @@ static bool save_admin(struct run *r) {
         fprintf(stderr, "perilune: the token of viewers is the admin's: they would be admins\n");
         return false;
     }
-    return state_write(&r->snap->config, "admin.address", span_of(name));
+    return true;
 }
 
 static void print_list(const char *label, const struct snapshot *snap, bool policies) {
@@ -161,6 +159,8 @@ static void on_ready(void *owner, const struct snapshot *snap) {
     char data[LISTENER_NAME_MAX], admin[LISTENER_NAME_MAX];
     listener_name(&r->admin.data_address, data);
     listener_name(&r->admin.admin_address, admin);
+    /* Not before the folder is ours: whoever else has it goes on being found. */
+    state_write(c, "admin.address", span_of(admin));
     printf("perilune " PERILUNE_VERSION " listening on http://%s\n", data);
     print_admin(r, admin);
     printf("  %-10s%s\n", "config", c->path.at ? c->path.at : "none: defaults and the environment");
@@ -198,7 +198,7 @@ static bool prepare(struct run *r) {
                       &r->admin_fd))
         return false;
     r->admin.beyond_loopback = !loopback;
-    return addresses_differ(r) && ensure_key(r, loopback) && save_admin(r);
+    return addresses_differ(r) && ensure_key(r, loopback) && take_tokens(r);
 }
 
 static void clean_up(struct run *r) {

@@ -166,6 +166,19 @@ describe("perilune", function()
     house:stop()
   end))
 
+  it("goes on asking the one that runs when another was refused its state folder", loop.test(function()
+    local house = gateway.start { providers = { a = gateway.provider "http://127.0.0.1:1/v1" } }
+    process.write(house.dir .. "/other.lua", ([[return {
+      listen = "127.0.0.1:%d", admin = "127.0.0.1:%d", data_dir = %q,
+      providers = { a = { like = "openai_compatible", base_url = "http://127.0.0.1:1/v1", models = { "m" } } },
+    }]]):format(port.free(), port.free(), house.dir .. "/state"))
+    local code, output = house:command("run", "-c", "other.lua")
+    assert.equal(3, code, output)
+    assert.is_truthy(output:find("another process has locked it", 1, true), output)
+    assert.equal(0, (house:command "status"))
+    house:stop()
+  end))
+
   it("runs with an address each for clients and the admin side, or not at all", loop.test(function()
     local number = port.free()
     for _, hosts in ipairs { { "127.0.0.1", "127.0.0.1" }, { "0.0.0.0", "127.0.0.1" }, { "127.0.0.1", "0.0.0.0" } } do
