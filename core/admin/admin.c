@@ -125,7 +125,11 @@ static struct snapshot *accounted(struct admin *a, struct snapshot *snap) {
     struct store_error why;
     if (!snap || money_adopt(&a->money, snap, &why) == 0)
         return snap;
-    config_findings_add(&a->findings, (struct config_finding){ .message = span_of(why.text) });
+    config_findings_add(&a->findings,
+                        (struct config_finding){
+                            .path = snap->config.path.at ? snap->config.path : SPAN("perilune.lua"),
+                            .message = span_of(why.text),
+                        });
     snapshot_unref(snap);
     return NULL;
 }
