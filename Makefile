@@ -22,7 +22,7 @@ SECONDS ?= 60
 ARGS ?=
 CMAKE = cmake -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo --log-level=WARNING
 
-C_FILES = find core spec -name '*.[ch]' -o -name '*.cpp'
+C_FILES = find core spec -type d \( -name node_modules -o -name venv \) -prune -o \( -name '*.[ch]' -o -name '*.cpp' \) -print
 
 .PHONY: run build test lint asan tsan bench profile fuzz hostile kill-soak ledger-kills cap-rush cut-streams breaker-model budget-model install deb first-run clean
 
@@ -58,7 +58,7 @@ lint:
 	@cppcheck --quiet --std=c11 --language=c --inline-suppr --error-exitcode=1 -j $(JOBS) \
 	    --enable=warning,performance,portability --suppress=missingIncludeSystem --suppress=preprocessorErrorDirective --suppress=internalAstError --suppress=memleak \
 	    -I core $$(find core -name '*.c')
-	@luacheck --quiet $$(find lua policies providers spec tools bench -name '*.lua' -not -path '*/node_modules/*')
+	@luacheck --quiet $$(find lua policies providers spec tools bench -name '*.lua' -not -path '*/node_modules/*' -not -path '*/venv/*')
 	@! grep -rnE '#(only|focus)\b' --include='*_spec.lua' spec
 	@! grep -rnE '\b(test|it|describe)\.only\b' --include='*.mjs' --exclude-dir=node_modules spec
 
@@ -83,7 +83,7 @@ fuzz:
 
 hostile: build
 	@tools/setup test hostile
-	@SPEC_OPINIONS=1 SPEC_SLOW_CLIENTS=4000 SPEC_FIGURES=1 tools/test build hostile
+	@SPEC_OPINIONS=1 SPEC_SLOW_CLIENTS=4000 tools/test build hostile
 
 kill-soak: build
 	@tools/setup test
