@@ -114,6 +114,18 @@ static void write_times(struct scrape *s) {
     }
 }
 
+static void write_lag(struct scrape *s) {
+    uint64_t now_ms = uv_hrtime() / 1000000; /* as loops count it */
+    family(s, "perilune_loop_lag_seconds", "gauge",
+           "How late a worker came to things in the last seconds.");
+    for (unsigned i = 0; i < s->a->engine.n_workers; i++) {
+        char worker[16];
+        snprintf(worker, sizeof worker, "%u", i);
+        exposition_label(&s->x, "worker", span_of(worker));
+        exposition_number(&s->x, lag_us(&s->a->engine.workers[i].lag, now_ms) * 1e-6);
+    }
+}
+
 static void write_workers(struct scrape *s) {
     uint64_t in_flight = 0, queued = 0, failures = 0, kills = 0;
     for (unsigned i = 0; i < s->a->engine.n_workers; i++) {
@@ -125,6 +137,7 @@ static void write_workers(struct scrape *s) {
     }
     gauge(s, "perilune_inflight_requests", "Requests under way.", (double)in_flight);
     gauge(s, "perilune_queued_requests", "Those of them that wait for a target.", (double)queued);
+    write_lag(s);
     count(s, "perilune_policy_errors_total", "Policies that did not come to a decision.", failures);
     count(s, "perilune_policy_kills_total", "Those of them that had to be stopped.", kills);
     gauge(s, "perilune_policies_quarantined", "Versions of policies that may not run any more.",

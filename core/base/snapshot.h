@@ -225,6 +225,7 @@ struct config {
     unsigned max_headers;                /* 100 */
     unsigned max_connections;            /* a worker */
     unsigned max_in_flight;              /* requests a worker */
+    uint32_t max_lag_ms;                 /* of a worker's loop; 0: any */
     unsigned queue_max, queue_max_a_key; /* of those that wait for a target, a worker */
     uint32_t head_ms, body_ms, idle_ms,
         write_ms; /* slow clients: the head, the body, keep-alive, a write that does not move */

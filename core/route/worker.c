@@ -26,15 +26,21 @@ uint64_t worker_now(const struct worker *w) {
 
 static void on_turn(uv_timer_t *timer) {
     struct worker *w = timer->data;
-    wheel_turn(&w->wheel, uv_now(&w->loop));
-    if (!w->wheel.armed)
-        uv_timer_stop(timer);
+    uint64_t now = uv_now(&w->loop);
+    lag_turn(&w->lag, now);
+    wheel_turn(&w->wheel, now);
+    if (w->wheel.armed)
+        return;
+    uv_timer_stop(timer);
+    lag_rest(&w->lag, now);
 }
 
 void worker_arm(struct worker *w, struct wheel_timer *t, uint64_t due_ms) {
     wheel_arm(&w->wheel, t, due_ms);
-    if (!uv_is_active((uv_handle_t *)&w->turner) && !uv_is_closing((uv_handle_t *)&w->turner))
-        uv_timer_start(&w->turner, on_turn, WHEEL_STEP_MS, WHEEL_STEP_MS);
+    if (uv_is_active((uv_handle_t *)&w->turner) || uv_is_closing((uv_handle_t *)&w->turner))
+        return;
+    uv_timer_start(&w->turner, on_turn, WHEEL_STEP_MS, WHEEL_STEP_MS);
+    lag_arm(&w->lag, uv_now(&w->loop), WHEEL_STEP_MS);
 }
 
 static void arm_for_attempt(void *owner, struct wheel_timer *t, uint32_t in_ms) {
@@ -405,10 +411,21 @@ static bool is_full(const struct worker *w) {
            w->epoch->snap->config.max_in_flight;
 }
 
+/* Whoever came now would wait for those who came before, turn by turn. */
+static bool is_late(const struct worker *w) {
+    uint32_t most = w->epoch->snap->config.max_lag_ms;
+    return most && lag_is_over(&w->lag, worker_now(w), most);
+}
+
 static bool has_room(struct worker *w, const struct endpoint *endpoint, struct api_error *error) {
-    if (endpoint->kind != ENDPOINT_GENERATE || (!w->stopping && !is_full(w)))
+    if (endpoint->kind != ENDPOINT_GENERATE)
         return true;
-    *error = api_error(ERROR_OVERLOADED, SPAN("Too many requests are under way. Try again."));
+    if (w->stopping || is_full(w))
+        *error = api_error(ERROR_OVERLOADED, SPAN("Too many requests are under way. Try again."));
+    else if (is_late(w))
+        *error = api_error(ERROR_OVERLOADED, SPAN("More comes than can be served. Try again."));
+    else
+        return true;
     error->retry_after_ms = 1000;
     return false;
 }

@@ -15,6 +15,7 @@
 #include "net/listener.h"
 #include "route/attempt.h"
 #include "route/health.h"
+#include "route/lag.h"
 #include "route/metrics.h"
 #include "route/queue.h"
 #include "route/request.h"
@@ -76,6 +77,7 @@ struct worker {
     struct wheel_timer queue_timer; /* until it wants to be looked at */
     struct attempt_tools tools;
     uv_timer_t turner; /* turns the wheel while a timer is armed */
+    struct lag lag;    /* of that */
     uv_async_t wake;   /* somebody put something into the mailbox */
     struct epoch *epoch;
     struct request *requests;   /* all under way */

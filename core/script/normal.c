@@ -131,6 +131,7 @@ static void read_limits(struct reader *r, struct config *c) {
     c->max_headers = whole(r, "max_headers");
     c->max_connections = whole(r, "max_connections");
     c->max_in_flight = whole(r, "max_in_flight");
+    c->max_lag_ms = whole(r, "max_lag_ms");
     c->queue_max = whole(r, "queue_max");
     c->queue_max_a_key = whole(r, "queue_max_a_key");
 }

@@ -101,6 +101,7 @@ local SETTINGS = {
     max_headers = S.integer(8, 1000),
     max_connections = S.integer(1, 1e6),
     max_in_flight = S.integer(1, 1e6),
+    max_lag_ms = milliseconds, -- 0: any
   },
   queue = S.record { max = S.integer(0, 1e6), max_a_key = S.integer(0, 1e6) },
   timeouts = S.record {
@@ -638,6 +639,7 @@ local function normalise(config, path, host, assigned)
     max_headers = limits.max_headers or 100,
     max_connections = limits.max_connections or 10000,
     max_in_flight = limits.max_in_flight or 4096,
+    max_lag_ms = limits.max_lag_ms or 200,
     queue_max = queue.max or 1000,
     queue_max_a_key = queue.max_a_key or 100,
     head_ms = timeouts.head_ms or 10000,

@@ -45,7 +45,7 @@ describe("without a file", function()
       ledger = true, ledger_power = false, ledger_retention_days = 0, cors_origins = {}, unsupported = "drop",
       reroute_retired = false, policy_deadline_ms = 5, policy_memory = 16777216,
       quarantine_kills = 3, quarantine_kills_one = 10, max_body = 33554432, max_bodies = 268435456, max_header_bytes = 32768,
-      max_headers = 100, max_connections = 10000, max_in_flight = 4096, queue_max = 1000, queue_max_a_key = 100,
+      max_headers = 100, max_connections = 10000, max_in_flight = 4096, max_lag_ms = 200, queue_max = 1000, queue_max_a_key = 100,
       head_ms = 10000, body_ms = 60000, idle_ms = 75000,
       write_ms = 60000, deadline_ms = 600000, hold_ms = 10000, drain_ms = 30000,
     }, c)
