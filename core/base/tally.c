@@ -83,12 +83,14 @@ struct tally_row *tally_find(struct tally *t, struct span name) {
 
 struct tally_row *tally_row(struct tally *t, struct span name) {
     uint64_t hash = XXH3_64bits(name.at, name.len);
-    struct tally_row **place = place_of(t, name, hash);
-    if (*place)
-        return *place;
+    struct tally_row **place = place_of(t, name, hash), *row = *place;
+    if (row)
+        return row;
     bool is_rest = span_eq(name, t->rest_name);
-    if (!is_rest && tally_rows(t) - (t->rest != NULL) < t->max)
-        return *place = add_row(t, name, hash);
+    if (!is_rest && tally_rows(t) - (t->rest != NULL) < t->max) {
+        row = *place = add_row(t, name, hash);
+        return row;
+    }
     if (!t->rest)
         t->rest = add_row(t, t->rest_name, 0);
     return t->rest;

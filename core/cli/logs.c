@@ -84,6 +84,8 @@ static void trim_line(struct buf *out) {
     buf_add_char(out, '\n');
 }
 
+enum { KEY_WIDTH = 30 }; /* of an id that was made here */
+
 static void add_head(struct buf *out) {
     add_field(out, SPAN("TIME"), 24, false);
     add_field(out, SPAN("STATUS"), 6, true);
@@ -91,7 +93,7 @@ static void add_head(struct buf *out) {
     add_field(out, SPAN("COST"), 12, true);
     add_field(out, SPAN("ID"), 26, false);
     add_field(out, SPAN("PROJECT"), 10, false);
-    add_field(out, SPAN("KEY"), 10, false);
+    add_field(out, SPAN("KEY"), KEY_WIDTH, false);
     add_field(out, SPAN("MODEL"), 24, false);
     trim_line(out);
 }
@@ -103,7 +105,7 @@ static void add_row(struct buf *out, struct json_value row) {
     add_cost(out, row);
     add_text(out, row, "id", 26);
     add_text(out, row, "project", 10);
-    add_text(out, row, "key", 10);
+    add_text(out, row, "key", KEY_WIDTH);
     add_text(out, row, "model", 24);
     add_ending(out, row);
     trim_line(out);

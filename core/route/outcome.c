@@ -208,6 +208,15 @@ static const struct cut *last_cut(const struct decision *d) {
         if ((cut->count || cut->target.at) && (!last || cut->count > last->count))
             last = cut;
     }
+
+    /* The same; where only the client's own wish is left of it, why what it named had gone before. */
+    static const struct cut *reason(const struct decision *d) {
+        const struct cut *last = last_cut(d);
+        for (size_t i = 0; last && span_eq(last->word, SPAN("strict")) && i < d->n_cuts; i++)
+            if (span_starts(d->cuts[i].why, SPAN("price")))
+                return &d->cuts[i];
+        return last;
+    }
     return last;
 }
 
@@ -221,7 +230,7 @@ struct api_error outcome_queue_full(const struct trace *t, uint32_t in_ms) {
 
 struct api_error outcome_no_target(const struct decision *decision, const struct trace *t,
                                    struct arena *arena) {
-    const struct cut *last = last_cut(decision);
+    const struct cut *last = reason(decision);
     struct api_error error =
         api_error(ERROR_NO_ELIGIBLE_TARGET, SPAN("The policy left no target."));
     error.trace = t;

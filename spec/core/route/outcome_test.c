@@ -182,6 +182,21 @@ static void of_one_word_the_commonest_reason_is_named(void **state) {
     assert_true(memmem(error.message.at, error.message.len, "cost too high", 13));
 }
 
+/* A strict request's own model had gone before for want of a price: that is why. */
+static void of_a_strict_request_the_price_is_the_reason(void **state) {
+    const struct cut cuts[] = {
+        { .word = SPAN("able"), .why = SPAN("price_unknown"), .count = 1 },
+        { .word = SPAN("strict"), .why = SPAN("not named by the client"), .count = 9 },
+    };
+    const struct decision decision = { .cuts = cuts, .n_cuts = 2 };
+    struct api_error error = outcome_no_target(&decision, &trace, &arena);
+    assert_int_equal(error_status(&error), 402);
+    assert_true(memmem(error.message.at, error.message.len, "price_unknown", 13));
+    const struct decision other = { .cuts = cuts + 1, .n_cuts = 1 };
+    error = outcome_no_target(&other, &trace, &arena);
+    assert_int_equal(error_status(&error), 503);
+}
+
 static void passed_over_as_open(enum failure class) {
     struct trace_attempt *a = trace_add(&trace, &arena, &target);
     a->failure = class;
@@ -261,6 +276,8 @@ int main(void) {
                                         tear_down),
         cmocka_unit_test_setup_teardown(an_empty_chain_names_what_emptied_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(of_one_word_the_commonest_reason_is_named, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(of_a_strict_request_the_price_is_the_reason, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(with_every_breaker_open_it_is_known_when_to_come_again,
                                         set_up, tear_down),
