@@ -208,15 +208,15 @@ static const struct cut *last_cut(const struct decision *d) {
         if ((cut->count || cut->target.at) && (!last || cut->count > last->count))
             last = cut;
     }
+    return last;
+}
 
-    /* The same; where only the client's own wish is left of it, why what it named had gone before. */
-    static const struct cut *reason(const struct decision *d) {
-        const struct cut *last = last_cut(d);
-        for (size_t i = 0; last && span_eq(last->word, SPAN("strict")) && i < d->n_cuts; i++)
-            if (span_starts(d->cuts[i].why, SPAN("price")))
-                return &d->cuts[i];
-        return last;
-    }
+/* The same; where only the client's own wish is left of it, why what it named had gone before. */
+static const struct cut *reason(const struct decision *d) {
+    const struct cut *last = last_cut(d);
+    for (size_t i = 0; last && span_eq(last->word, SPAN("strict")) && i < d->n_cuts; i++)
+        if (span_starts(d->cuts[i].why, SPAN("price")))
+            return &d->cuts[i];
     return last;
 }
 

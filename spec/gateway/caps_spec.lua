@@ -132,7 +132,8 @@ describe("a cap", function()
     assert.matches("It resets at %d%d%d%d%-%d%d%-01T00:00:00Z", got.json.error.message)
     assert.equal("insufficient_quota", got.json.error.type)
     got = ask "s-key"
-    assert.matches("daily cap of this key has $0.0000001 left of $0.0000001, less than this request may cost.", got.json.error.message, 1, true)
+    local why = "daily cap of this key has $0.0000001 left of $0.0000001, less than this request may cost."
+    assert.matches(why, got.json.error.message, 1, true)
     assert.equal(0, #told)
   end))
 
