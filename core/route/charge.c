@@ -146,8 +146,7 @@ static void tell_facts(struct request *r) {
 }
 
 static bool recordable(struct request *r, struct api_error *error) {
-    struct journal *j = r->worker->journal;
-    if (money_may_spend(money_of(r)) && (!j || !journal_trouble(j) || journal_flush(j) == 0))
+    if (worker_may_spend(r->worker))
         return true;
     *error =
         api_error(ERROR_LEDGER_UNAVAILABLE,

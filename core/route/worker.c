@@ -484,6 +484,12 @@ static void answer_models(struct worker *w, struct conn *c, struct http_message 
     buf_deinit(&body);
 }
 
+bool worker_may_spend(struct worker *w) {
+    struct journal *j = w->journal;
+    return money_may_spend(w->engine->money) &&
+           (!j || !journal_trouble(j) || journal_flush(j) == 0);
+}
+
 void worker_answer(struct worker *w, struct conn *c, struct http_message *m, int status,
                    struct span json) {
     struct reply headers;
@@ -516,6 +522,8 @@ static void answer(struct worker *w, struct conn *c, struct http_message *m,
     case ENDPOINT_READY:
         if (w->stopping)
             worker_answer(w, c, m, 503, SPAN("{\"status\":\"draining\"}"));
+        else if (!worker_may_spend(w))
+            worker_answer(w, c, m, 503, SPAN("{\"status\":\"ledger_unavailable\"}"));
         else
             worker_answer(w, c, m, 200, SPAN("{\"status\":\"ready\"}"));
         break;

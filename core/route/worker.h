@@ -160,6 +160,9 @@ void worker_answer(struct worker *w, struct conn *c, struct http_message *m, int
 void worker_refuse(struct worker *w, struct conn *c, struct http_message *m,
                    const struct api_error *why);
 
+/* Whether what is spent here could be recorded; what could not be is tried again. */
+bool worker_may_spend(struct worker *w);
+
 /* A request ends: it does not count on its epoch any more. */
 void worker_release(struct worker *w, struct epoch *e);
 

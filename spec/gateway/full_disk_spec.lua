@@ -1,6 +1,7 @@
 -- A disk that takes no more: nothing is spent that could not be recorded, clients are told so, and what they got is there when there is
 -- room again.
 local gateway = require "support.gateway"
+local http = require "support.http"
 local ledger = require "support.ledger"
 local loop = require "support.loop"
 local process = require "support.process"
@@ -65,6 +66,9 @@ describe("a ledger without room", function()
     local asked = #up.requests
     assert.equal(503, house:chat().status)
     assert.equal(asked, #up.requests) -- nobody was asked
+    local ready = http.get(house.port, "/ready")
+    assert.equal(503, ready.status)
+    assert.equal("ledger_unavailable", ready.json.status)
     assert.is_true(#answered > 100)
     house.process:signal "sigkill"
     house.process:wait()
