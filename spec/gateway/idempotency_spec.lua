@@ -39,11 +39,6 @@ describe("an Idempotency-Key", function()
     up:close()
     assert.same({}, up.faults)
   end))
-  before_each(function()
-    up.requests, held, hold = {}, {}, false
-    answers = { upstream.answer(200, upstream.completion "once") }
-  end)
-
   local function with(key, options)
     options = options or {}
     options.headers = options.headers or {}
@@ -64,6 +59,13 @@ describe("an Idempotency-Key", function()
       return under_way() == n
     end, n .. " requests under way")
   end
+
+  -- A request counts for a moment after its client has the answer: the next test counts its own.
+  before_each(loop.test(function()
+    wait_for_under_way(0)
+    up.requests, held, hold = {}, {}, false
+    answers = { upstream.answer(200, upstream.completion "once") }
+  end))
 
   local function wait_for_held(n)
     loop.until_true(function()
