@@ -17,6 +17,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 /* --- time ----------------------------------------------------------------------------------- */
 
@@ -407,8 +408,8 @@ static bool route_ok(struct http_message *m, const struct endpoint_match *match,
 }
 
 static bool is_full(const struct worker *w) {
-    return atomic_load_explicit(&w->figures.in_flight, memory_order_relaxed) >=
-           w->epoch->snap->config.max_in_flight;
+    unsigned in_flight = atomic_load_explicit(&w->figures.in_flight, memory_order_relaxed);
+    return in_flight >= w->epoch->snap->config.max_in_flight || in_flight >= w->upstreams;
 }
 
 /* Whoever came now would wait for those who came before, turn by turn. */
@@ -705,6 +706,26 @@ static int open_journal(struct worker *w, const struct config *c) {
     return UV_EIO;
 }
 
+/* Descriptors of this worker, of all there may be: what is not its share is the process's own, and
+ * the other workers'. */
+static unsigned descriptors(const struct config *c) {
+    enum { OWN = 64, LEAST = 16 };
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur > INT32_MAX)
+        return INT32_MAX;
+    rlim_t share = files.rlim_cur > OWN ? (files.rlim_cur - OWN) / c->workers : 0;
+    return share > LEAST ? (unsigned)share : LEAST;
+}
+
+static int start_listening(struct worker *w, const struct sockaddr_storage *address,
+                           const struct config *c) {
+    unsigned all = descriptors(c), clients;
+    w->upstreams = (unsigned)((uint64_t)all * 2 / 5);
+    clients = all - w->upstreams;
+    return listener_open(&w->listener, address,
+                         clients < c->max_connections ? clients : c->max_connections, &w->server);
+}
+
 int worker_start(struct worker *w, struct engine *engine, unsigned index,
                  const struct sockaddr_storage *address, struct snapshot *snap,
                  struct policy_state *policy, struct policy_state *spare) {
@@ -737,7 +758,7 @@ int worker_start(struct worker *w, struct engine *engine, unsigned index,
     init_server(w, &snap->config);
     int error = open_journal(w, &snap->config);
     if (error == 0)
-        error = listener_open(&w->listener, address, snap->config.max_connections, &w->server);
+        error = start_listening(w, address, &snap->config);
     if (error < 0)
         w->listener = NULL;
     else

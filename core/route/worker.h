@@ -66,6 +66,7 @@ struct worker {
     struct vm_guard *guard;
     struct conn_server server;
     struct listener *listener;
+    unsigned upstreams; /* requests there are descriptors for: clients can not take those, too */
     struct pump *pump;
     struct json_parser *parser;
     struct random random;
