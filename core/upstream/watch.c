@@ -70,11 +70,14 @@ static void on_closed(uv_handle_t *handle) {
         drain(w);
 }
 
-/* Asked for once a silence; the port is what curl tells a transfer of its connection. */
+/* Asked for once a silence; the port is what curl tells a transfer of its connection. The event alone
+ * is not enough: it may be older than what curl has read since, in the same turn of the loop. */
 static void note_spoken(struct watch *s) {
     struct sockaddr_storage local = { 0 };
     socklen_t len = sizeof local;
-    if (!s->inode || s->spoken_port || getsockname(s->fd, (struct sockaddr *)&local, &len) != 0)
+    char byte;
+    if (!s->inode || s->spoken_port || recv(s->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0 ||
+        getsockname(s->fd, (struct sockaddr *)&local, &len) != 0)
         return;
     s->spoken_port =
         ntohs(local.ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)&local)->sin6_port
