@@ -9,6 +9,7 @@
 #   make profile  instructions a request, and where they go
 #   make fuzz     looks for inputs that break a decoder or a dialect: TARGET=adapted SECONDS=60 (spec/fuzz/*_fuzz.c)
 #   make hostile  every malformed request beside nginx, HAProxy and node; thousands of slow clients; the worst of upstreams (minutes)
+#   make soak     half an hour of everything failing by chance, MINUTES=30: memory and descriptors must stay flat
 #   make kill-soak   a hundred thousand policy calls and as many trusted ones stopped, on three threads (minutes)
 #   make ledger-kills    three hundred processes killed while they write the ledger, and gateways under load as often (minutes)
 #   make cap-rush        ten thousand requests at once under a cap with room for some hundred (a minute)
@@ -19,12 +20,13 @@
 JOBS ?= $(shell nproc)
 TARGET ?= adapted
 SECONDS ?= 60
+MINUTES ?= 30
 ARGS ?=
 CMAKE = cmake -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo --log-level=WARNING
 
 C_FILES = find core spec -type d \( -name node_modules -o -name venv \) -prune -o \( -name '*.[ch]' -o -name '*.cpp' \) -print
 
-.PHONY: run build test lint asan tsan bench profile fuzz hostile kill-soak ledger-kills cap-rush cut-streams breaker-model budget-model install deb first-run clean
+.PHONY: run build test lint asan tsan bench profile fuzz hostile soak kill-soak ledger-kills cap-rush cut-streams breaker-model budget-model install deb first-run clean
 
 run: build
 	build/perilune run $(ARGS)
@@ -84,6 +86,9 @@ fuzz:
 hostile: build
 	@tools/setup test hostile
 	@SPEC_OPINIONS=1 SPEC_SLOW_CLIENTS=4000 tools/test build hostile
+
+soak: build
+	@bench/soak --minutes $(MINUTES) $(ARGS)
 
 kill-soak: build
 	@tools/setup test
