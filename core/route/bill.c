@@ -14,16 +14,6 @@ static uint64_t wall_us(const struct request *r, uint64_t at_us) {
     return r->facts.now_ms * 1000 + (at_us - r->trace.began_us);
 }
 
-static unsigned number_of(const struct request *r, const struct trace_attempt *attempt) {
-    unsigned n = 0;
-    for (const struct trace_attempt *a = r->trace.attempts; a; a = a->next) {
-        n += a->tried || a == attempt;
-        if (a == attempt)
-            break;
-    }
-    return n;
-}
-
 /* Which arm of the first experiment there is: "prices/gpt-4o". */
 static struct span arm_of(const struct request *r) {
     const struct span mark = SPAN("split:");
@@ -152,7 +142,7 @@ struct entry bill_of(struct request *r, enum request_outcome outcome, int status
 struct entry_begun bill_begun(const struct request *r, const struct trace_attempt *attempt) {
     return (struct entry_begun){
         .request = r->trace.id,
-        .number = number_of(r, attempt),
+        .number = r->trace.tried + 1,
         .at_us = wall_us(r, r->trace.began_us),
         .began_us = wall_us(r, attempt->began_us),
         .key = r->facts.key ? r->facts.key->id : SPAN_NONE,

@@ -10,7 +10,6 @@
 #include "route/request_state.h"
 
 enum {
-    MILLION = 1000000,
     PENDING_MS = 1000, /* until what is under way may have settled */
     SLACK_TOKENS = 64  /* and half as much again: before an estimate counts as beyond the bound */
 };
@@ -115,7 +114,8 @@ static void find_caps(struct request *r) {
     const struct config *config = &r->epoch->snap->config;
     const struct key *key = r->facts.key;
     struct charge *c = &r->charge;
-    c->caps = arena_new_array(request_arena(r), struct budget_cap, BUDGET_CAPS);
+    size_t most = (key ? key->n_caps : 0) + r->facts.project->n_caps + config->n_caps + 1;
+    c->caps = arena_new_array(request_arena(r), struct budget_cap, most);
     if (key)
         add_caps(c, key->caps, key->n_caps);
     add_caps(c, r->facts.project->caps, r->facts.project->n_caps);
@@ -178,11 +178,6 @@ static int64_t input_bound(const struct facts *f) {
     return (int64_t)(text + 2 * other + FRAME + TURN * f->turns);
 }
 
-static int64_t at_price(int64_t tokens, int64_t price) {
-    __int128 sum = ((__int128)tokens * price + MILLION - 1) / MILLION;
-    return sum < INT64_MAX ? (int64_t)sum : INT64_MAX;
-}
-
 /* False: nobody knows what it costs. */
 static bool ask_for(const struct request *r, const struct step *step, struct bound bound,
                     struct budget_ask *ask) {
@@ -193,7 +188,8 @@ static bool ask_for(const struct request *r, const struct step *step, struct bou
         return false;
     if (most.cache_write > most.input)
         most.input = most.cache_write;
-    *ask = (struct budget_ask){ .fixed = at_price(input, most.input),
+    const struct budget_ask prompt = { .per_million = most.input };
+    *ask = (struct budget_ask){ .fixed = budget_bound(&prompt, (uint64_t)input),
                                 .per_million = most.output,
                                 .tokens = bound_tokens(bound),
                                 .is_free = r->charge.gift };
